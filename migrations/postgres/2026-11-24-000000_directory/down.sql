@@ -1,0 +1,9 @@
+DROP TABLE events;
+DROP TABLE memberships;
+DROP TABLE teams;
+DROP TABLE user_emails;
+DROP TABLE users;
+DROP TABLE tokens;
+DROP TABLE connections;
+DROP FUNCTION muster_fold(TEXT);
+DROP FUNCTION muster_micros(TEXT);

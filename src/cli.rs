@@ -1,0 +1,100 @@
+//! The command line: a file per command. Words for people go to stderr, results to stdout.
+
+mod backup;
+mod check;
+mod connection;
+mod migrate;
+mod output;
+mod serve;
+mod store;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::db::DatabaseUrl;
+
+/// SCIM 2.0 provisioning server.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Where the store is: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_DATABASE_URL",
+        default_value = "sqlite://muster.db",
+        hide_env_values = true
+    )]
+    database_url: DatabaseUrl,
+    /// Print results as JSON
+    #[arg(long, global = true, env = "MUSTER_JSON")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Migrate the database, then serve
+    Serve(serve::ServeArgs),
+    /// Manage connections: one customer's identity provider each
+    #[command(subcommand)]
+    Connection(connection::ConnectionCommand),
+    /// Manage the SCIM tokens of connections
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Test any SCIM server the way an identity provider uses it
+    Check(check::CheckArgs),
+    /// Bring the database's tables up to date
+    Migrate,
+    /// Write a consistent copy of the store into a new SQLite file
+    Backup(backup::BackupArgs),
+    /// Print the version
+    Version,
+}
+
+/// Runs a command to its end.
+pub fn main(cli: Cli) -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("muster: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(args) => serve::run(args, global.database_url, global.json),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(run_async(command, global))
+        }
+    }
+}
+
+async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode> {
+    let Global { database_url, json } = global;
+    match command {
+        Command::Serve(_) => {}
+        Command::Connection(command) => connection::run(command, database_url, json).await?,
+        Command::Token(command) => token::run(command, database_url, json).await?,
+        Command::Check(args) => return check::run(args, json).await,
+        Command::Migrate => migrate::run(database_url, json).await?,
+        Command::Backup(args) => backup::run(args, database_url, json).await?,
+        Command::Version => output::version(json),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,118 @@
+//! `muster serve`
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{connection, output};
+use crate::app::App;
+use crate::clock::system;
+use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
+use crate::db::{DatabaseUrl, Db};
+use crate::http;
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// URL under which clients reach the server [default: http:// and the address]
+    #[arg(long, env = "MUSTER_PUBLIC_URL", value_parser = public_url)]
+    public_url: Option<String>,
+    /// PostgreSQL connections, or SQLite readers
+    #[arg(long, env = "MUSTER_POOL_SIZE", default_value_t = DEFAULT_POOL_SIZE,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pool_size: u32,
+    /// Largest body of a request about a group, in bytes
+    #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
+    max_body: usize,
+}
+
+/// Migrates the store, then serves until a signal asks it to stop.
+///
+/// # Errors
+/// The store cannot be opened or the address cannot be had.
+pub fn run(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
+    actix_web::rt::System::new().block_on(serve(args, url, as_json))
+}
+
+async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
+    let db = Db::new(url, args.pool_size);
+    db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
+    let listener = TcpListener::bind(args.listen)
+        .with_context(|| format!("could not listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+    let public_url = args.public_url.unwrap_or_else(|| format!("http://{address}"));
+    let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
+    let clock = system();
+    let first = connection::first(&db, clock()).await?;
+    let app = Arc::new(App::new(db, settings, clock)?);
+    let server = http::serve(app.clone(), listener)?;
+    announce(&app, &address, first.as_ref().map(|(_, token)| token.expose()), as_json);
+    let handle = server.handle();
+    actix_web::rt::spawn(async move {
+        stop_signal().await;
+        log::info!("stopping; requests under way are finished first");
+        handle.stop(true).await;
+    });
+    server.await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the server is and, on a new store, what the identity provider's form asks for.
+fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool) {
+    let mut fields = vec![
+        ("Listening on", "listen", format!("http://{address}")),
+        ("SCIM base URL", "scim_base_url", app.scim_base_url.to_string()),
+    ];
+    if let Some(token) = token {
+        fields.push(("API token", "token", token.to_owned()));
+    }
+    fields.push(("Sign-in redirect URI", "redirect_uri", app.settings.redirect_uri()));
+    if as_json {
+        let object: Map<String, Value> =
+            fields.into_iter().map(|(_, key, value)| (key.to_owned(), value.into())).collect();
+        return output::json(&object.into());
+    }
+    let lines: Vec<(&str, String)> =
+        fields.into_iter().map(|(name, _, value)| (name, value)).collect();
+    output::fields(&lines);
+    if token.is_some() {
+        eprintln!(
+            "This is a new store with the connection 'default'. The token is not shown again; \
+             'muster token create default' makes another."
+        );
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        log::error!("cannot listen for signals: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| format!("'{text}' is no URL: {error}"))?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+        return Err(format!("'{text}' must be of the form https://muster.example.com"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}

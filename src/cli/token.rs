@@ -1,0 +1,133 @@
+//! `muster token …`
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{output, store};
+use crate::clock::{rfc3339, system};
+use crate::db::DatabaseUrl;
+use crate::directory::connections;
+use crate::directory::tokens;
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Add a token to a connection and print it, once; those it has go on working
+    Create {
+        connection: String,
+        /// What the token is for
+        #[arg(long, default_value = "")]
+        label: String,
+        /// How long the token works, such as 365d, 12h or 30m [default: for ever]
+        #[arg(long, value_parser = duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List tokens, never the secrets
+    List {
+        /// Only those of this connection
+        connection: Option<String>,
+    },
+    /// Revoke a token at once
+    Revoke { id: String },
+}
+
+/// Runs a command on tokens.
+///
+/// # Errors
+/// What the store or the directory says.
+pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyhow::Result<()> {
+    let now = system()();
+    let db = store::existing(url).await?;
+    match command {
+        TokenCommand::Create { connection, label, expires_in } => {
+            let expires_at = expires_in
+                .map(|lasts| i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts)))
+                .transpose()?;
+            let (token, plain) = db
+                .write("create_token", move |conn| {
+                    let connection = connections::find(conn, &connection)?;
+                    tokens::create(conn, &connection, &label, expires_at, now)
+                })
+                .await?;
+            if as_json {
+                let mut object = token.to_json(now);
+                object["token"] = plain.expose().into();
+                output::json(&object);
+            } else {
+                println!("{}", plain.expose());
+                eprintln!("token {} of {}; it is not shown again", token.id, token.connection);
+            }
+        }
+        TokenCommand::List { connection } => {
+            let found =
+                db.read(move |conn| tokens::all(conn, connection.as_deref())).await?;
+            if as_json {
+                output::json(&found.iter().map(|token| token.to_json(now)).collect::<Value>());
+            } else {
+                let time = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), rfc3339);
+                let rows: Vec<Vec<String>> = found
+                    .iter()
+                    .map(|token| {
+                        vec![
+                            token.id.clone(),
+                            token.connection.clone(),
+                            token.label.clone(),
+                            token.status(now).to_owned(),
+                            rfc3339(token.created_at),
+                            time(token.expires_at),
+                            time(token.last_used_at),
+                        ]
+                    })
+                    .collect();
+                output::table(
+                    &["id", "connection", "label", "status", "created", "expires", "last used"],
+                    &rows,
+                );
+            }
+        }
+        TokenCommand::Revoke { id } => {
+            let revoked = db.write("revoke_token", move |conn| tokens::revoke(conn, &id, now)).await?;
+            if as_json {
+                output::json(&json!({ "revoked": revoked.id }));
+            } else {
+                eprintln!("revoked the token {} of {}", revoked.id, revoked.connection);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A duration as a number with a unit: `365d`, `12h`, `30m`, `90s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no duration; write a number and d, h, m or s, such as 365d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let total = number.checked_mul(seconds).ok_or_else(wrong)?;
+    // A hundred years is for ever.
+    if total == 0 || total > 100 * 366 * 86_400 {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("365d"), Ok(Duration::from_secs(365 * 86_400)));
+        assert_eq!(duration("12h"), Ok(Duration::from_secs(43_200)));
+        for wrong in ["", "d", "365", "0d", "-1d", "1w", "99999999999999999999d", "999999d", "é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! SQL, and nothing but SQL: connections and pools, row types and query functions, filters compiled
+//! to conditions.
+//!
+//! Query functions take a connection and return what the database says; transactions belong to the
+//! callers in `directory`, through [`Db::read`], [`Db::snapshot`] and [`Db::write`].
+
+pub mod backup;
+pub mod connection;
+pub mod connections;
+pub mod emails;
+pub mod events;
+pub mod filter;
+pub mod memberships;
+pub mod migrations;
+mod pool;
+pub mod schema;
+pub mod sql;
+pub mod teams;
+pub mod tokens;
+mod url;
+pub mod users;
+
+pub use self::connection::Conn;
+pub use self::pool::{Db, MayBeStore, RETRY_AFTER, StoreError};
+pub use self::url::{DatabaseUrl, DatabaseUrlError};
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+#[derive(QueryableByName)]
+struct Total {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// The single number, named `total`, that a statement returns.
+fn count(conn: &mut Conn, statement: sql::Sql) -> QueryResult<i64> {
+    let row: Total = statement.get_result(conn)?;
+    Ok(row.total)
+}

@@ -1,0 +1,186 @@
+//! One connection to either database, and how it is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Nullable, Text};
+
+use super::url::DatabaseUrl;
+use crate::scim::filter::instant;
+use crate::scim::fold::fold;
+
+/// How long SQLite waits for another process's lock before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to SQLite or PostgreSQL.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// The query builder's view of both databases.
+pub type Backend = <Conn as Connection>::Backend;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn muster_fold(text: Nullable<Text>) -> Nullable<Text>;
+    fn muster_micros(text: Nullable<Text>) -> Nullable<BigInt>;
+}
+
+/// What a SQLite connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads only; a write through it is an error.
+    Read,
+    /// Reads and writes.
+    Write,
+}
+
+impl Conn {
+    /// Opens a connection. A SQLite file is created if there is none.
+    ///
+    /// # Errors
+    /// Whatever the database says; the URL is not part of the message.
+    pub fn open(url: &DatabaseUrl, access: Access) -> ConnectionResult<Self> {
+        match url {
+            DatabaseUrl::Sqlite(file) => open_sqlite(file, access).map(Self::Sqlite),
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = PgConnection::establish(url)?;
+                conn.batch_execute("SET client_min_messages = warning; SET TIME ZONE 'UTC'")
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(Self::Postgres(conn))
+            }
+        }
+    }
+
+    /// Whether this is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Runs `work` in a write transaction, which commits if it succeeds.
+    ///
+    /// On SQLite the transaction takes the write lock at once (`BEGIN IMMEDIATE`): one that reads
+    /// first and then writes could find its snapshot stale and would have to start over.
+    ///
+    /// # Errors
+    /// What `work` or the database says; nothing is written then.
+    pub fn write<T, E: From<DieselError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Sqlite(conn) => {
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?;
+            }
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn)?,
+        }
+        self.finish(work)
+    }
+
+    /// Runs `work`, all of whose reads see the same state of the store.
+    ///
+    /// # Errors
+    /// What `work` or the database says.
+    pub fn snapshot<T, E: From<DieselError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Sqlite(conn) => AnsiTransactionManager::begin_transaction(conn)?,
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(
+                conn,
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            )?,
+        }
+        self.finish(work)
+    }
+
+    fn finish<T, E: From<DieselError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        type Manager = <Conn as Connection>::TransactionManager;
+        match work(self) {
+            Ok(value) => match Manager::commit_transaction(self) {
+                Ok(()) => Ok(value),
+                Err(error) => {
+                    self.roll_back();
+                    Err(error.into())
+                }
+            },
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection that cannot even roll back is broken; the pool throws it away.
+    fn roll_back(&mut self) {
+        type Manager = <Conn as Connection>::TransactionManager;
+        if let Err(error) = Manager::rollback_transaction(self)
+            && !matches!(error, DieselError::NotInTransaction)
+        {
+            log::warn!("could not roll back: {error}");
+        }
+    }
+}
+
+fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection> {
+    let name = file.to_str().ok_or_else(|| {
+        ConnectionError::BadConnection("the name of the database file is not UTF-8".to_owned())
+    })?;
+    // A name such as `file:…` would be read as a URI with options of its own.
+    let name = if name.starts_with("file:") { format!("./{name}") } else { name.to_owned() };
+    let mut conn = SqliteConnection::establish(&name)?;
+    let mode = match access {
+        Access::Read => "PRAGMA query_only = ON;",
+        // The file remembers its mode, so one connection's word is enough.
+        Access::Write => "PRAGMA journal_mode = WAL;",
+    };
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {};
+         {mode}
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -16384;",
+        BUSY_TIMEOUT.as_millis()
+    ))
+    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    register_functions(&mut conn).map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// The functions that the PostgreSQL migrations define in SQL.
+fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
+    muster_fold_utils::register_impl(conn, |text: Option<String>| {
+        text.map(|text| fold(&text).into_owned())
+    })?;
+    muster_micros_utils::register_impl(conn, |text: Option<String>| {
+        text.and_then(|text| instant(&text))
+    })
+}
+
+/// Whether running the transaction again may well succeed: another one was in the way.
+///
+/// A unique violation is among them, because what was looked up before the insert has changed since:
+/// the second run sees the other's row and gives the right answer.
+pub fn is_transient(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(
+            DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation,
+            _,
+        ) => true,
+        DieselError::DatabaseError(_, info) => {
+            let message = info.message();
+            message.contains("deadlock detected") || message.contains("database is locked")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,60 @@
+//! Connections: the tenants.
+
+use diesel::prelude::*;
+
+use super::connection::Conn;
+use super::schema::connections;
+
+/// A row of `connections`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = connections)]
+pub struct ConnectionRow {
+    pub id: String,
+    pub name: String,
+    pub name_fold: String,
+    pub provider: String,
+    pub membership: String,
+    pub unknown_members: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// All connections, by name.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<ConnectionRow>> {
+    connections::table.order(connections::name_fold).load(conn)
+}
+
+/// Whether there is any connection at all.
+pub fn is_empty(conn: &mut Conn) -> QueryResult<bool> {
+    let first: Option<String> =
+        connections::table.select(connections::id).limit(1).first(conn).optional()?;
+    Ok(first.is_none())
+}
+
+/// The connection with that id.
+pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<ConnectionRow>> {
+    connections::table.filter(connections::id.eq(id)).first(conn).optional()
+}
+
+/// The connection with that folded name.
+pub fn find_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<ConnectionRow>> {
+    connections::table.filter(connections::name_fold.eq(name_fold)).first(conn).optional()
+}
+
+/// Adds a row.
+pub fn insert(conn: &mut Conn, row: &ConnectionRow) -> QueryResult<()> {
+    diesel::insert_into(connections::table).values(row).execute(conn).map(drop)
+}
+
+/// Writes a row back.
+pub fn update(conn: &mut Conn, row: &ConnectionRow) -> QueryResult<()> {
+    diesel::update(connections::table.filter(connections::id.eq(&row.id)))
+        .set(row)
+        .execute(conn)
+        .map(drop)
+}
+
+/// Deletes a connection with all that belongs to it but its events.
+pub fn delete(conn: &mut Conn, id: &str) -> QueryResult<usize> {
+    diesel::delete(connections::table.filter(connections::id.eq(id))).execute(conn)
+}

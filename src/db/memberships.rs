@@ -1,0 +1,203 @@
+//! What each source says of users and teams. Sets of any size are one statement each.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+
+use super::connection::Conn;
+use super::sql::Sql;
+
+/// One user in one team, with all that the rule of membership looks at.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct StatementRow {
+    #[diesel(sql_type = Text)]
+    pub team_id: String,
+    #[diesel(sql_type = Text)]
+    pub user_id: String,
+    /// How the other side of the membership is called: the team, or the user.
+    #[diesel(sql_type = Text)]
+    pub display: String,
+    /// What SCIM says.
+    #[diesel(sql_type = Bool)]
+    pub scim: bool,
+    /// What the latest complete claim says.
+    #[diesel(sql_type = Bool)]
+    pub claim: bool,
+    #[diesel(sql_type = Bool)]
+    pub scim_managed: bool,
+    #[diesel(sql_type = Bool)]
+    pub scim_owned: bool,
+    #[diesel(sql_type = Bool)]
+    pub active: bool,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// The rule of membership as a condition, with the aliases of the three tables.
+///
+/// It says what [`crate::directory::membership::granted`] says; a test holds the two against each
+/// other on every combination.
+pub fn granted_sql(union: bool, membership: &str, team: &str, user: &str) -> String {
+    let scim_decides = if union {
+        String::new()
+    } else {
+        format!(" AND NOT ({team}.scim_managed AND {user}.scim_owned)")
+    };
+    format!("({membership}.scim OR ({membership}.claim{scim_decides}))")
+}
+
+/// All statements about the members of some teams.
+pub fn of_teams(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<Vec<StatementRow>> {
+    let statement = Sql::new(
+        "SELECT m.team_id AS team_id, m.user_id AS user_id, \
+         COALESCE(u.display_name, u.user_name) AS display, m.scim AS scim, m.claim AS claim, \
+         t.scim_managed AS scim_managed, u.scim_owned AS scim_owned, u.active AS active \
+         FROM memberships AS m \
+         JOIN teams AS t ON t.id = m.team_id \
+         JOIN users AS u ON u.id = m.user_id \
+         WHERE m.team_id IN (",
+    );
+    statement
+        .set(conn, team_ids.iter().copied())
+        .raw(") ORDER BY m.team_id, m.user_id")
+        .load(conn)
+}
+
+/// All statements about the teams of some users.
+pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<StatementRow>> {
+    let statement = Sql::new(
+        "SELECT m.team_id AS team_id, m.user_id AS user_id, \
+         t.display_name AS display, m.scim AS scim, m.claim AS claim, \
+         t.scim_managed AS scim_managed, u.scim_owned AS scim_owned, u.active AS active \
+         FROM memberships AS m \
+         JOIN teams AS t ON t.id = m.team_id \
+         JOIN users AS u ON u.id = m.user_id \
+         WHERE m.user_id IN (",
+    );
+    statement
+        .set(conn, user_ids.iter().copied())
+        .raw(") ORDER BY m.user_id, m.team_id")
+        .load(conn)
+}
+
+/// Whether more than `limit` users are in the team, looking at no more than that.
+pub fn exceeds(conn: &mut Conn, team_id: &str, limit: i64) -> QueryResult<bool> {
+    let row: CountRow =
+        Sql::new("SELECT COUNT(*) AS total FROM (SELECT 1 FROM memberships WHERE team_id = ")
+            .text(team_id)
+            .raw(" LIMIT ")
+            .integer(limit.saturating_add(1))
+            .raw(") AS some_members")
+            .get_result(conn)?;
+    Ok(row.total > limit)
+}
+
+/// Those of `ids` that are no users of the connection.
+pub fn unknown_users<'a>(
+    conn: &mut Conn,
+    connection_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> QueryResult<Vec<String>> {
+    Sql::new("SELECT listed_ids.value AS id FROM (")
+        .set(conn, ids)
+        .raw(
+            ") AS listed_ids WHERE NOT EXISTS \
+             (SELECT 1 FROM users WHERE users.id = listed_ids.value AND users.connection_id = ",
+        )
+        .text(connection_id)
+        .raw(")")
+        .load(conn)
+        .map(ids_of)
+}
+
+/// SCIM says that the users are in the team. Returns those of whom it had not said so before.
+///
+/// Ids that are no users of the connection are passed over.
+pub fn add_scim<'a>(
+    conn: &mut Conn,
+    connection_id: &str,
+    team_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> QueryResult<Vec<String>> {
+    Sql::new(
+        "INSERT INTO memberships (team_id, user_id, connection_id, scim, scim_at, claim) SELECT ",
+    )
+    .text(team_id)
+    .raw(", users.id, users.connection_id, TRUE, ")
+    .integer(now)
+    .raw(", FALSE FROM users WHERE users.connection_id = ")
+    .text(connection_id)
+    .raw(" AND users.id IN (")
+    .set(conn, ids)
+    .raw(
+        ") ON CONFLICT (team_id, user_id) DO UPDATE \
+         SET scim = TRUE, scim_at = excluded.scim_at WHERE NOT memberships.scim \
+         RETURNING user_id AS id",
+    )
+    .load(conn)
+    .map(ids_of)
+}
+
+/// SCIM says that the listed users are not in the team. Returns those of whom it had said so.
+pub fn remove_scim<'a>(
+    conn: &mut Conn,
+    team_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> QueryResult<Vec<String>> {
+    let listed = Sql::new("IN (").set(conn, ids).raw(")");
+    withdraw_scim(conn, team_id, listed, now)
+}
+
+/// SCIM says that nobody but the listed users is in the team. Returns those who were.
+pub fn retain_scim<'a>(
+    conn: &mut Conn,
+    team_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> QueryResult<Vec<String>> {
+    let others = Sql::new("NOT IN (").set(conn, ids).raw(")");
+    withdraw_scim(conn, team_id, others, now)
+}
+
+/// A statement that the claim still makes stays; a row that says nothing any more goes.
+fn withdraw_scim(
+    conn: &mut Conn,
+    team_id: &str,
+    which: Sql,
+    now: i64,
+) -> QueryResult<Vec<String>> {
+    let mut withdrawn: Vec<IdRow> =
+        Sql::new("DELETE FROM memberships WHERE scim AND NOT claim AND team_id = ")
+            .text(team_id)
+            .raw(" AND user_id ")
+            .append(which.clone())
+            .raw(" RETURNING user_id AS id")
+            .load(conn)?;
+    let kept: Vec<IdRow> = Sql::new("UPDATE memberships SET scim = FALSE, scim_at = ")
+        .integer(now)
+        .raw(" WHERE scim AND claim AND team_id = ")
+        .text(team_id)
+        .raw(" AND user_id ")
+        .append(which)
+        .raw(" RETURNING user_id AS id")
+        .load(conn)?;
+    withdrawn.extend(kept);
+    Ok(ids_of(withdrawn))
+}
+
+fn ids_of(rows: Vec<IdRow>) -> Vec<String> {
+    let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+    ids.sort_unstable();
+    ids
+}

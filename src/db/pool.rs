@@ -1,0 +1,267 @@
+//! The pools of connections, and the one way in which the rest of the program gets at them: a
+//! closure that runs on a blocking thread with a connection in hand.
+//!
+//! SQLite has one writer and several readers; PostgreSQL has one pool for both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use r2d2::ManageConnection;
+use tokio::sync::Semaphore;
+
+use super::connection::{Access, Conn, is_transient};
+use super::migrations;
+use super::url::DatabaseUrl;
+
+/// How long a request waits for its turn at the database before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a transaction is run again when another one was in its way.
+const MAX_ATTEMPTS: u32 = 10;
+/// Seconds that a client is asked to wait when the database does not answer.
+pub const RETRY_AFTER: u32 = 5;
+
+/// Why the store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection could be had in time; the request can be sent again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The database refused.
+    #[error("database error: {0}")]
+    Database(#[from] DieselError),
+    /// What was read from the store is not what was written to it.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+    /// A thread that was working on the request panicked.
+    #[error("a database task panicked")]
+    Panicked,
+}
+
+impl StoreError {
+    /// Whether sending the request again later may help.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Database(error) => {
+                is_transient(error)
+                    || matches!(error, DieselError::BrokenTransactionManager)
+                    || matches!(
+                        error,
+                        DieselError::DatabaseError(
+                            diesel::result::DatabaseErrorKind::ClosedConnection
+                                | diesel::result::DatabaseErrorKind::UnableToSendCommand,
+                            _
+                        )
+                    )
+            }
+            Self::Corrupt(_) | Self::Panicked => false,
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Database(error) if is_transient(error))
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// An error that may come from the store; [`Db::write`] asks it whether to try again.
+pub trait MayBeStore: From<DieselError> + From<StoreError> {
+    /// The store's error inside, if it is one.
+    fn store_error(&self) -> Option<&StoreError>;
+}
+
+impl MayBeStore for StoreError {
+    fn store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+struct Manager {
+    url: DatabaseUrl,
+    access: Access,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Conn;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Conn, StoreError> {
+        Conn::open(&self.url, self.access).map_err(|error| {
+            log::error!("could not connect to {}: {error}", self.url);
+            StoreError::Unavailable(error.to_string())
+        })
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        diesel::sql_query("SELECT 1").execute(conn)?;
+        Ok(())
+    }
+
+    fn has_broken(&self, conn: &mut Conn) -> bool {
+        use diesel::connection::TransactionManager;
+        std::thread::panicking()
+            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+    }
+}
+
+struct Pool {
+    connections: r2d2::Pool<Manager>,
+    /// One permit a connection, so that waiting requests hold no thread.
+    turns: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn new(url: &DatabaseUrl, access: Access, size: u32) -> Self {
+        let connections = r2d2::Pool::builder()
+            .max_size(size)
+            // Connections are made when they are needed: a database that is down does not keep the
+            // program from starting.
+            .min_idle(Some(0))
+            .connection_timeout(PATIENCE)
+            // A file does not hang up; a server may.
+            .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(Manager { url: url.clone(), access });
+        let turns = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
+        Self { connections, turns }
+    }
+}
+
+/// The store.
+#[derive(Clone)]
+pub struct Db {
+    url: DatabaseUrl,
+    writers: Arc<Pool>,
+    readers: Arc<Pool>,
+}
+
+impl Db {
+    /// Opens the pools; `size` is the number of PostgreSQL connections or SQLite readers.
+    ///
+    /// No connection is made yet: a database that is down for a moment does not keep the program
+    /// from starting.
+    pub fn new(url: DatabaseUrl, size: u32) -> Self {
+        let (writers, readers) = match &url {
+            DatabaseUrl::Sqlite(_) => {
+                let writers = Arc::new(Pool::new(&url, Access::Write, 1));
+                (writers, Arc::new(Pool::new(&url, Access::Read, size)))
+            }
+            DatabaseUrl::Postgres(_) => {
+                let pool = Arc::new(Pool::new(&url, Access::Write, size));
+                (pool.clone(), pool)
+            }
+        };
+        Self { url, writers, readers }
+    }
+
+    /// Where the store is.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Brings the tables up to date; returns the names of the migrations that ran.
+    ///
+    /// # Errors
+    /// See [`migrations::migrate`].
+    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        self.run(&self.writers, |conn| {
+            migrations::migrate(conn).map_err(|error| StoreError::Unavailable(error.to_string()))
+        })
+        .await
+    }
+
+    /// Runs `work` with a connection for reading.
+    ///
+    /// # Errors
+    /// What `work` says, or that no connection was to be had.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        self.run(&self.readers, work).await
+    }
+
+    /// Runs `work`, all of whose reads see the same state of the store.
+    ///
+    /// # Errors
+    /// What `work` says, or that no connection was to be had.
+    pub async fn snapshot<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        self.run(&self.readers, |conn| conn.snapshot(work)).await
+    }
+
+    /// Runs `work` in one write transaction. When this returns `Ok` the change is durable.
+    ///
+    /// Where another transaction was in the way, `work` runs again; `operation` names it in the
+    /// log.
+    ///
+    /// # Errors
+    /// What `work` says, or that no connection was to be had. Nothing is written then.
+    pub async fn write<T, E>(
+        &self,
+        operation: &'static str,
+        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        self.run(&self.writers, move |conn| {
+            let mut attempt = 1;
+            loop {
+                match conn.write(&work) {
+                    Err(error)
+                        if attempt < MAX_ATTEMPTS
+                            && error.store_error().is_some_and(StoreError::is_transient) =>
+                    {
+                        log::debug!("retrying operation={operation} attempt={attempt}");
+                        attempt += 1;
+                    }
+                    done => return done,
+                }
+            }
+        })
+        .await
+    }
+
+    async fn run<T, E>(
+        &self,
+        pool: &Arc<Pool>,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let busy = || StoreError::Unavailable("all connections are busy".to_owned());
+        let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(busy().into()) };
+        let connections = pool.connections.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            // The turn lasts until the thread is done, whether or not anyone still waits for it.
+            let _turn = turn;
+            let mut conn = connections
+                .get()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            work(&mut conn)
+        });
+        task.await.map_err(|_| StoreError::Panicked)?
+    }
+}

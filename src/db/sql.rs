@@ -1,0 +1,154 @@
+//! Hand-written SQL with bound values, for what the query builder cannot say on both databases.
+//!
+//! The text is put together from fragments of the program alone; whatever comes from outside is
+//! bound.
+
+use diesel::backend::Backend as DieselBackend;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, Double, HasSqlType, Text, Untyped};
+use diesel::{QueryResult, RunQueryDsl};
+
+use super::connection::Conn;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Raw(String),
+    Text(String),
+    BigInt(i64),
+    Double(f64),
+    Bool(bool),
+}
+
+/// A statement, or a piece of one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sql {
+    parts: Vec<Part>,
+    /// Whether the text differs from client to client, so that keeping its prepared statement
+    /// would let clients fill the cache.
+    one_off: bool,
+}
+
+impl Sql {
+    /// A fragment without values.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { parts: vec![Part::Raw(text.into())], one_off: false }
+    }
+
+    /// Appends text.
+    #[must_use]
+    pub fn raw(mut self, text: impl AsRef<str>) -> Self {
+        match self.parts.last_mut() {
+            Some(Part::Raw(last)) => last.push_str(text.as_ref()),
+            _ => self.parts.push(Part::Raw(text.as_ref().to_owned())),
+        }
+        self
+    }
+
+    /// Appends a bound text.
+    #[must_use]
+    pub fn text(mut self, value: impl Into<String>) -> Self {
+        self.parts.push(Part::Text(value.into()));
+        self
+    }
+
+    /// Appends a bound integer.
+    #[must_use]
+    pub fn integer(mut self, value: i64) -> Self {
+        self.parts.push(Part::BigInt(value));
+        self
+    }
+
+    /// Appends a bound floating-point number.
+    #[must_use]
+    pub fn double(mut self, value: f64) -> Self {
+        self.parts.push(Part::Double(value));
+        self
+    }
+
+    /// Appends a bound boolean.
+    #[must_use]
+    pub fn boolean(mut self, value: bool) -> Self {
+        self.parts.push(Part::Bool(value));
+        self
+    }
+
+    /// Appends another fragment.
+    #[must_use]
+    pub fn append(mut self, other: Self) -> Self {
+        self.one_off |= other.one_off;
+        for part in other.parts {
+            self = match part {
+                Part::Raw(text) => self.raw(text),
+                part => {
+                    self.parts.push(part);
+                    self
+                }
+            };
+        }
+        self
+    }
+
+    /// Marks the statement as not worth keeping prepared.
+    #[must_use]
+    pub fn one_off(mut self) -> Self {
+        self.one_off = true;
+        self
+    }
+
+    /// A subquery whose rows, named `value`, are the texts of `set`, bound as one JSON array.
+    ///
+    /// One statement serves sets of any size, where a list of placeholders has a limit.
+    #[must_use]
+    pub fn set<'a>(self, conn: &Conn, set: impl IntoIterator<Item = &'a str>) -> Self {
+        let array: Vec<&str> = set.into_iter().collect();
+        let array = serde_json::Value::from(array).to_string();
+        if conn.is_postgres() {
+            self.raw("SELECT value FROM json_array_elements_text(")
+                .text(array)
+                .raw("::json) AS listed (value)")
+        } else {
+            self.raw("SELECT value FROM json_each(").text(array).raw(")")
+        }
+    }
+}
+
+impl QueryId for Sql {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Sql {
+    type SqlType = Untyped;
+}
+
+impl<DB> QueryFragment<DB> for Sql
+where
+    DB: DieselBackend
+        + HasSqlType<Text>
+        + HasSqlType<BigInt>
+        + HasSqlType<Double>
+        + HasSqlType<Bool>,
+    String: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+    f64: ToSql<Double, DB>,
+    bool: ToSql<Bool, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.one_off {
+            out.unsafe_to_cache_prepared();
+        }
+        for part in &self.parts {
+            match part {
+                Part::Raw(text) => out.push_sql(text),
+                Part::Text(value) => out.push_bind_param::<Text, _>(value)?,
+                Part::BigInt(value) => out.push_bind_param::<BigInt, _>(value)?,
+                Part::Double(value) => out.push_bind_param::<Double, _>(value)?,
+                Part::Bool(value) => out.push_bind_param::<Bool, _>(value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Conn> for Sql {}

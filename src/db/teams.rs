@@ -1,0 +1,141 @@
+//! Teams.
+
+use diesel::prelude::*;
+
+use super::connection::Conn;
+use super::schema::teams;
+use super::sql::Sql;
+
+/// A row of `teams`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
+#[diesel(table_name = teams, treat_none_as_null = true)]
+pub struct TeamRow {
+    pub id: String,
+    pub connection_id: String,
+    pub display_name: String,
+    pub display_name_fold: String,
+    pub external_id: Option<String>,
+    pub scim_managed: bool,
+    pub document: String,
+    pub version: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// The team with that id.
+pub fn find(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<TeamRow>> {
+    teams::table
+        .filter(teams::connection_id.eq(connection_id))
+        .filter(teams::id.eq(id))
+        .first(conn)
+        .optional()
+}
+
+/// The team with that id, locked against other writers until the transaction ends.
+///
+/// SQLite has a single writer, so there the transaction itself is the lock.
+pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<TeamRow>> {
+    if conn.is_postgres() {
+        Sql::new("SELECT * FROM teams WHERE connection_id = ")
+            .text(connection_id)
+            .raw(" AND id = ")
+            .text(id)
+            .raw(" FOR UPDATE")
+            .get_result(conn)
+            .optional()
+    } else {
+        find(conn, connection_id, id)
+    }
+}
+
+/// Id of the team with that folded display name.
+pub fn find_by_display_name(
+    conn: &mut Conn,
+    connection_id: &str,
+    display_name_fold: &str,
+) -> QueryResult<Option<String>> {
+    teams::table
+        .filter(teams::connection_id.eq(connection_id))
+        .filter(teams::display_name_fold.eq(display_name_fold))
+        .select(teams::id)
+        .first(conn)
+        .optional()
+}
+
+/// Id of the team with that external id.
+pub fn find_by_external_id(
+    conn: &mut Conn,
+    connection_id: &str,
+    external_id: &str,
+) -> QueryResult<Option<String>> {
+    teams::table
+        .filter(teams::connection_id.eq(connection_id))
+        .filter(teams::external_id.eq(external_id))
+        .select(teams::id)
+        .first(conn)
+        .optional()
+}
+
+/// Adds a row.
+pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
+    diesel::insert_into(teams::table).values(row).execute(conn).map(drop)
+}
+
+/// Writes a row back.
+pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
+    diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row).execute(conn).map(drop)
+}
+
+/// Deletes a team with all that either source said of it.
+pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
+    diesel::delete(
+        teams::table.filter(teams::connection_id.eq(connection_id)).filter(teams::id.eq(id)),
+    )
+    .execute(conn)
+}
+
+/// Marks the teams that a user is in as changed, because the user is about to go.
+pub fn touch_teams_of(conn: &mut Conn, user_id: &str, now: i64) -> QueryResult<usize> {
+    Sql::new("UPDATE teams SET version = version + 1, updated_at = ")
+        .integer(now)
+        .raw(" WHERE id IN (SELECT team_id FROM memberships WHERE user_id = ")
+        .text(user_id)
+        .raw(")")
+        .execute(conn)
+}
+
+/// The page of teams that meet a condition, in the order of their ids.
+pub fn list(
+    conn: &mut Conn,
+    connection_id: &str,
+    condition: Option<&Sql>,
+    limit: i64,
+    offset: i64,
+) -> QueryResult<Vec<TeamRow>> {
+    select("SELECT teams.* FROM teams WHERE teams.connection_id = ", connection_id, condition)
+        .raw(" ORDER BY teams.id LIMIT ")
+        .integer(limit)
+        .raw(" OFFSET ")
+        .integer(offset)
+        .load(conn)
+}
+
+/// How many teams meet a condition.
+pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
+    super::count(
+        conn,
+        select(
+            "SELECT COUNT(*) AS total FROM teams WHERE teams.connection_id = ",
+            connection_id,
+            condition,
+        ),
+    )
+}
+
+fn select(text: &str, connection_id: &str, condition: Option<&Sql>) -> Sql {
+    let statement = Sql::new(text).text(connection_id);
+    match condition {
+        Some(condition) => statement.raw(" AND ").append(condition.clone()),
+        None => statement,
+    }
+}

@@ -1,0 +1,67 @@
+//! SCIM tokens, by their hashes.
+
+use diesel::prelude::*;
+
+use super::connection::Conn;
+use super::connections::ConnectionRow;
+use super::schema::{connections, tokens};
+
+/// A row of `tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[diesel(table_name = tokens)]
+pub struct TokenRow {
+    pub id: String,
+    pub connection_id: String,
+    pub hash: String,
+    pub label: String,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    pub last_used_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+}
+
+/// The token with that hash.
+pub fn find_by_hash(conn: &mut Conn, hash: &str) -> QueryResult<Option<TokenRow>> {
+    tokens::table.filter(tokens::hash.eq(hash)).first(conn).optional()
+}
+
+/// All tokens, or those of one connection, each with its connection, oldest first.
+pub fn all(
+    conn: &mut Conn,
+    connection_id: Option<&str>,
+) -> QueryResult<Vec<(TokenRow, ConnectionRow)>> {
+    let rows: Vec<TokenRow> = match connection_id {
+        Some(id) => {
+            tokens::table.filter(tokens::connection_id.eq(id)).order(tokens::id).load(conn)?
+        }
+        None => tokens::table.order(tokens::id).load(conn)?,
+    };
+    let parents: Vec<ConnectionRow> = connections::table.load(conn)?;
+    let parent = |row: &TokenRow| parents.iter().find(|parent| parent.id == row.connection_id).cloned();
+    Ok(rows.into_iter().filter_map(|row| parent(&row).map(|parent| (row, parent))).collect())
+}
+
+/// Adds a row.
+pub fn insert(conn: &mut Conn, row: &TokenRow) -> QueryResult<()> {
+    diesel::insert_into(tokens::table).values(row).execute(conn).map(drop)
+}
+
+/// Revokes a live token; 0 rows where there is none with that id.
+pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
+    diesel::update(tokens::table.filter(tokens::id.eq(id)).filter(tokens::revoked_at.is_null()))
+        .set(tokens::revoked_at.eq(now))
+        .execute(conn)
+}
+
+/// The token with that id.
+pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<TokenRow>> {
+    tokens::table.filter(tokens::id.eq(id)).first(conn).optional()
+}
+
+/// Notes when a token was used.
+pub fn touch(conn: &mut Conn, id: &str, now: i64) -> QueryResult<()> {
+    diesel::update(tokens::table.filter(tokens::id.eq(id)))
+        .set(tokens::last_used_at.eq(now))
+        .execute(conn)
+        .map(drop)
+}

@@ -1,0 +1,109 @@
+//! Database URLs. The scheme decides the database; a mistyped one is refused, never made into a
+//! file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where the store is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite://muster.db` (relative) or `sqlite:///var/lib/muster/muster.db` (absolute).
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host/database`, or `postgresql://…`, as libpq reads it.
+    Postgres(String),
+}
+
+/// Why a database URL is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlError {
+    #[error(
+        "the database URL has the unknown scheme '{0}'; use sqlite://FILE or postgres://HOST/DATABASE"
+    )]
+    UnknownScheme(String),
+    #[error("the database URL has no scheme; use sqlite://FILE or postgres://HOST/DATABASE")]
+    NoScheme,
+    #[error("sqlite:// needs a file name, such as sqlite://muster.db")]
+    NoFile,
+    #[error("an in-memory SQLite database cannot be shared by several connections; name a file")]
+    InMemory,
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once("://").ok_or(DatabaseUrlError::NoScheme)?;
+        match scheme {
+            "sqlite" => match rest {
+                "" => Err(DatabaseUrlError::NoFile),
+                ":memory:" => Err(DatabaseUrlError::InMemory),
+                file => Ok(Self::Sqlite(PathBuf::from(file))),
+            },
+            "postgres" | "postgresql" => Ok(Self::Postgres(text.to_owned())),
+            other => Err(DatabaseUrlError::UnknownScheme(other.to_owned())),
+        }
+    }
+}
+
+impl DatabaseUrl {
+    /// The file of a SQLite database.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(file) => Some(file),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// The URL without its password and parameters, fit for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
+            Self::Postgres(url) => match url::Url::parse(url) {
+                Ok(url) => write!(
+                    f,
+                    "postgres://{}{}",
+                    url.host_str().unwrap_or("localhost"),
+                    url.path()
+                ),
+                Err(_) => f.write_str("postgres://…"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_scheme_is_refused() {
+        for text in ["postgre://localhost/muster", "sqlite3://a.db", "SQLITE://a.db", "mysql://h/d"] {
+            assert!(
+                matches!(text.parse::<DatabaseUrl>(), Err(DatabaseUrlError::UnknownScheme(_))),
+                "{text}"
+            );
+        }
+        for text in ["muster.db", "sqlite:muster.db", "postgres:/localhost/muster", ""] {
+            assert_eq!(text.parse::<DatabaseUrl>(), Err(DatabaseUrlError::NoScheme), "{text}");
+        }
+        assert_eq!("sqlite://".parse::<DatabaseUrl>(), Err(DatabaseUrlError::NoFile));
+        assert_eq!("sqlite://:memory:".parse::<DatabaseUrl>(), Err(DatabaseUrlError::InMemory));
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let url: DatabaseUrl = "postgres://muster:hunter2@db:5432/muster?sslmode=require"
+            .parse()
+            .expect("a PostgreSQL URL");
+        assert_eq!(format!("{url} {url:?}"), "postgres://db/muster postgres://db/muster");
+    }
+}

@@ -1,0 +1,134 @@
+//! Users.
+
+use diesel::prelude::*;
+
+use super::connection::Conn;
+use super::schema::users;
+use super::sql::Sql;
+
+/// A row of `users`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
+#[diesel(table_name = users, treat_none_as_null = true)]
+pub struct UserRow {
+    pub id: String,
+    pub connection_id: String,
+    pub user_name: String,
+    pub user_name_fold: String,
+    pub external_id: Option<String>,
+    pub display_name: Option<String>,
+    pub display_name_fold: Option<String>,
+    pub active: bool,
+    pub scim_owned: bool,
+    pub document: String,
+    pub version: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// The user with that id.
+pub fn find(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<UserRow>> {
+    users::table
+        .filter(users::connection_id.eq(connection_id))
+        .filter(users::id.eq(id))
+        .first(conn)
+        .optional()
+}
+
+/// The user with that id, locked against other writers until the transaction ends.
+///
+/// SQLite has a single writer, so there the transaction itself is the lock.
+pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<UserRow>> {
+    if conn.is_postgres() {
+        Sql::new("SELECT * FROM users WHERE connection_id = ")
+            .text(connection_id)
+            .raw(" AND id = ")
+            .text(id)
+            .raw(" FOR UPDATE")
+            .get_result(conn)
+            .optional()
+    } else {
+        find(conn, connection_id, id)
+    }
+}
+
+/// Id of the user with that folded user name.
+pub fn find_by_user_name(
+    conn: &mut Conn,
+    connection_id: &str,
+    user_name_fold: &str,
+) -> QueryResult<Option<String>> {
+    users::table
+        .filter(users::connection_id.eq(connection_id))
+        .filter(users::user_name_fold.eq(user_name_fold))
+        .select(users::id)
+        .first(conn)
+        .optional()
+}
+
+/// Id of the user with that external id.
+pub fn find_by_external_id(
+    conn: &mut Conn,
+    connection_id: &str,
+    external_id: &str,
+) -> QueryResult<Option<String>> {
+    users::table
+        .filter(users::connection_id.eq(connection_id))
+        .filter(users::external_id.eq(external_id))
+        .select(users::id)
+        .first(conn)
+        .optional()
+}
+
+/// Adds a row.
+pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
+    diesel::insert_into(users::table).values(row).execute(conn).map(drop)
+}
+
+/// Writes a row back.
+pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
+    diesel::update(users::table.filter(users::id.eq(&row.id))).set(row).execute(conn).map(drop)
+}
+
+/// Deletes a user with all that hangs on it.
+pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
+    diesel::delete(
+        users::table.filter(users::connection_id.eq(connection_id)).filter(users::id.eq(id)),
+    )
+    .execute(conn)
+}
+
+/// The page of users that meet a condition, in the order of their ids.
+pub fn list(
+    conn: &mut Conn,
+    connection_id: &str,
+    condition: Option<&Sql>,
+    limit: i64,
+    offset: i64,
+) -> QueryResult<Vec<UserRow>> {
+    select("SELECT users.* FROM users WHERE users.connection_id = ", connection_id, condition)
+        .raw(" ORDER BY users.id LIMIT ")
+        .integer(limit)
+        .raw(" OFFSET ")
+        .integer(offset)
+        .load(conn)
+}
+
+/// How many users meet a condition.
+pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
+    super::count(
+        conn,
+        select(
+            "SELECT COUNT(*) AS total FROM users WHERE users.connection_id = ",
+            connection_id,
+            condition,
+        ),
+    )
+}
+
+fn select(text: &str, connection_id: &str, condition: Option<&Sql>) -> Sql {
+    let statement = Sql::new(text).text(connection_id);
+    match condition {
+        Some(condition) => statement.raw(" AND ").append(condition.clone()),
+        None => statement,
+    }
+}

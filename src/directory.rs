@@ -1,0 +1,141 @@
+//! What the protocols mean: users, teams and membership, connections and their tokens, and the log
+//! of every change.
+//!
+//! Each operation is one function that takes a connection inside a transaction which the caller
+//! opened with `db`'s read or write; nothing here knows of HTTP.
+
+pub mod connections;
+pub mod events;
+pub mod lifecycle;
+pub mod membership;
+pub mod teams;
+pub mod tokens;
+pub mod users;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::clock::rfc3339;
+use crate::db::filter::{self as conditions, Kind};
+use crate::db::{MayBeStore, StoreError};
+use crate::scim::ScimError;
+
+pub use self::connections::Connection;
+pub use self::events::Actor;
+use self::membership::Policy;
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The request cannot be served as it is; the client is told why.
+    #[error(transparent)]
+    Refused(#[from] ScimError),
+    /// The store failed; the client is told as much and no more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for DirectoryError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<serde_json::Error> for DirectoryError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl MayBeStore for DirectoryError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
+/// The result of an operation on the directory.
+pub type DirectoryResult<T> = Result<T, DirectoryError>;
+
+/// Who asks for an operation, where, and when.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The tenant; nothing outside it can be seen or touched.
+    pub connection: Connection,
+    pub actor: Actor,
+    /// Id of the request, as in the answer's `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// UTC microseconds.
+    pub now: i64,
+    /// Base URL of the SCIM endpoint, without a slash at its end.
+    pub base_url: Arc<str>,
+}
+
+impl Context {
+    fn conditions(&self, kind: Kind) -> conditions::Context<'_> {
+        conditions::Context {
+            kind,
+            connection_id: &self.connection.id,
+            base_url: &self.base_url,
+            union: self.connection.settings.membership == Policy::Union,
+        }
+    }
+}
+
+/// The `meta` of a resource (RFC 7643 section 3.1).
+struct Meta<'a> {
+    resource_type: &'a str,
+    endpoint: &'a str,
+    id: &'a str,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl Meta<'_> {
+    fn to_json(&self, base_url: &str) -> Value {
+        json!({
+            "resourceType": self.resource_type,
+            "created": rfc3339(self.created_at),
+            "lastModified": rfc3339(self.updated_at),
+            "location": format!("{base_url}/{}/{}", self.endpoint, self.id),
+            "version": etag(self.version),
+        })
+    }
+}
+
+/// The weak entity tag of a resource's version (RFC 7644 section 3.14).
+pub fn etag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+/// A new resource id: a UUID whose order is the order of creation.
+fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// A page of resources and how many there are in all.
+#[derive(Debug)]
+pub struct Listed<T> {
+    pub total: u64,
+    pub items: Vec<T>,
+}
+
+/// The total of a list: known from the page itself where the page is the last one.
+fn total<E>(
+    found: usize,
+    limit: i64,
+    offset: i64,
+    count: impl FnOnce() -> Result<i64, E>,
+) -> Result<u64, E> {
+    let found = i64::try_from(found).unwrap_or(i64::MAX);
+    let total = if found < limit && (found > 0 || offset == 0) {
+        offset.saturating_add(found)
+    } else {
+        count()?
+    };
+    Ok(u64::try_from(total).unwrap_or(0))
+}

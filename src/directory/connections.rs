@@ -1,0 +1,294 @@
+//! Connections: one customer's identity provider each, and a tenant of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::events::{self, Action, Actor, Subject};
+use super::membership::Policy;
+use super::{DirectoryError, new_id};
+use crate::clock::rfc3339;
+use crate::db::connections::{self as rows, ConnectionRow};
+use crate::db::{Conn, MayBeStore, StoreError};
+use crate::scim::fold::fold;
+
+/// The kind of identity provider at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provider {
+    #[default]
+    Okta,
+    Entra,
+    Generic,
+}
+
+impl Provider {
+    /// The name in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Okta => "okta",
+            Self::Entra => "entra",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "okta" => Ok(Self::Okta),
+            "entra" => Ok(Self::Entra),
+            "generic" => Ok(Self::Generic),
+            _ => Err(format!("'{text}' is no provider; use okta, entra or generic")),
+        }
+    }
+}
+
+/// What happens to a pushed group that names a user whom the connection does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownMembers {
+    /// The request is refused with the ids that are unknown.
+    #[default]
+    Reject,
+    /// The other members are written; the unknown ids are recorded in the event log.
+    Skip,
+}
+
+impl UnknownMembers {
+    /// The name in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for UnknownMembers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for UnknownMembers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "reject" => Ok(Self::Reject),
+            "skip" => Ok(Self::Skip),
+            _ => Err(format!("'{text}' is no rule for unknown members; use reject or skip")),
+        }
+    }
+}
+
+/// What can be set of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    pub provider: Provider,
+    pub membership: Policy,
+    pub unknown_members: UnknownMembers,
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    pub id: String,
+    /// The name, unique without regard to case.
+    pub name: String,
+    pub settings: Settings,
+    /// UTC microseconds.
+    pub created_at: i64,
+    /// UTC microseconds.
+    pub updated_at: i64,
+}
+
+impl Connection {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// The row holds a setting that this program does not know.
+    pub fn from_row(row: ConnectionRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            settings: Settings {
+                provider: row.provider.parse().map_err(StoreError::Corrupt)?,
+                membership: row.membership.parse().map_err(StoreError::Corrupt)?,
+                unknown_members: row.unknown_members.parse().map_err(StoreError::Corrupt)?,
+            },
+            id: row.id,
+            name: row.name,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+
+    fn to_row(&self) -> ConnectionRow {
+        ConnectionRow {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            name_fold: fold(&self.name).into_owned(),
+            provider: self.settings.provider.to_string(),
+            membership: self.settings.membership.to_string(),
+            unknown_members: self.settings.unknown_members.to_string(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// The connection for programs, keys in snake case.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "provider": self.settings.provider.as_str(),
+            "membership": self.settings.membership.as_str(),
+            "unknown_members": self.settings.unknown_members.as_str(),
+            "created_at": rfc3339(self.created_at),
+            "updated_at": rfc3339(self.updated_at),
+        })
+    }
+}
+
+/// Why a command on connections or tokens was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("there is no connection '{0}'; see 'muster connection list'")]
+    NoConnection(String),
+    #[error("there is already a connection '{0}'")]
+    NameTaken(String),
+    #[error("'{0}' is no name for a connection: use 1 to 64 letters, digits, '-', '_' or '.'")]
+    BadName(String),
+    #[error("there is no token with the id '{0}'; see 'muster token list'")]
+    NoToken(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for AdminError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl MayBeStore for AdminError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<DirectoryError> for AdminError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Store(error) => Self::Store(error),
+            DirectoryError::Refused(error) => Self::Store(StoreError::Corrupt(error.to_string())),
+        }
+    }
+}
+
+/// Adds a connection.
+///
+/// # Errors
+/// The name is taken or not allowed.
+pub fn create(
+    conn: &mut Conn,
+    name: &str,
+    settings: Settings,
+    now: i64,
+) -> Result<Connection, AdminError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        return Err(AdminError::BadName(name.to_owned()));
+    }
+    if rows::find_by_name(conn, &fold(name))?.is_some() {
+        return Err(AdminError::NameTaken(name.to_owned()));
+    }
+    let connection =
+        Connection { id: new_id(), name: name.to_owned(), settings, created_at: now, updated_at: now };
+    rows::insert(conn, &connection.to_row())?;
+    record(conn, &connection, Action::Created, now, &json!({ "after": connection.to_json() }))?;
+    Ok(connection)
+}
+
+/// All connections, by name.
+///
+/// # Errors
+/// The store's.
+pub fn all(conn: &mut Conn) -> Result<Vec<Connection>, AdminError> {
+    let rows = rows::all(conn)?;
+    Ok(rows.into_iter().map(Connection::from_row).collect::<Result<_, _>>()?)
+}
+
+/// The connection of that name.
+///
+/// # Errors
+/// There is none.
+pub fn find(conn: &mut Conn, name: &str) -> Result<Connection, AdminError> {
+    match rows::find_by_name(conn, &fold(name))? {
+        Some(row) => Ok(Connection::from_row(row)?),
+        None => Err(AdminError::NoConnection(name.to_owned())),
+    }
+}
+
+/// Changes the settings of a connection.
+///
+/// # Errors
+/// There is no such connection.
+pub fn update(
+    conn: &mut Conn,
+    name: &str,
+    change: impl FnOnce(&mut Settings),
+    now: i64,
+) -> Result<Connection, AdminError> {
+    let before = find(conn, name)?;
+    let mut after = before.clone();
+    change(&mut after.settings);
+    if after != before {
+        after.updated_at = now;
+        rows::update(conn, &after.to_row())?;
+        let data = json!({ "before": before.to_json(), "after": after.to_json() });
+        record(conn, &after, Action::Updated, now, &data)?;
+    }
+    Ok(after)
+}
+
+/// Deletes a connection with its users, teams and tokens. Its events stay.
+///
+/// # Errors
+/// There is no such connection.
+pub fn delete(conn: &mut Conn, name: &str, now: i64) -> Result<Connection, AdminError> {
+    let connection = find(conn, name)?;
+    rows::delete(conn, &connection.id)?;
+    record(conn, &connection, Action::Deleted, now, &json!({ "before": connection.to_json() }))?;
+    Ok(connection)
+}
+
+fn record(
+    conn: &mut Conn,
+    connection: &Connection,
+    action: Action,
+    now: i64,
+    data: &Value,
+) -> Result<(), AdminError> {
+    let entry = events::Entry {
+        connection_id: &connection.id,
+        at: now,
+        actor: &Actor::CommandLine,
+        request_id: None,
+        subject: Subject::Connection,
+        subject_id: &connection.id,
+        action,
+        data,
+    };
+    Ok(events::append(conn, &entry)?)
+}

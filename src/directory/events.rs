@@ -1,0 +1,144 @@
+//! The log of changes: one entry for each, in the transaction that makes it. It is the audit log
+//! and the change feed alike, and never holds a secret.
+
+use serde_json::Value;
+
+use super::Context;
+use crate::db::events::{self as rows, NewEvent};
+use crate::db::{Conn, StoreError};
+
+/// Who made a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A SCIM client, by the id of its token.
+    Token(String),
+    /// Somebody at the command line.
+    CommandLine,
+}
+
+impl Actor {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::CommandLine => "command-line",
+        }
+    }
+
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Token(id) => Some(id),
+            Self::CommandLine => None,
+        }
+    }
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Connection,
+    Token,
+    User,
+    Team,
+}
+
+impl Subject {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Token => "token",
+            Self::User => "user",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// What a change was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Created,
+    /// SCIM took over a resource that only sign-in had made.
+    Adopted,
+    /// A POST met an inactive user and brought it back.
+    Reprovisioned,
+    Updated,
+    Deactivated,
+    Reactivated,
+    Deleted,
+    Revoked,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Adopted => "adopted",
+            Self::Reprovisioned => "reprovisioned",
+            Self::Updated => "updated",
+            Self::Deactivated => "deactivated",
+            Self::Reactivated => "reactivated",
+            Self::Deleted => "deleted",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// One entry of the log.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    pub connection_id: &'a str,
+    /// UTC microseconds.
+    pub at: i64,
+    pub actor: &'a Actor,
+    pub request_id: Option<&'a str>,
+    pub subject: Subject,
+    pub subject_id: &'a str,
+    pub action: Action,
+    /// What was before and what is after.
+    pub data: &'a Value,
+}
+
+/// Appends an entry.
+///
+/// # Errors
+/// The store's.
+pub fn append(conn: &mut Conn, entry: &Entry<'_>) -> Result<(), StoreError> {
+    let row = NewEvent {
+        connection_id: entry.connection_id,
+        at: entry.at,
+        actor: entry.actor.kind(),
+        actor_id: entry.actor.id(),
+        request_id: entry.request_id,
+        action: entry.action.as_str(),
+        subject: entry.subject.as_str(),
+        subject_id: entry.subject_id,
+        data: entry.data.to_string(),
+    };
+    Ok(rows::append(conn, &row)?)
+}
+
+/// Appends an entry about something of the context's connection.
+///
+/// # Errors
+/// The store's.
+pub fn record(
+    conn: &mut Conn,
+    context: &Context,
+    subject: Subject,
+    subject_id: &str,
+    action: Action,
+    data: &Value,
+) -> Result<(), StoreError> {
+    append(
+        conn,
+        &Entry {
+            connection_id: &context.connection.id,
+            at: context.now,
+            actor: &context.actor,
+            request_id: context.request_id.as_deref(),
+            subject,
+            subject_id,
+            action,
+            data,
+        },
+    )
+}

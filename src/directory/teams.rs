@@ -1,0 +1,517 @@
+//! Teams, which SCIM knows as groups, and their members.
+//!
+//! A team's members never pass through memory as a whole for the sake of a change: requests become
+//! deltas, and each delta is a statement or two of whatever size.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::connections::UnknownMembers;
+use super::events::{Action, Subject, record};
+use super::membership::{Facts, granted};
+use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
+use crate::db::Conn;
+use crate::db::filter::{self as conditions, Kind};
+use crate::db::memberships::{self, StatementRow};
+use crate::db::teams::{self as rows, TeamRow};
+use crate::scim::ScimError;
+use crate::scim::filter::{Filter, matches_element};
+use crate::scim::fold::fold;
+use crate::scim::list::Page;
+use crate::scim::patch::{MemberStep, PatchPlan};
+use crate::scim::resource::Document;
+
+/// Unknown ids that an error names, so that its text stays readable.
+const NAMED_IDS: usize = 10;
+
+/// A team, with its members where they were asked for.
+#[derive(Debug)]
+pub struct Team {
+    row: TeamRow,
+    members: Option<Vec<StatementRow>>,
+}
+
+impl Team {
+    /// The team's id.
+    pub fn id(&self) -> &str {
+        &self.row.id
+    }
+
+    /// The version, which every change moves.
+    pub fn version(&self) -> i64 {
+        self.row.version
+    }
+
+    /// The SCIM resource, with every attribute that can be returned.
+    ///
+    /// # Errors
+    /// The stored document is unreadable.
+    pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
+        let mut document = stored(&self.row)?.into_map();
+        let mut resource = Map::with_capacity(document.len() + 4);
+        resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
+        resource.insert("id".to_owned(), self.row.id.as_str().into());
+        resource.extend(document);
+        if let Some(members) = &self.members {
+            let members = members.iter().map(|row| member(row, base_url)).collect();
+            resource.insert("members".to_owned(), members);
+        }
+        let meta = Meta {
+            resource_type: "Group",
+            endpoint: "Groups",
+            id: &self.row.id,
+            version: self.row.version,
+            created_at: self.row.created_at,
+            updated_at: self.row.updated_at,
+        };
+        resource.insert("meta".to_owned(), meta.to_json(base_url));
+        Ok(resource)
+    }
+}
+
+/// A member as it is shown.
+fn member(row: &StatementRow, base_url: &str) -> Value {
+    json!({
+        "value": row.user_id,
+        "$ref": format!("{base_url}/Users/{}", row.user_id),
+        "type": "User",
+        "display": row.display,
+    })
+}
+
+/// Which members of a team an answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// None of them.
+    Nobody,
+    /// All of them.
+    Everybody,
+    /// All of them, unless there are more than so many: then the team is not shown at all.
+    AtMost(i64),
+}
+
+/// What a write did to the members.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct MemberChanges {
+    added: BTreeSet<String>,
+    removed: BTreeSet<String>,
+    /// Ids that no user of the connection has, and that its settings say to pass over.
+    skipped: BTreeSet<String>,
+}
+
+/// Creates a team, or adopts one that only sign-in has made.
+///
+/// # Errors
+/// 409 `uniqueness` if a team that SCIM manages holds the `displayName` or the `externalId`;
+/// `invalidValue` for members who are no users.
+pub fn create(
+    conn: &mut Conn,
+    context: &Context,
+    document: &Document,
+    members: &[String],
+    show: Show,
+) -> DirectoryResult<Option<Team>> {
+    let connection_id = context.connection.id.as_str();
+    let keys = Keys::of(document);
+    let by_name = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
+    let by_external_id = match &keys.external_id {
+        Some(external_id) => rows::find_by_external_id(conn, connection_id, external_id)?,
+        None => None,
+    };
+    let met = match (by_name, by_external_id) {
+        (Some(a), Some(b)) if a != b => return Err(display_name_taken(document).into()),
+        (Some(id), _) | (None, Some(id)) => rows::lock(conn, connection_id, &id)?,
+        (None, None) => None,
+    };
+    let steps = [replace_all(members)];
+    let row = match met {
+        Some(row) if !row.scim_managed => {
+            write_back(conn, context, row, document, &steps, Some(Action::Adopted))?
+        }
+        Some(row) if row.display_name_fold == keys.display_name_fold => {
+            return Err(display_name_taken(document).into());
+        }
+        Some(_) => return Err(external_id_taken(document).into()),
+        None => insert(conn, context, document, &steps)?,
+    };
+    shown(conn, context, row, show)
+}
+
+/// The team with that id.
+///
+/// # Errors
+/// 404 if the connection has no such team.
+pub fn get(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    want_members: bool,
+) -> DirectoryResult<Team> {
+    let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let members = if want_members {
+        Some(members_of(conn, context, &[row.id.as_str()])?)
+    } else {
+        None
+    };
+    Ok(Team { row, members })
+}
+
+/// A page of the teams that a filter selects, in the order of their creation.
+///
+/// # Errors
+/// The store's.
+pub fn list(
+    conn: &mut Conn,
+    context: &Context,
+    filter: Option<&Filter>,
+    page: Page,
+    want_members: bool,
+) -> DirectoryResult<Listed<Team>> {
+    let connection_id = context.connection.id.as_str();
+    let condition = filter.map(|filter| {
+        conditions::condition(conn, context.conditions(Kind::Team), filter)
+    });
+    let (limit, offset) = (i64::from(page.count), page.offset());
+    let found = if limit == 0 {
+        Vec::new()
+    } else {
+        rows::list(conn, connection_id, condition.as_ref(), limit, offset)?
+    };
+    let total =
+        total(found.len(), limit, offset, || rows::count(conn, connection_id, condition.as_ref()))?;
+    let mut members = Vec::new();
+    if want_members && !found.is_empty() {
+        let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
+        members = members_of(conn, context, &ids)?;
+    }
+    // Teams and members come in the same order, so each team's members are a run.
+    let mut members = members.into_iter().peekable();
+    let items = found
+        .into_iter()
+        .map(|row| {
+            let mut own = Vec::new();
+            while let Some(member) = members.next_if(|member| member.team_id == row.id) {
+                own.push(member);
+            }
+            Team { members: want_members.then_some(own), row }
+        })
+        .collect();
+    Ok(Listed { total, items })
+}
+
+/// Replaces what the client manages of a team (RFC 7644 section 3.5.1).
+///
+/// # Errors
+/// 404 if the connection has no such team, 409 `uniqueness` if another one holds a key,
+/// `invalidValue` for members who are no users.
+pub fn replace(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    document: &Document,
+    members: &[String],
+    show: Show,
+) -> DirectoryResult<Option<Team>> {
+    let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let row = write_back(conn, context, before, document, &[replace_all(members)], None)?;
+    shown(conn, context, row, show)
+}
+
+/// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all. The cost is that of the
+/// change, not of the team.
+///
+/// # Errors
+/// 404 if the connection has no such team; what the plan says of the document it meets;
+/// `invalidValue` for members who are no users.
+pub fn patch(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    plan: &PatchPlan,
+    show: Show,
+) -> DirectoryResult<Option<Team>> {
+    let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let document = plan.apply(stored(&before)?)?;
+    let row = write_back(conn, context, before, &document, &plan.members, None)?;
+    shown(conn, context, row, show)
+}
+
+/// Deletes a team with all that either source said of it.
+///
+/// # Errors
+/// 404 if the connection has no such team.
+pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<()> {
+    let connection_id = context.connection.id.as_str();
+    let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    rows::delete(conn, connection_id, id)?;
+    let data = json!({ "before": stored(&row)?.as_map() });
+    Ok(record(conn, context, Subject::Team, id, Action::Deleted, &data)?)
+}
+
+fn insert(
+    conn: &mut Conn,
+    context: &Context,
+    document: &Document,
+    steps: &[MemberStep],
+) -> DirectoryResult<TeamRow> {
+    let keys = Keys::of(document);
+    let row = TeamRow {
+        id: new_id(),
+        connection_id: context.connection.id.clone(),
+        display_name: keys.display_name,
+        display_name_fold: keys.display_name_fold,
+        external_id: keys.external_id,
+        scim_managed: true,
+        document: serde_json::to_string(document.as_map())?,
+        version: 1,
+        created_at: context.now,
+        updated_at: context.now,
+    };
+    rows::insert(conn, &row)?;
+    let members = apply_steps(conn, context, &row.id, steps)?;
+    let data = json!({ "after": document.as_map(), "members": members.to_json() });
+    record(conn, context, Subject::Team, &row.id, Action::Created, &data)?;
+    Ok(row)
+}
+
+/// Writes `document` and the steps over the team, which belongs to SCIM from then on. Neither the
+/// version nor `lastModified` moves if nothing changes.
+fn write_back(
+    conn: &mut Conn,
+    context: &Context,
+    before: TeamRow,
+    document: &Document,
+    steps: &[MemberStep],
+    action: Option<Action>,
+) -> DirectoryResult<TeamRow> {
+    let old = stored(&before)?;
+    let members = apply_steps(conn, context, &before.id, steps)?;
+    let document_changes = *document != old;
+    if !document_changes && before.scim_managed && members == MemberChanges::default() {
+        return Ok(before);
+    }
+    let keys = Keys::of(document);
+    check_keys(conn, &before, &keys, document)?;
+    let row = TeamRow {
+        display_name: keys.display_name,
+        display_name_fold: keys.display_name_fold,
+        external_id: keys.external_id,
+        scim_managed: true,
+        document: serde_json::to_string(document.as_map())?,
+        version: before.version + 1,
+        updated_at: context.now.max(before.updated_at + 1),
+        ..before
+    };
+    rows::update(conn, &row)?;
+    let mut data = Map::new();
+    if document_changes {
+        data.insert("before".to_owned(), old.into_map().into());
+        data.insert("after".to_owned(), document.as_map().clone().into());
+    }
+    data.insert("members".to_owned(), members.to_json());
+    let action = action.unwrap_or(Action::Updated);
+    record(conn, context, Subject::Team, &row.id, action, &data.into())?;
+    Ok(row)
+}
+
+fn replace_all(members: &[String]) -> MemberStep {
+    MemberStep::Delta {
+        replace: true,
+        add: members.iter().cloned().collect(),
+        remove: BTreeSet::new(),
+    }
+}
+
+fn apply_steps(
+    conn: &mut Conn,
+    context: &Context,
+    team_id: &str,
+    steps: &[MemberStep],
+) -> DirectoryResult<MemberChanges> {
+    let mut changes = MemberChanges::default();
+    for step in steps {
+        match step {
+            MemberStep::Delta { replace, add, remove } => {
+                let listed = || add.iter().map(String::as_str);
+                if *replace {
+                    changes.remove(memberships::retain_scim(conn, team_id, listed(), context.now)?);
+                } else if !remove.is_empty() {
+                    let ids = remove.iter().map(String::as_str);
+                    changes.remove(memberships::remove_scim(conn, team_id, ids, context.now)?);
+                }
+                if !add.is_empty() {
+                    changes.skipped.extend(unknown(conn, context, add)?);
+                    let connection_id = &context.connection.id;
+                    let added =
+                        memberships::add_scim(conn, connection_id, team_id, listed(), context.now)?;
+                    changes.add(added);
+                }
+            }
+            MemberStep::RemoveWhere(filter) => {
+                let statements = memberships::of_teams(conn, &[team_id])?;
+                let selected = statements
+                    .iter()
+                    .filter(|row| matches_element(filter, &member(row, &context.base_url)))
+                    .map(|row| row.user_id.as_str());
+                changes.remove(memberships::remove_scim(conn, team_id, selected, context.now)?);
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// The ids that no user has, where the connection says to pass over them.
+fn unknown(
+    conn: &mut Conn,
+    context: &Context,
+    ids: &BTreeSet<String>,
+) -> DirectoryResult<Vec<String>> {
+    let unknown =
+        memberships::unknown_users(conn, &context.connection.id, ids.iter().map(String::as_str))?;
+    if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
+        return Ok(unknown);
+    }
+    let named: Vec<&str> = unknown.iter().take(NAMED_IDS).map(String::as_str).collect();
+    let more = match unknown.len().saturating_sub(NAMED_IDS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(ScimError::invalid_value(format!(
+        "no user of this connection has the id {}{more}; assign these people to the app before \
+         their group is pushed, or let the connection skip unknown members",
+        named.join(", ")
+    ))
+    .into())
+}
+
+impl MemberChanges {
+    fn add(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if !self.removed.remove(&id) {
+                self.added.insert(id);
+            }
+        }
+    }
+
+    fn remove(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if !self.added.remove(&id) {
+                self.removed.insert(id);
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        for (name, ids) in
+            [("added", &self.added), ("removed", &self.removed), ("skipped", &self.skipped)]
+        {
+            if !ids.is_empty() {
+                object.insert(name.to_owned(), ids.iter().cloned().collect());
+            }
+        }
+        object.into()
+    }
+}
+
+/// What teams are looked up by.
+struct Keys {
+    display_name: String,
+    display_name_fold: String,
+    external_id: Option<String>,
+}
+
+impl Keys {
+    fn of(document: &Document) -> Self {
+        let display_name = document.text("displayName").unwrap_or_default();
+        Self {
+            display_name: display_name.to_owned(),
+            display_name_fold: fold(display_name).into_owned(),
+            external_id: document.text("externalId").map(str::to_owned),
+        }
+    }
+}
+
+fn check_keys(
+    conn: &mut Conn,
+    before: &TeamRow,
+    keys: &Keys,
+    document: &Document,
+) -> DirectoryResult<()> {
+    let connection_id = before.connection_id.as_str();
+    let is_other = |holder: Option<String>| holder.is_some_and(|id| id != before.id);
+    if keys.display_name_fold != before.display_name_fold
+        && is_other(rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?)
+    {
+        return Err(display_name_taken(document).into());
+    }
+    if let Some(external_id) = &keys.external_id
+        && before.external_id.as_ref() != Some(external_id)
+        && is_other(rows::find_by_external_id(conn, connection_id, external_id)?)
+    {
+        return Err(external_id_taken(document).into());
+    }
+    Ok(())
+}
+
+fn stored(row: &TeamRow) -> DirectoryResult<Document> {
+    Ok(Document::from_stored(serde_json::from_str(&row.document)?))
+}
+
+fn shown(
+    conn: &mut Conn,
+    context: &Context,
+    row: TeamRow,
+    show: Show,
+) -> DirectoryResult<Option<Team>> {
+    let want_members = match show {
+        Show::Nobody => false,
+        Show::Everybody => true,
+        Show::AtMost(limit) => {
+            if memberships::exceeds(conn, &row.id, limit)? {
+                return Ok(None);
+            }
+            true
+        }
+    };
+    let members = if want_members {
+        Some(members_of(conn, context, &[row.id.as_str()])?)
+    } else {
+        None
+    };
+    Ok(Some(Team { row, members }))
+}
+
+/// Who belongs to some teams. Inactive users are among them: their membership has no effect, but a
+/// client that writes back what it read must not lose it.
+fn members_of(
+    conn: &mut Conn,
+    context: &Context,
+    team_ids: &[&str],
+) -> DirectoryResult<Vec<StatementRow>> {
+    let mut statements = memberships::of_teams(conn, team_ids)?;
+    let policy = context.connection.settings.membership;
+    statements.retain(|row| granted(policy, Facts::from(row)));
+    Ok(statements)
+}
+
+fn not_found(id: &str) -> ScimError {
+    ScimError::not_found(format!("there is no group with the id '{id}'"))
+}
+
+fn display_name_taken(document: &Document) -> ScimError {
+    let name = document.text("displayName").unwrap_or_default();
+    ScimError::uniqueness(format!(
+        "another group already has the displayName '{name}' (upper and lower case count as the \
+         same); link the existing group instead of creating one, or rename one of them"
+    ))
+}
+
+fn external_id_taken(document: &Document) -> ScimError {
+    let external_id = document.text("externalId").unwrap_or_default();
+    ScimError::uniqueness(format!(
+        "another group already has the externalId '{external_id}'; update that one instead of \
+         creating one"
+    ))
+}

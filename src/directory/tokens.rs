@@ -1,0 +1,247 @@
+//! SCIM tokens: 256 random bits each, shown once, stored as a hash, looked up by it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::connections::{self, AdminError, Connection};
+use super::events::{self, Action, Actor, Subject};
+use super::new_id;
+use crate::clock::rfc3339;
+use crate::db::tokens::{self as rows, TokenRow};
+use crate::db::{Conn, StoreError, connections as connection_rows};
+
+/// How every SCIM token starts, so that secret scanners know one when they see it.
+pub const PREFIX: &str = "muster_scim_";
+/// How much older than now the noted last use may be before it is noted again, in microseconds.
+const LAST_USE_GRAIN: i64 = 60_000_000;
+
+/// A token as its bearer knows it. It is shown once and never stored; `Debug` hides it.
+pub struct PlainToken(String);
+
+impl PlainToken {
+    /// A new random token.
+    ///
+    /// # Errors
+    /// The operating system gives no random bits.
+    pub fn generate() -> Result<Self, StoreError> {
+        let mut bytes = [0_u8; 32];
+        OsRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|error| StoreError::Unavailable(format!("no random bits: {error}")))?;
+        Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// The secret itself, to be shown to whoever asked for the token.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlainToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainToken(…)")
+    }
+}
+
+/// The SHA-256 of a token, in hexadecimal.
+///
+/// A token has 256 random bits, so there is nothing to guess and no need for a slow hash.
+pub fn hash(token: &str) -> String {
+    use std::fmt::Write;
+    Sha256::digest(token.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A token as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub id: String,
+    /// Name of the connection it belongs to.
+    pub connection: String,
+    pub label: String,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    /// When it was last used, give or take a minute.
+    pub last_used_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+}
+
+impl Token {
+    fn new(row: TokenRow, connection: String) -> Self {
+        Self {
+            id: row.id,
+            connection,
+            label: row.label,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+
+    /// `live`, `expired` or `revoked`.
+    pub fn status(&self, now: i64) -> &'static str {
+        if self.revoked_at.is_some() {
+            "revoked"
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            "expired"
+        } else {
+            "live"
+        }
+    }
+
+    /// The token for programs, keys in snake case; never the secret.
+    pub fn to_json(&self, now: i64) -> Value {
+        json!({
+            "id": self.id,
+            "connection": self.connection,
+            "label": self.label,
+            "status": self.status(now),
+            "created_at": rfc3339(self.created_at),
+            "expires_at": self.expires_at.map(rfc3339),
+            "last_used_at": self.last_used_at.map(rfc3339),
+            "revoked_at": self.revoked_at.map(rfc3339),
+        })
+    }
+}
+
+/// Adds a token to a connection. Those it has go on working.
+///
+/// # Errors
+/// The store's.
+pub fn create(
+    conn: &mut Conn,
+    connection: &Connection,
+    label: &str,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Result<(Token, PlainToken), AdminError> {
+    let plain = PlainToken::generate()?;
+    let row = TokenRow {
+        id: new_id(),
+        connection_id: connection.id.clone(),
+        hash: hash(plain.expose()),
+        label: label.to_owned(),
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    rows::insert(conn, &row)?;
+    let token = Token::new(row, connection.name.clone());
+    record(conn, &connection.id, &token, Action::Created, now)?;
+    Ok((token, plain))
+}
+
+/// All tokens, or those of one connection, oldest first.
+///
+/// # Errors
+/// There is no such connection.
+pub fn all(conn: &mut Conn, connection: Option<&str>) -> Result<Vec<Token>, AdminError> {
+    let connection_id = match connection {
+        Some(name) => Some(connections::find(conn, name)?.id),
+        None => None,
+    };
+    let rows = rows::all(conn, connection_id.as_deref())?;
+    Ok(rows.into_iter().map(|(row, connection)| Token::new(row, connection.name)).collect())
+}
+
+/// Revokes a token; the next request with it is refused. Revoking it again changes nothing.
+///
+/// # Errors
+/// There is no token with that id.
+pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> {
+    let no_token = || AdminError::NoToken(id.to_owned());
+    let revoked = rows::revoke(conn, id, now)? > 0;
+    let row = rows::find(conn, id)?.ok_or_else(no_token)?;
+    let connection = connection_rows::find(conn, &row.connection_id)?.ok_or_else(no_token)?;
+    let token = Token::new(row, connection.name);
+    if revoked {
+        record(conn, &connection.id, &token, Action::Revoked, now)?;
+    }
+    Ok(token)
+}
+
+/// Who a token speaks for.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    pub token_id: String,
+    pub connection: Connection,
+    /// Whether it is time to note the use of the token again.
+    pub note_use: bool,
+}
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefused {
+    #[error("the token is not known; paste it again, without quotes or spaces")]
+    Unknown,
+    #[error("the token has expired; create a new one with 'muster token create'")]
+    Expired,
+    #[error("the token was revoked; create a new one with 'muster token create'")]
+    Revoked,
+}
+
+/// Looks up who a token speaks for.
+///
+/// # Errors
+/// The store's; a token that is not accepted is the inner error.
+pub fn authenticate(
+    conn: &mut Conn,
+    presented: &str,
+    now: i64,
+) -> Result<Result<Authenticated, TokenRefused>, StoreError> {
+    let Some(row) = rows::find_by_hash(conn, &hash(presented))? else {
+        return Ok(Err(TokenRefused::Unknown));
+    };
+    if row.revoked_at.is_some() {
+        return Ok(Err(TokenRefused::Revoked));
+    }
+    if row.expires_at.is_some_and(|at| at <= now) {
+        return Ok(Err(TokenRefused::Expired));
+    }
+    let Some(connection) = connection_rows::find(conn, &row.connection_id)? else {
+        return Ok(Err(TokenRefused::Unknown));
+    };
+    let note_use = row.last_used_at.is_none_or(|at| now - at >= LAST_USE_GRAIN);
+    let connection = Connection::from_row(connection)?;
+    Ok(Ok(Authenticated { token_id: row.id, connection, note_use }))
+}
+
+/// Notes that a token was used.
+///
+/// # Errors
+/// The store's.
+pub fn note_use(conn: &mut Conn, id: &str, now: i64) -> Result<(), StoreError> {
+    Ok(rows::touch(conn, id, now)?)
+}
+
+fn record(
+    conn: &mut Conn,
+    connection_id: &str,
+    token: &Token,
+    action: Action,
+    now: i64,
+) -> Result<(), AdminError> {
+    let data = json!({ "after": token.to_json(now) });
+    let entry = events::Entry {
+        connection_id,
+        at: now,
+        actor: &Actor::CommandLine,
+        request_id: None,
+        subject: Subject::Token,
+        subject_id: &token.id,
+        action,
+        data: &data,
+    };
+    Ok(events::append(conn, &entry)?)
+}

@@ -1,0 +1,385 @@
+//! Users, as SCIM writes and reads them.
+//!
+//! A person is one user of a connection. SCIM owns a user from the first time it writes one, and
+//! owns the lifecycle with it: nothing else sets `active`, and nothing reactivates by omission.
+
+use serde_json::{Map, Value, json};
+
+use super::events::{Action, Subject, record};
+use super::lifecycle::set_active;
+use super::membership::{Facts, effective};
+use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
+use crate::db::filter::{self as conditions, Kind};
+use crate::db::memberships::{self, StatementRow};
+use crate::db::users::{self as rows, UserRow};
+use crate::db::{Conn, emails, teams};
+use crate::scim::filter::Filter;
+use crate::scim::fold::fold;
+use crate::scim::list::Page;
+use crate::scim::patch::PatchPlan;
+use crate::scim::resource::Document;
+use crate::scim::ScimError;
+
+/// A user with the teams it is effectively in, ready to be shown.
+#[derive(Debug)]
+pub struct User {
+    row: UserRow,
+    /// `None` where the teams were not asked for.
+    groups: Option<Vec<StatementRow>>,
+}
+
+impl User {
+    /// The user's id.
+    pub fn id(&self) -> &str {
+        &self.row.id
+    }
+
+    /// The version, which every change moves.
+    pub fn version(&self) -> i64 {
+        self.row.version
+    }
+
+    /// The SCIM resource, with every attribute that can be returned.
+    ///
+    /// # Errors
+    /// The stored document is unreadable.
+    pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
+        let mut document = stored(&self.row)?.into_map();
+        let mut resource = Map::with_capacity(document.len() + 4);
+        resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
+        resource.insert("id".to_owned(), self.row.id.as_str().into());
+        resource.extend(document);
+        if let Some(groups) = self.groups.as_ref().filter(|groups| !groups.is_empty()) {
+            let group = |row: &StatementRow| {
+                json!({
+                    "value": row.team_id,
+                    "$ref": format!("{base_url}/Groups/{}", row.team_id),
+                    "display": row.display,
+                    "type": "direct",
+                })
+            };
+            resource.insert("groups".to_owned(), groups.iter().map(group).collect());
+        }
+        let meta = Meta {
+            resource_type: "User",
+            endpoint: "Users",
+            id: &self.row.id,
+            version: self.row.version,
+            created_at: self.row.created_at,
+            updated_at: self.row.updated_at,
+        };
+        resource.insert("meta".to_owned(), meta.to_json(base_url));
+        Ok(resource)
+    }
+}
+
+/// Creates a user, or takes up one that is there already and free to be taken up.
+///
+/// A POST that meets a user whom only sign-in has made adopts it; one that meets an inactive user
+/// re-provisions it. Both keep the id.
+///
+/// # Errors
+/// 409 `uniqueness` if an active user holds the `userName` or the `externalId`.
+pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> DirectoryResult<User> {
+    let connection_id = context.connection.id.as_str();
+    let keys = Keys::of(document);
+    let by_name = rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?;
+    let by_external_id = match &keys.external_id {
+        Some(external_id) => rows::find_by_external_id(conn, connection_id, external_id)?,
+        None => None,
+    };
+    let met = match (by_name, by_external_id) {
+        (Some(a), Some(b)) if a != b => return Err(user_name_taken(document).into()),
+        (Some(id), _) | (None, Some(id)) => rows::lock(conn, connection_id, &id)?,
+        (None, None) => None,
+    };
+    let active = document.active().unwrap_or(true);
+    let document = document.clone().with_active(active);
+    let row = match met {
+        None => insert(conn, context, &document, active)?,
+        Some(row) if !row.scim_owned => {
+            write_back(conn, context, row, document, Some(Action::Adopted))?
+        }
+        Some(row) if !row.active => {
+            write_back(conn, context, row, document, Some(Action::Reprovisioned))?
+        }
+        Some(row) if row.user_name_fold == keys.user_name_fold => {
+            return Err(user_name_taken(&document).into());
+        }
+        Some(_) => return Err(external_id_taken(&document).into()),
+    };
+    with_groups(conn, context, row, true)
+}
+
+/// The user with that id.
+///
+/// # Errors
+/// 404 if the connection has no such user.
+pub fn get(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    want_groups: bool,
+) -> DirectoryResult<User> {
+    let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    with_groups(conn, context, row, want_groups)
+}
+
+/// A page of the users that a filter selects, in the order of their creation.
+///
+/// # Errors
+/// The store's.
+pub fn list(
+    conn: &mut Conn,
+    context: &Context,
+    filter: Option<&Filter>,
+    page: Page,
+    want_groups: bool,
+) -> DirectoryResult<Listed<User>> {
+    let connection_id = context.connection.id.as_str();
+    let condition = filter.map(|filter| {
+        conditions::condition(conn, context.conditions(Kind::User), filter)
+    });
+    let (limit, offset) = (i64::from(page.count), page.offset());
+    let found = if limit == 0 {
+        Vec::new()
+    } else {
+        rows::list(conn, connection_id, condition.as_ref(), limit, offset)?
+    };
+    let total =
+        total(found.len(), limit, offset, || rows::count(conn, connection_id, condition.as_ref()))?;
+    let groups = if want_groups { groups_of(conn, context, &found)? } else { Vec::new() };
+    // Users and memberships come in the same order, so each user's groups are a run.
+    let mut groups = groups.into_iter().peekable();
+    let items = found
+        .into_iter()
+        .map(|row| {
+            let mut own = Vec::new();
+            while let Some(group) = groups.next_if(|group| group.user_id == row.id) {
+                own.push(group);
+            }
+            User { groups: want_groups.then_some(own), row }
+        })
+        .collect();
+    Ok(Listed { total, items })
+}
+
+/// Replaces what the client manages of a user (RFC 7644 section 3.5.1). A PUT that does not speak
+/// of `active` keeps it.
+///
+/// # Errors
+/// 404 if the connection has no such user, 409 `uniqueness` if another one holds a key.
+pub fn replace(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    document: &Document,
+) -> DirectoryResult<User> {
+    let before =
+        rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let row = write_back(conn, context, before, document.clone(), None)?;
+    with_groups(conn, context, row, true)
+}
+
+/// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all.
+///
+/// # Errors
+/// 404 if the connection has no such user; what the plan says of the document it meets.
+pub fn patch(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    plan: &PatchPlan,
+) -> DirectoryResult<User> {
+    let before =
+        rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let document = plan.apply(stored(&before)?)?;
+    let row = write_back(conn, context, before, document, None)?;
+    with_groups(conn, context, row, true)
+}
+
+/// Deletes a user with all that hangs on it.
+///
+/// # Errors
+/// 404 if the connection has no such user.
+pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<()> {
+    let connection_id = context.connection.id.as_str();
+    let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    let teams_left: Vec<String> =
+        memberships::of_users(conn, &[id])?.into_iter().map(|row| row.team_id).collect();
+    teams::touch_teams_of(conn, id, context.now)?;
+    rows::delete(conn, connection_id, id)?;
+    let data = json!({ "before": stored(&row)?.as_map(), "teams": teams_left });
+    Ok(record(conn, context, Subject::User, id, Action::Deleted, &data)?)
+}
+
+fn insert(
+    conn: &mut Conn,
+    context: &Context,
+    document: &Document,
+    active: bool,
+) -> DirectoryResult<UserRow> {
+    let keys = Keys::of(document);
+    let row = UserRow {
+        id: new_id(),
+        connection_id: context.connection.id.clone(),
+        user_name: keys.user_name,
+        user_name_fold: keys.user_name_fold,
+        external_id: keys.external_id,
+        display_name_fold: keys.display_name.as_deref().map(|name| fold(name).into_owned()),
+        display_name: keys.display_name,
+        active,
+        scim_owned: true,
+        document: serde_json::to_string(document.as_map())?,
+        version: 1,
+        created_at: context.now,
+        updated_at: context.now,
+    };
+    rows::insert(conn, &row)?;
+    let addresses = folded_emails(document);
+    emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
+    let data = json!({ "after": document.as_map() });
+    record(conn, context, Subject::User, &row.id, Action::Created, &data)?;
+    Ok(row)
+}
+
+/// Writes `document` over the user, who belongs to SCIM from then on. Nothing is written, and
+/// neither the version nor `lastModified` moves, if nothing changes.
+fn write_back(
+    conn: &mut Conn,
+    context: &Context,
+    before: UserRow,
+    document: Document,
+    action: Option<Action>,
+) -> DirectoryResult<UserRow> {
+    let active = document.active().unwrap_or(before.active);
+    let document = document.with_active(active);
+    let old = stored(&before)?;
+    if document == old && before.scim_owned {
+        return Ok(before);
+    }
+    let keys = Keys::of(&document);
+    check_keys(conn, &before, &keys, &document)?;
+    let mut row = UserRow {
+        user_name: keys.user_name,
+        user_name_fold: keys.user_name_fold,
+        external_id: keys.external_id,
+        display_name_fold: keys.display_name.as_deref().map(|name| fold(name).into_owned()),
+        display_name: keys.display_name,
+        scim_owned: true,
+        document: serde_json::to_string(document.as_map())?,
+        version: before.version + 1,
+        updated_at: context.now.max(before.updated_at + 1),
+        ..before
+    };
+    let change = set_active(&mut row, active);
+    rows::update(conn, &row)?;
+    let addresses = folded_emails(&document);
+    if addresses != folded_emails(&old) {
+        emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
+    }
+    let action = action.or(change).unwrap_or(Action::Updated);
+    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    record(conn, context, Subject::User, &row.id, action, &data)?;
+    Ok(row)
+}
+
+/// What users are looked up by.
+struct Keys {
+    user_name: String,
+    user_name_fold: String,
+    external_id: Option<String>,
+    display_name: Option<String>,
+}
+
+impl Keys {
+    fn of(document: &Document) -> Self {
+        let user_name = document.text("userName").unwrap_or_default();
+        Self {
+            user_name: user_name.to_owned(),
+            user_name_fold: fold(user_name).into_owned(),
+            external_id: document.text("externalId").map(str::to_owned),
+            display_name: document.text("displayName").map(str::to_owned),
+        }
+    }
+}
+
+fn check_keys(
+    conn: &mut Conn,
+    before: &UserRow,
+    keys: &Keys,
+    document: &Document,
+) -> DirectoryResult<()> {
+    let connection_id = before.connection_id.as_str();
+    let is_other = |holder: Option<String>| holder.is_some_and(|id| id != before.id);
+    if keys.user_name_fold != before.user_name_fold
+        && is_other(rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?)
+    {
+        return Err(user_name_taken(document).into());
+    }
+    if let Some(external_id) = &keys.external_id
+        && before.external_id.as_ref() != Some(external_id)
+        && is_other(rows::find_by_external_id(conn, connection_id, external_id)?)
+    {
+        return Err(external_id_taken(document).into());
+    }
+    Ok(())
+}
+
+fn stored(row: &UserRow) -> DirectoryResult<Document> {
+    Ok(Document::from_stored(serde_json::from_str(&row.document)?))
+}
+
+fn folded_emails(document: &Document) -> Vec<String> {
+    document.element_values("emails").map(|value| fold(value).into_owned()).collect()
+}
+
+fn with_groups(
+    conn: &mut Conn,
+    context: &Context,
+    row: UserRow,
+    want_groups: bool,
+) -> DirectoryResult<User> {
+    let groups = if want_groups {
+        Some(groups_of(conn, context, std::slice::from_ref(&row))?)
+    } else {
+        None
+    };
+    Ok(User { row, groups })
+}
+
+/// The memberships of some users that take effect.
+fn groups_of(
+    conn: &mut Conn,
+    context: &Context,
+    users: &[UserRow],
+) -> DirectoryResult<Vec<StatementRow>> {
+    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statements = memberships::of_users(conn, &ids)?;
+    let policy = context.connection.settings.membership;
+    statements.retain(|row| effective(policy, Facts::from(row), row.active));
+    Ok(statements)
+}
+
+fn not_found(id: &str) -> ScimError {
+    ScimError::not_found(format!("there is no user with the id '{id}'"))
+}
+
+fn user_name_taken(document: &Document) -> ScimError {
+    let name = document.text("userName").unwrap_or_default();
+    ScimError::uniqueness(format!(
+        "another user already has the userName '{name}' (upper and lower case count as the same); \
+         link the existing user instead of creating one, or change the user name"
+    ))
+}
+
+fn external_id_taken(document: &Document) -> ScimError {
+    let external_id = document.text("externalId").unwrap_or_default();
+    ScimError::uniqueness(format!(
+        "another user already has the externalId '{external_id}'; find it by externalId and update \
+         it instead of creating one"
+    ))
+}

@@ -1,0 +1,118 @@
+//! Answers: SCIM resources, lists and errors, in SCIM's own media type.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde_json::{Map, Value};
+
+use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
+use crate::directory::{DirectoryError, etag};
+use crate::scim::ScimError;
+
+/// The media type of every SCIM answer (RFC 7644 section 3.1).
+pub const SCIM_JSON: &str = "application/scim+json";
+
+fn json(mut builder: HttpResponseBuilder, body: &impl serde::Serialize) -> HttpResponse {
+    match serde_json::to_vec(body) {
+        Ok(body) => builder
+            .insert_header((CONTENT_TYPE, SCIM_JSON))
+            // Personal data does not belong into any cache on the way.
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .body(body),
+        Err(error) => {
+            log::error!("could not write an answer: {error}");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// 200 with a list, or another message that is no resource.
+pub fn message(body: &Value) -> HttpResponse {
+    json(HttpResponse::Ok(), body)
+}
+
+/// 200 with a resource.
+pub fn resource(version: i64, resource: &Map<String, Value>) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    builder.insert_header((ETAG, etag(version)));
+    json(builder, resource)
+}
+
+/// 201 with a new resource and its location (RFC 7644 section 3.3).
+pub fn created(version: i64, location: String, resource: &Map<String, Value>) -> HttpResponse {
+    let mut builder = HttpResponse::Created();
+    builder.insert_header((ETAG, etag(version))).insert_header((LOCATION, location));
+    json(builder, resource)
+}
+
+/// 204 without a body.
+pub fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}
+
+/// Why a request was not served, as an answer.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Failure(#[from] DirectoryError);
+
+impl From<ScimError> for Failure {
+    fn from(error: ScimError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        let code = match &self.0 {
+            DirectoryError::Refused(error) => error.status,
+            DirectoryError::Store(error) if error.is_unavailable() => 503,
+            DirectoryError::Store(_) => 500,
+        };
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match &self.0 {
+            DirectoryError::Refused(error) => refusal(error),
+            DirectoryError::Store(error) if error.is_unavailable() => {
+                log::warn!("the store is unavailable: {error}");
+                let error = ScimError::new(
+                    503,
+                    "the server cannot reach its database for the moment; try again",
+                );
+                let mut builder = HttpResponse::ServiceUnavailable();
+                // Okta reads seconds only, not dates.
+                builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
+                json(builder, &error.to_json())
+            }
+            DirectoryError::Store(error) => {
+                log::error!("internal error: {error}");
+                refusal(&internal_error())
+            }
+        }
+    }
+}
+
+/// The error that is shown for what only the operator can mend.
+pub fn internal_error() -> ScimError {
+    ScimError::new(500, "internal error; the server's log tells more under this request's id")
+}
+
+/// A SCIM error as an answer.
+pub fn refusal(error: &ScimError) -> HttpResponse {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 6750 section 3.
+        builder.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"muster\""));
+    }
+    json(builder, &error.to_json())
+}

@@ -1,0 +1,99 @@
+//! JSON bodies, with their limits.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use actix_web::web::{self, BytesMut};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
+
+use super::answer::Failure;
+use crate::app::App;
+use crate::config::MAX_USER_BODY;
+use crate::scim::{ScimError, ScimResult};
+
+/// Bodies above this size, in bytes, are parsed away from the threads that serve requests.
+const PARSE_INLINE: usize = 64 * 1024;
+
+/// The body of a request about a user.
+pub struct UserBody(pub Value);
+
+/// The body of a request about a group, which may list very many members.
+pub struct GroupBody(pub Value);
+
+impl FromRequest for UserBody {
+    type Error = Failure;
+    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body.min(MAX_USER_BODY));
+        let value = read(request.clone(), payload.take(), limit);
+        Box::pin(async move { Ok(Self(value.await?)) })
+    }
+}
+
+impl FromRequest for GroupBody {
+    type Error = Failure;
+    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body);
+        let value = read(request.clone(), payload.take(), limit);
+        Box::pin(async move { Ok(Self(value.await?)) })
+    }
+}
+
+fn app(request: &HttpRequest) -> Option<&web::Data<App>> {
+    request.app_data()
+}
+
+async fn read(request: HttpRequest, mut payload: Payload, limit: usize) -> ScimResult<Value> {
+    check_media_type(&request)?;
+    let too_large = || {
+        ScimError::new(413, format!("the body is larger than the {limit} bytes that are accepted"))
+    };
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ScimError::invalid_syntax("the body was cut off"))?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if body.len() <= PARSE_INLINE {
+        return parse(&body);
+    }
+    match web::block(move || parse(&body)).await {
+        Ok(parsed) => parsed,
+        Err(_) => Err(super::answer::internal_error()),
+    }
+}
+
+fn parse(body: &[u8]) -> ScimResult<Value> {
+    // The parser itself limits how deep values nest.
+    serde_json::from_slice(body).map_err(|error| {
+        ScimError::invalid_syntax(format!(
+            "the body is not valid JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+/// "application/scim+json" is SCIM's type; "application/json" is accepted too (RFC 7644 section
+/// 3.1), with any parameters, and so is a request that does not say.
+fn check_media_type(request: &HttpRequest) -> ScimResult<()> {
+    if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(ScimError::new(415, "compressed bodies are not accepted"));
+    }
+    let Some(header) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = header.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let accepted = ["application/scim+json", "application/json"];
+    if accepted.iter().any(|kind| essence.eq_ignore_ascii_case(kind)) {
+        return Ok(());
+    }
+    Err(ScimError::new(415, "send the body as application/scim+json"))
+}

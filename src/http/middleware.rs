@@ -1,0 +1,61 @@
+//! What happens around every request: an id, a line in the log, and an answer even when a handler
+//! panics.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
+use futures_util::FutureExt;
+
+use super::answer::Failure;
+use crate::db::StoreError;
+
+/// Name of the header that carries a request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, as the log, the event log and the answer carry it.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Gives each request an id and logs how it went. The query stays out of the log: it may name
+/// people.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = uuid::Uuid::now_v7().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let start = Instant::now();
+    let done = next.call(request).await;
+    let status = match &done {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    log::info!(
+        "{method} {path} status={} ms={} request={id}",
+        status.as_u16(),
+        start.elapsed().as_millis()
+    );
+    let mut response = done?;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    Ok(response)
+}
+
+/// Answers 500 in SCIM's form when a handler panics, instead of cutting the connection.
+pub async fn catch_panics(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::from(StoreError::Panicked).into()),
+    }
+}

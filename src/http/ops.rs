@@ -1,0 +1,46 @@
+//! Operations: whether the process lives, whether it can serve, and what is not there.
+
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::answer::refusal;
+use crate::app::App;
+use crate::db::{StoreError, connections};
+use crate::scim::ScimError;
+
+/// The process answers.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// The process and its database answer.
+pub async fn readyz(app: web::Data<App>) -> HttpResponse {
+    let reached = app
+        .db
+        .read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?))
+        .await;
+    match reached {
+        Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
+        Err(error) => {
+            log::warn!("not ready: {error}");
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "database unavailable" }))
+        }
+    }
+}
+
+/// 404 for a path that is nobody's.
+pub async fn not_found() -> HttpResponse {
+    refusal(&ScimError::not_found(
+        "there is nothing here; the SCIM base URL ends in /scim/v2, such as \
+         https://muster.example.com/scim/v2",
+    ))
+}
+
+/// 405 for a method that the path does not have.
+pub fn method_not_allowed(methods: &'static str) -> HttpResponse {
+    let error = ScimError::new(405, format!("this endpoint takes {methods} only"));
+    let mut response = refusal(&error);
+    response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(methods));
+    response
+}

@@ -1,0 +1,81 @@
+//! The one table of routes.
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
+
+use super::scim::{discovery, groups, users};
+use super::{client, ops, scim};
+
+/// Adds every route.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/healthz").route(get().to(ops::healthz)).default_service(not_allowed("GET")))
+        .service(resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")))
+        .service(
+            scope("/scim/v2")
+                .wrap(from_fn(client::authenticate))
+                .service(
+                    resource("/Users")
+                        .route(get().to(users::list))
+                        .route(post().to(users::create))
+                        .default_service(not_allowed("GET, POST")),
+                )
+                .service(
+                    resource("/Users/{id}")
+                        .route(get().to(users::get))
+                        .route(put().to(users::replace))
+                        .route(patch().to(users::patch))
+                        .route(delete().to(users::delete))
+                        .default_service(not_allowed("GET, PUT, PATCH, DELETE")),
+                )
+                .service(
+                    resource("/Groups")
+                        .route(get().to(groups::list))
+                        .route(post().to(groups::create))
+                        .default_service(not_allowed("GET, POST")),
+                )
+                .service(
+                    resource("/Groups/{id}")
+                        .route(get().to(groups::get))
+                        .route(put().to(groups::replace))
+                        .route(patch().to(groups::patch))
+                        .route(delete().to(groups::delete))
+                        .default_service(not_allowed("GET, PUT, PATCH, DELETE")),
+                )
+                .service(
+                    resource("/ServiceProviderConfig")
+                        .route(get().to(discovery::service_provider_config))
+                        .default_service(not_allowed("GET")),
+                )
+                .service(
+                    resource("/Schemas")
+                        .route(get().to(discovery::schemas))
+                        .default_service(not_allowed("GET")),
+                )
+                .service(
+                    resource("/Schemas/{id}")
+                        .route(get().to(discovery::schema))
+                        .default_service(not_allowed("GET")),
+                )
+                .service(
+                    resource("/ResourceTypes")
+                        .route(get().to(discovery::resource_types))
+                        .default_service(not_allowed("GET")),
+                )
+                .service(
+                    resource("/ResourceTypes/{id}")
+                        .route(get().to(discovery::resource_type))
+                        .default_service(not_allowed("GET")),
+                )
+                // "501 Not Implemented" is the RFC's answer for what a server does not have
+                // (RFC 7644 section 3.12 and, for /Me, section 3.11).
+                .service(resource("/Me").route(route().to(scim::not_implemented)))
+                .service(resource("/Bulk").route(route().to(scim::not_implemented)))
+                .default_service(route().to(scim::no_such_endpoint)),
+        )
+        .default_service(route().to(ops::not_found));
+}
+
+fn not_allowed(methods: &'static str) -> actix_web::Route {
+    route().to(move || std::future::ready(ops::method_not_allowed(methods)))
+}

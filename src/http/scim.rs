@@ -1,0 +1,37 @@
+//! Handlers of the SCIM endpoints.
+
+pub mod discovery;
+pub mod groups;
+pub mod users;
+
+use actix_web::HttpResponse;
+
+use super::answer::refusal;
+use super::client::Client;
+use crate::scim::ScimError;
+use crate::scim::quirks::Quirks;
+
+/// 404 for a path below the base URL that is no endpoint.
+pub async fn no_such_endpoint() -> HttpResponse {
+    refusal(&ScimError::not_found(
+        "this SCIM server has the endpoints /Users, /Groups, /Schemas, /ResourceTypes and \
+         /ServiceProviderConfig",
+    ))
+}
+
+/// 501 for what the server does not have yet.
+pub async fn not_implemented() -> HttpResponse {
+    refusal(&ScimError::new(501, "this server does not have this endpoint"))
+}
+
+/// Logs the tolerated deviations that a request made use of.
+fn log_quirks(client: &Client, quirks: &Quirks) {
+    if !quirks.is_empty() {
+        let names: Vec<&str> = quirks.iter().map(crate::scim::quirks::Quirk::name).collect();
+        log::debug!(
+            "tolerated quirks={} connection={}",
+            names.join(","),
+            client.context().connection.name
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! `/ServiceProviderConfig`, `/Schemas` and `/ResourceTypes` (RFC 7644 section 4).
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use serde_json::Value;
+
+use crate::http::answer::{self, Failure};
+use crate::http::client::Client;
+use crate::http::query::Query;
+use crate::scim::{ScimError, ScimResult, discovery};
+
+/// `GET /ServiceProviderConfig`.
+pub async fn service_provider_config(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+    no_filter(&query)?;
+    Ok(answer::message(&discovery::service_provider_config(&client.app.scim_base_url)))
+}
+
+/// `GET /Schemas`.
+pub async fn schemas(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+    no_filter(&query)?;
+    Ok(answer::message(&discovery::schemas(&client.app.registry, &client.app.scim_base_url)))
+}
+
+/// `GET /Schemas/{id}`.
+pub async fn schema(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+    found("schema", &id, discovery::schema(&client.app.registry, &client.app.scim_base_url, &id))
+}
+
+/// `GET /ResourceTypes`.
+pub async fn resource_types(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+    no_filter(&query)?;
+    Ok(answer::message(&discovery::resource_types(&client.app.registry, &client.app.scim_base_url)))
+}
+
+/// `GET /ResourceTypes/{id}`.
+pub async fn resource_type(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let base_url = &client.app.scim_base_url;
+    found("resource type", &id, discovery::resource_type(&client.app.registry, base_url, &id))
+}
+
+fn found(kind: &str, id: &str, document: Option<Value>) -> Result<HttpResponse, Failure> {
+    match document {
+        Some(document) => Ok(answer::message(&document)),
+        None => Err(ScimError::not_found(format!("there is no {kind} '{id}'")).into()),
+    }
+}
+
+/// "If a filter is provided, the service provider SHOULD respond with HTTP status code 403"
+/// (RFC 7644 section 4).
+fn no_filter(query: &Query) -> ScimResult<()> {
+    match query.filter {
+        None => Ok(()),
+        Some(_) => Err(ScimError::new(403, "this endpoint takes no filter")),
+    }
+}

@@ -1,0 +1,188 @@
+//! `/Groups`.
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use serde_json::Value;
+
+use super::log_quirks;
+use crate::directory::teams::{self, Show, Team};
+use crate::http::answer::{self, Failure};
+use crate::http::body::GroupBody;
+use crate::http::client::Client;
+use crate::http::query::Query;
+use crate::scim::ScimResult;
+use crate::scim::list::list_response;
+use crate::scim::patch::{PatchPlan, member_ids};
+use crate::scim::projection::Projection;
+use crate::scim::quirks::Quirks;
+use crate::scim::resource::Document;
+use crate::scim::schema::ResourceType;
+
+/// A PATCH of a group with more members than this is answered without the group, unless the client
+/// asks for attributes: one member's change should cost one member.
+const SHOWN_AFTER_PATCH: i64 = 1000;
+
+/// `GET /Groups` (RFC 7644 section 3.4.2).
+pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.group();
+    let mut quirks = Quirks::default();
+    let filter = query.filter(resource_type, &mut quirks)?;
+    let (page, projection) = (query.page()?, query.projection(resource_type)?);
+    log_quirks(&client, &quirks);
+    let (context, want_members) = (client.context(), projection.includes("members"));
+    let listed = client
+        .app
+        .db
+        .snapshot(move |conn| teams::list(conn, &context, filter.as_ref(), page, want_members))
+        .await?;
+    let resources = listed
+        .items
+        .iter()
+        .map(|team| Ok(Value::Object(projected(&client, &projection, team)?)))
+        .collect::<Result<_, Failure>>()?;
+    Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
+}
+
+/// `POST /Groups` (RFC 7644 section 3.3).
+pub async fn create(
+    client: Client,
+    query: Query,
+    body: GroupBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.group();
+    let projection = query.projection(resource_type)?;
+    let (document, members) = group(&client, resource_type, body.0)?;
+    let (context, show) = (client.context(), show(&projection));
+    let team = client
+        .app
+        .db
+        .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
+        .await?;
+    match team {
+        None => Ok(answer::no_content()),
+        Some(team) => {
+            let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
+            let resource = projected(&client, &projection, &team)?;
+            Ok(answer::created(team.version(), location, &resource))
+        }
+    }
+}
+
+/// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
+pub async fn get(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+) -> Result<HttpResponse, Failure> {
+    let projection = query.projection(client.app.registry.group())?;
+    let (context, want_members) = (client.context(), projection.includes("members"));
+    let team =
+        client.app.db.snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
+    Ok(answer::resource(team.version(), &projected(&client, &projection, &team)?))
+}
+
+/// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
+pub async fn replace(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+    body: GroupBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.group();
+    let projection = query.projection(resource_type)?;
+    let (document, members) = group(&client, resource_type, body.0)?;
+    let (context, show) = (client.context(), show(&projection));
+    let team = client
+        .app
+        .db
+        .write("replace_group", move |conn| {
+            teams::replace(conn, &context, &id, &document, &members, show)
+        })
+        .await?;
+    shown(&client, &projection, team.as_ref())
+}
+
+/// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
+pub async fn patch(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+    body: GroupBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.group();
+    let projection = query.projection(resource_type)?;
+    let plan = PatchPlan::new(resource_type, body.0)?;
+    log_quirks(&client, &plan.quirks);
+    let show = if projection.is_default() {
+        Show::AtMost(SHOWN_AFTER_PATCH)
+    } else {
+        show(&projection)
+    };
+    let context = client.context();
+    let team = client
+        .app
+        .db
+        .write("patch_group", move |conn| teams::patch(conn, &context, &id, &plan, show))
+        .await?;
+    shown(&client, &projection, team.as_ref())
+}
+
+/// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
+pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let context = client.context();
+    client
+        .app
+        .db
+        .write("delete_group", move |conn| teams::delete(conn, &context, &id))
+        .await?;
+    Ok(answer::no_content())
+}
+
+fn show(projection: &Projection) -> Show {
+    if projection.includes("members") { Show::Everybody } else { Show::Nobody }
+}
+
+fn shown(
+    client: &Client,
+    projection: &Projection,
+    team: Option<&Team>,
+) -> Result<HttpResponse, Failure> {
+    match team {
+        None => Ok(answer::no_content()),
+        Some(team) => {
+            let resource = projected(client, projection, team)?;
+            Ok(answer::resource(team.version(), &resource))
+        }
+    }
+}
+
+/// A group's own attributes, and the ids of its members. Members go a way of their own: a group may
+/// have a hundred thousand.
+fn group(
+    client: &Client,
+    resource_type: &ResourceType,
+    mut body: Value,
+) -> ScimResult<(Document, Vec<String>)> {
+    let mut quirks = Quirks::default();
+    let mut members = Value::Null;
+    if let Value::Object(object) = &mut body {
+        let key = object.keys().find(|key| key.eq_ignore_ascii_case("members")).cloned();
+        if let Some(key) = key {
+            members = object.shift_remove(&key).unwrap_or_default();
+        }
+    }
+    let members = member_ids(members, &mut quirks)?;
+    let document = Document::from_body(resource_type, body, &mut quirks)?;
+    log_quirks(client, &quirks);
+    Ok((document, members))
+}
+
+fn projected(
+    client: &Client,
+    projection: &Projection,
+    team: &Team,
+) -> Result<serde_json::Map<String, Value>, Failure> {
+    let mut resource = team.to_resource(&client.app.scim_base_url)?;
+    projection.apply(&mut resource);
+    Ok(resource)
+}

@@ -1,0 +1,134 @@
+//! `/Users`.
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use serde_json::Value;
+
+use super::log_quirks;
+use crate::directory::users::{self, User};
+use crate::http::answer::{self, Failure};
+use crate::http::body::UserBody;
+use crate::http::client::Client;
+use crate::http::query::Query;
+use crate::scim::list::list_response;
+use crate::scim::patch::PatchPlan;
+use crate::scim::projection::Projection;
+use crate::scim::quirks::Quirks;
+use crate::scim::resource::Document;
+
+/// `GET /Users` (RFC 7644 section 3.4.2).
+pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.user();
+    let mut quirks = Quirks::default();
+    let filter = query.filter(resource_type, &mut quirks)?;
+    let (page, projection) = (query.page()?, query.projection(resource_type)?);
+    log_quirks(&client, &quirks);
+    let (context, want_groups) = (client.context(), projection.includes("groups"));
+    let listed = client
+        .app
+        .db
+        .snapshot(move |conn| users::list(conn, &context, filter.as_ref(), page, want_groups))
+        .await?;
+    let resources = listed
+        .items
+        .iter()
+        .map(|user| Ok(Value::Object(projected(&client, &projection, user)?)))
+        .collect::<Result<_, Failure>>()?;
+    Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
+}
+
+/// `POST /Users` (RFC 7644 section 3.3).
+pub async fn create(
+    client: Client,
+    query: Query,
+    body: UserBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.user();
+    let projection = query.projection(resource_type)?;
+    let mut quirks = Quirks::default();
+    let document = Document::from_body(resource_type, body.0, &mut quirks)?;
+    log_quirks(&client, &quirks);
+    let context = client.context();
+    let user = client
+        .app
+        .db
+        .write("create_user", move |conn| users::create(conn, &context, &document))
+        .await?;
+    let location = format!("{}/Users/{}", client.app.scim_base_url, user.id());
+    Ok(answer::created(user.version(), location, &projected(&client, &projection, &user)?))
+}
+
+/// `GET /Users/{id}` (RFC 7644 section 3.4.1).
+pub async fn get(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+) -> Result<HttpResponse, Failure> {
+    let projection = query.projection(client.app.registry.user())?;
+    let (context, want_groups) = (client.context(), projection.includes("groups"));
+    let user =
+        client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
+    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+}
+
+/// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
+pub async fn replace(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+    body: UserBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.user();
+    let projection = query.projection(resource_type)?;
+    let mut quirks = Quirks::default();
+    let document = Document::from_body(resource_type, body.0, &mut quirks)?;
+    log_quirks(&client, &quirks);
+    let context = client.context();
+    let user = client
+        .app
+        .db
+        .write("replace_user", move |conn| users::replace(conn, &context, &id, &document))
+        .await?;
+    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+}
+
+/// `PATCH /Users/{id}` (RFC 7644 section 3.5.2).
+pub async fn patch(
+    client: Client,
+    id: Path<String>,
+    query: Query,
+    body: UserBody,
+) -> Result<HttpResponse, Failure> {
+    let resource_type = client.app.registry.user();
+    let projection = query.projection(resource_type)?;
+    let plan = PatchPlan::new(resource_type, body.0)?;
+    log_quirks(&client, &plan.quirks);
+    let context = client.context();
+    let user = client
+        .app
+        .db
+        .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan))
+        .await?;
+    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+}
+
+/// `DELETE /Users/{id}` (RFC 7644 section 3.6).
+pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let context = client.context();
+    client
+        .app
+        .db
+        .write("delete_user", move |conn| users::delete(conn, &context, &id))
+        .await?;
+    Ok(answer::no_content())
+}
+
+fn projected(
+    client: &Client,
+    projection: &Projection,
+    user: &User,
+) -> Result<serde_json::Map<String, Value>, Failure> {
+    let mut resource = user.to_resource(&client.app.scim_base_url)?;
+    projection.apply(&mut resource);
+    Ok(resource)
+}

@@ -1,0 +1,11 @@
+//! Muster: a SCIM 2.0 provisioning server with an OpenID Connect sign-in module over the same users
+//! and teams.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod directory;
+pub mod http;
+pub mod scim;

@@ -1,0 +1,72 @@
+//! What the server says of itself (RFC 7643 sections 5 to 7, RFC 7644 section 4).
+
+use serde_json::{Map, Value, json};
+
+use super::list::{MAX_COUNT, list_response};
+use super::schema::Registry;
+
+/// The service provider configuration: only what is true.
+pub fn service_provider_config(base_url: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
+        "patch": { "supported": true },
+        "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
+        "filter": { "supported": true, "maxResults": MAX_COUNT },
+        "changePassword": { "supported": false },
+        "sort": { "supported": false },
+        "etag": { "supported": false },
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A token of the connection, sent as 'Authorization: Bearer TOKEN'",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+        "meta": {
+            "resourceType": "ServiceProviderConfig",
+            "location": format!("{base_url}/ServiceProviderConfig"),
+        },
+    })
+}
+
+/// All schemas, as a list.
+pub fn schemas(registry: &Registry, base_url: &str) -> Value {
+    all(registry.schema_documents(), "Schema", &format!("{base_url}/Schemas"))
+}
+
+/// The schema with that URN.
+pub fn schema(registry: &Registry, base_url: &str, id: &str) -> Option<Value> {
+    one(registry.schema_documents(), "Schema", &format!("{base_url}/Schemas"), id)
+}
+
+/// All resource types, as a list.
+pub fn resource_types(registry: &Registry, base_url: &str) -> Value {
+    all(registry.resource_type_documents(), "ResourceType", &format!("{base_url}/ResourceTypes"))
+}
+
+/// The resource type with that name.
+pub fn resource_type(registry: &Registry, base_url: &str, id: &str) -> Option<Value> {
+    let endpoint = format!("{base_url}/ResourceTypes");
+    one(registry.resource_type_documents(), "ResourceType", &endpoint, id)
+}
+
+fn all(documents: &[Value], kind: &str, endpoint: &str) -> Value {
+    let resources: Vec<Value> =
+        documents.iter().map(|document| with_meta(document, kind, endpoint)).collect();
+    list_response(u64::try_from(resources.len()).unwrap_or(u64::MAX), 1, resources)
+}
+
+fn one(documents: &[Value], kind: &str, endpoint: &str, id: &str) -> Option<Value> {
+    let has_id = |document: &&Value| {
+        document.get("id").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(id))
+    };
+    documents.iter().find(has_id).map(|document| with_meta(document, kind, endpoint))
+}
+
+fn with_meta(document: &Value, kind: &str, endpoint: &str) -> Value {
+    let mut object: Map<String, Value> = document.as_object().cloned().unwrap_or_default();
+    let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+    let meta = json!({ "resourceType": kind, "location": format!("{endpoint}/{id}") });
+    object.insert("meta".to_owned(), meta);
+    object.into()
+}

@@ -1,0 +1,165 @@
+//! PATCH (RFC 7644 section 3.5.2): a request becomes a plan of typed changes, and a plan turns a
+//! document into another one.
+//!
+//! Planning holds every path and value against the schema before anything is read from the store,
+//! so a bad request is refused whole. Group members never enter a document: what an operation does
+//! to them is planned as [`MemberStep`]s, which the store carries out as deltas.
+//! Entry points: [`PatchPlan::new`] and [`PatchPlan::apply`].
+
+mod apply;
+mod members;
+mod plan;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+pub use self::members::{MemberStep, member_ids};
+use super::error::{ScimError, ScimResult};
+use super::filter::Filter;
+use super::quirks::{Quirk, Quirks};
+use super::resource::Document;
+use super::schema::{Attribute, ResourceType};
+
+/// The `schemas` value of a PATCH body.
+pub const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// Most operations that one request may carry.
+pub const MAX_OPERATIONS: usize = 10_000;
+
+/// What an operation does (RFC 7644 section 3.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// One change of the document, checked against the schema.
+#[derive(Debug, Clone, PartialEq)]
+struct Change {
+    /// URN of the extension that holds the attribute.
+    extension: Option<Arc<str>>,
+    attribute: Arc<Attribute>,
+    place: Place,
+    action: Action,
+}
+
+/// Which part of the attribute a change is about.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    /// `emails`, `title`
+    Whole,
+    /// `name.givenName`, or `emails.type` for the type of every e-mail address
+    Sub(Arc<Attribute>),
+    /// `emails[type eq "work"]`
+    Elements(Selector),
+    /// `emails[type eq "work"].value`
+    ElementsSub(Selector, Arc<Attribute>),
+}
+
+/// A value filter, with the element to make from it where it selects none.
+#[derive(Debug, Clone, PartialEq)]
+struct Selector {
+    filter: Filter,
+    /// `{"type": "work"}` for `[type eq "work"]`; `None` where the filter is not a plain
+    /// conjunction of equalities.
+    seed: Option<Map<String, Value>>,
+}
+
+/// What happens to the place; values are in canonical form.
+#[derive(Debug, Clone, PartialEq)]
+enum Action {
+    Add(Value),
+    Replace(Value),
+    Remove,
+    /// Remove the listed elements only.
+    RemoveValues(Vec<Value>),
+}
+
+/// A PATCH request held against the schema, ready to be applied.
+#[derive(Debug, Clone)]
+pub struct PatchPlan {
+    resource_type: Arc<ResourceType>,
+    changes: Vec<Change>,
+    /// What to do to a group's members, in order.
+    pub members: Vec<MemberStep>,
+    /// The tolerated deviations that the request made use of.
+    pub quirks: Quirks,
+}
+
+impl PatchPlan {
+    /// Reads a PATCH body.
+    ///
+    /// # Errors
+    /// `invalidSyntax` for a body that is no PATCH request; `invalidPath`, `noTarget`,
+    /// `mutability` or `invalidValue` for an operation that the schema does not allow.
+    pub fn new(resource_type: &Arc<ResourceType>, body: Value) -> ScimResult<Self> {
+        let mut planner = plan::Planner::new(resource_type);
+        let Value::Object(body) = body else {
+            return Err(ScimError::invalid_syntax("the body must be a JSON object"));
+        };
+        let mut operations = None;
+        let mut schemas = None;
+        for (key, value) in body {
+            if key.eq_ignore_ascii_case("operations") {
+                operations = Some(value);
+            } else if key.eq_ignore_ascii_case("schemas") {
+                schemas = Some(value);
+            }
+        }
+        match schemas {
+            None => planner.quirks.note(Quirk::MissingPatchSchema),
+            Some(schemas) if names_patch(&schemas) => {}
+            Some(_) => {
+                return Err(ScimError::invalid_syntax(format!(
+                    "'schemas' of a PATCH request must be [\"{PATCH_SCHEMA}\"]"
+                )));
+            }
+        }
+        let Some(Value::Array(operations)) = operations else {
+            return Err(ScimError::invalid_syntax("a PATCH request needs an 'Operations' array"));
+        };
+        if operations.is_empty() {
+            return Err(ScimError::invalid_syntax("'Operations' must not be empty"));
+        }
+        if operations.len() > MAX_OPERATIONS {
+            return Err(ScimError::new(
+                413,
+                format!("a PATCH request may carry at most {MAX_OPERATIONS} operations; split it"),
+            ));
+        }
+        for operation in operations {
+            planner.operation(operation)?;
+        }
+        Ok(planner.finish())
+    }
+
+    /// The document as it is after the changes.
+    ///
+    /// # Errors
+    /// `noTarget` where a value filter selects nothing, `invalidValue` where the outcome breaks the
+    /// schema. Nothing is changed then: a PATCH is atomic (RFC 7644 section 3.5.2).
+    pub fn apply(&self, document: Document) -> ScimResult<Document> {
+        if self.changes.is_empty() {
+            return Ok(document);
+        }
+        let mut document = document;
+        for change in &self.changes {
+            apply::apply(document.as_map_mut(), change)?;
+        }
+        document.finish(&self.resource_type, &mut Quirks::default())
+    }
+}
+
+fn names_patch(schemas: &Value) -> bool {
+    let is_patch = |value: &Value| {
+        value.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_SCHEMA))
+    };
+    match schemas {
+        Value::Array(urns) => urns.iter().any(is_patch),
+        single => is_patch(single),
+    }
+}

@@ -1,0 +1,237 @@
+//! Carrying out one change on a document.
+
+use serde_json::{Map, Value};
+
+use super::{Action, Change, Place, Selector};
+use crate::scim::error::{ScimError, ScimResult};
+use crate::scim::filter::matches_element;
+use crate::scim::fold::fold;
+use crate::scim::schema::Attribute;
+use crate::scim::value::{is_primary, is_unassigned};
+
+/// Carries out `change` on the attributes of a resource.
+pub(super) fn apply(root: &mut Map<String, Value>, change: &Change) -> ScimResult<()> {
+    match &change.extension {
+        None => in_container(root, change),
+        Some(urn) => {
+            let mut values = match root.shift_remove(urn.as_ref()) {
+                Some(Value::Object(values)) => values,
+                _ => Map::new(),
+            };
+            in_container(&mut values, change)?;
+            if !values.is_empty() {
+                root.insert(urn.to_string(), values.into());
+            }
+            Ok(())
+        }
+    }
+}
+
+fn in_container(container: &mut Map<String, Value>, change: &Change) -> ScimResult<()> {
+    let name = change.attribute.name.as_str();
+    let after = if change.attribute.multi_valued {
+        let before = match container.shift_remove(name) {
+            Some(Value::Array(elements)) => elements,
+            _ => Vec::new(),
+        };
+        Some(Value::Array(multi_valued(before, change)?))
+    } else {
+        single(container.shift_remove(name), change)
+    };
+    if let Some(value) = after
+        && !is_unassigned(&value)
+    {
+        container.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+fn single(before: Option<Value>, change: &Change) -> Option<Value> {
+    match (&change.place, &change.action) {
+        (Place::Sub(sub), action) => {
+            let mut object = match before {
+                Some(Value::Object(object)) => object,
+                _ => Map::new(),
+            };
+            set_sub(&mut object, sub, action);
+            Some(object.into())
+        }
+        (_, Action::Add(value) | Action::Replace(value)) => Some(value.clone()),
+        (_, Action::Remove | Action::RemoveValues(_)) => None,
+    }
+}
+
+fn set_sub(object: &mut Map<String, Value>, sub: &Attribute, action: &Action) {
+    match action {
+        Action::Add(value) | Action::Replace(value) => {
+            object.insert(sub.name.clone(), value.clone());
+        }
+        Action::Remove | Action::RemoveValues(_) => {
+            object.shift_remove(&sub.name);
+        }
+    }
+}
+
+/// The elements after the change. `touched` marks those that the change set, for the rule on
+/// `primary`.
+fn multi_valued(before: Vec<Value>, change: &Change) -> ScimResult<Vec<Value>> {
+    let mut elements: Vec<Element> =
+        before.into_iter().map(|value| Element { value, touched: false }).collect();
+    match (&change.place, &change.action) {
+        (Place::Whole, Action::Add(values)) => {
+            // "If the value already exists, no changes SHOULD be made" (RFC 7644 section 3.5.2.1).
+            for value in each(values) {
+                if !elements.iter().any(|element| element.value == *value) {
+                    elements.push(Element { value: value.clone(), touched: true });
+                }
+            }
+        }
+        (Place::Whole, Action::Replace(values)) => {
+            return Ok(each(values).cloned().collect());
+        }
+        (Place::Whole, Action::Remove) => return Ok(Vec::new()),
+        (Place::Whole, Action::RemoveValues(values)) => {
+            elements.retain(|element| {
+                !values.iter().any(|listed| names(&change.attribute, listed, &element.value))
+            });
+        }
+        (Place::Sub(sub), action) => {
+            if elements.is_empty() && matches!(action, Action::Add(_) | Action::Replace(_)) {
+                elements.push(Element { value: Map::new().into(), touched: true });
+            }
+            for element in &mut elements {
+                element.set_sub(sub, action);
+            }
+        }
+        (Place::Elements(selector), action) => {
+            at_elements(&mut elements, change, selector, action)?;
+        }
+        (Place::ElementsSub(selector, sub), action) => {
+            if !elements.iter().any(|element| matches_element(&selector.filter, &element.value)) {
+                match (action, &selector.seed) {
+                    (Action::Add(_) | Action::Replace(_), Some(seed)) => {
+                        let mut value = Value::Object(seed.clone());
+                        if let Value::Object(object) = &mut value {
+                            set_sub(object, sub, action);
+                        }
+                        elements.push(Element { value, touched: true });
+                    }
+                    _ => return Err(no_match(change)),
+                }
+            } else {
+                for element in &mut elements {
+                    if matches_element(&selector.filter, &element.value) {
+                        element.set_sub(sub, action);
+                    }
+                }
+            }
+        }
+    }
+    elements.retain(|element| !is_unassigned(&element.value));
+    one_primary(elements, &change.attribute.name)
+}
+
+fn at_elements(
+    elements: &mut Vec<Element>,
+    change: &Change,
+    selector: &Selector,
+    action: &Action,
+) -> ScimResult<()> {
+    let mut found = false;
+    for element in elements.iter_mut() {
+        if !matches_element(&selector.filter, &element.value) {
+            continue;
+        }
+        found = true;
+        element.touched = true;
+        match action {
+            Action::Remove | Action::RemoveValues(_) => element.value = Value::Null,
+            // "all matching record values SHALL be replaced" (RFC 7644 section 3.5.2.3).
+            Action::Replace(value) => element.value = value.clone(),
+            Action::Add(value) => {
+                if let (Value::Object(object), Value::Object(added)) = (&mut element.value, value) {
+                    object.extend(added.clone());
+                }
+            }
+        }
+    }
+    if found {
+        return Ok(());
+    }
+    match (action, &selector.seed) {
+        (Action::Add(Value::Object(added)), Some(seed)) => {
+            let mut object = seed.clone();
+            object.extend(added.clone());
+            elements.push(Element { value: object.into(), touched: true });
+            Ok(())
+        }
+        _ => Err(no_match(change)),
+    }
+}
+
+struct Element {
+    value: Value,
+    touched: bool,
+}
+
+impl Element {
+    fn set_sub(&mut self, sub: &Attribute, action: &Action) {
+        if let Value::Object(object) = &mut self.value {
+            set_sub(object, sub, action);
+            self.touched = true;
+        }
+    }
+}
+
+fn each(values: &Value) -> impl Iterator<Item = &Value> {
+    values.as_array().into_iter().flatten()
+}
+
+fn no_match(change: &Change) -> ScimError {
+    ScimError::no_target(format!("the value filter selects no element of '{}'", change.attribute.name))
+}
+
+/// Whether `listed`, an element sent for removal, means `element`.
+///
+/// A `value` identifies an element by itself; without one every sub-attribute sent must be equal.
+fn names(attribute: &Attribute, listed: &Value, element: &Value) -> bool {
+    let (Value::Object(listed), Value::Object(element)) = (listed, element) else {
+        return listed == element;
+    };
+    let same = |key: &str| match (listed.get(key), element.get(key)) {
+        (Some(Value::String(a)), Some(Value::String(b))) => {
+            let exact = attribute.sub_attribute(key).is_some_and(|sub| sub.case_exact);
+            if exact { a == b } else { fold(a) == fold(b) }
+        }
+        (a, b) => a == b,
+    };
+    if listed.contains_key("value") {
+        return same("value") && (!listed.contains_key("type") || same("type"));
+    }
+    listed.keys().all(|key| same(key))
+}
+
+/// Setting one element as primary makes the others not primary (RFC 7644 section 3.5.2).
+fn one_primary(mut elements: Vec<Element>, name: &str) -> ScimResult<Vec<Value>> {
+    let primaries = |touched: Option<bool>| {
+        elements
+            .iter()
+            .filter(|e| is_primary(&e.value) && touched.is_none_or(|touched| e.touched == touched))
+            .count()
+    };
+    if primaries(None) > 1 {
+        if primaries(Some(true)) != 1 {
+            return Err(ScimError::invalid_value(format!(
+                "only one element of '{name}' may have primary set to true"
+            )));
+        }
+        for element in elements.iter_mut().filter(|element| !element.touched) {
+            if is_primary(&element.value)
+                && let Value::Object(object) = &mut element.value
+            {
+                object.insert("primary".to_owned(), false.into());
+            }
+        }
+    }
+    Ok(elements.into_iter().map(|element| element.value).collect())
+}

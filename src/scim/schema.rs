@@ -1,0 +1,360 @@
+//! Schemas as data (RFC 7643 section 7): the attribute rules that everything else obeys.
+//!
+//! The definitions are the JSON files of `scim-schemas/`, embedded in the binary and served as they
+//! stand at `/Schemas` and `/ResourceTypes`. Entry point: [`Registry::builtin`].
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::path::AttrPath;
+
+/// URN of the core User schema (RFC 7643 section 4.1).
+pub const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+/// URN of the core Group schema (RFC 7643 section 4.2).
+pub const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+/// URN of the enterprise extension (RFC 7643 section 4.3).
+pub const ENTERPRISE_SCHEMA: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// Attribute data types (RFC 7643 section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AttributeType {
+    String,
+    Boolean,
+    Decimal,
+    Integer,
+    DateTime,
+    Reference,
+    Binary,
+    Complex,
+}
+
+/// Who may set an attribute, and when (RFC 7643 section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub enum Mutability {
+    ReadOnly,
+    #[default]
+    ReadWrite,
+    Immutable,
+    WriteOnly,
+}
+
+/// When an attribute is part of a response (RFC 7643 section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub enum Returned {
+    Always,
+    Never,
+    #[default]
+    Default,
+    Request,
+}
+
+/// How unique a value must be (RFC 7643 section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub enum Uniqueness {
+    #[default]
+    None,
+    Server,
+    Global,
+}
+
+/// One attribute or sub-attribute definition.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attribute {
+    /// The name in its canonical spelling; names compare without regard to case.
+    pub name: String,
+    /// The data type; RFC 7643 calls it `type`.
+    #[serde(rename = "type")]
+    pub kind: AttributeType,
+    #[serde(default)]
+    pub multi_valued: bool,
+    #[serde(default)]
+    pub required: bool,
+    #[serde(default)]
+    pub canonical_values: Vec<String>,
+    #[serde(default)]
+    pub case_exact: bool,
+    #[serde(default)]
+    pub mutability: Mutability,
+    #[serde(default)]
+    pub returned: Returned,
+    #[serde(default)]
+    pub uniqueness: Uniqueness,
+    #[serde(default)]
+    pub reference_types: Vec<String>,
+    #[serde(default)]
+    pub sub_attributes: Vec<Arc<Attribute>>,
+}
+
+impl Attribute {
+    /// The sub-attribute of that name, compared without regard to case.
+    pub fn sub_attribute(&self, name: &str) -> Option<&Arc<Attribute>> {
+        self.sub_attributes.iter().find(|sub| sub.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a client may write the attribute at all.
+    pub fn is_read_only(&self) -> bool {
+        self.mutability == Mutability::ReadOnly
+    }
+
+    /// Whether the attribute is a complex one, with sub-attributes.
+    pub fn is_complex(&self) -> bool {
+        self.kind == AttributeType::Complex
+    }
+}
+
+/// A schema: a URN and the attributes it defines.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Schema {
+    /// The schema URN.
+    pub id: String,
+    /// Its short name, for messages.
+    #[serde(default)]
+    pub name: String,
+    /// The top-level attributes.
+    pub attributes: Vec<Arc<Attribute>>,
+}
+
+impl Schema {
+    /// The attribute of that name, compared without regard to case.
+    pub fn attribute(&self, name: &str) -> Option<&Arc<Attribute>> {
+        self.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The place in a resource that an attribute path names, once it is held against the schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// URN of the extension that holds the attribute; `None` for core and common attributes.
+    pub extension: Option<Arc<str>>,
+    /// The attribute.
+    pub attribute: Arc<Attribute>,
+    /// The sub-attribute, where the path names one.
+    pub sub: Option<Arc<Attribute>>,
+}
+
+impl Target {
+    /// The innermost attribute that the path names.
+    pub fn leaf(&self) -> &Arc<Attribute> {
+        self.sub.as_ref().unwrap_or(&self.attribute)
+    }
+}
+
+/// What a path names in a resource type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolved {
+    /// An attribute or sub-attribute.
+    Attribute(Target),
+    /// A whole extension, named by its URN alone.
+    Extension(Arc<str>),
+    /// The core schema's URN alone: the resource itself.
+    Resource,
+}
+
+/// An extension schema attached to a resource type.
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// The extension's URN, shared with the targets that point into it.
+    pub urn: Arc<str>,
+    pub schema: Arc<Schema>,
+    pub required: bool,
+}
+
+/// A resource type with its schemas at hand (RFC 7643 section 6).
+#[derive(Debug, Clone)]
+pub struct ResourceType {
+    /// `User` or `Group`.
+    pub name: String,
+    /// Path below the base URL, such as `/Users`.
+    pub endpoint: String,
+    pub schema: Arc<Schema>,
+    pub extensions: Vec<Extension>,
+    /// `id`, `externalId`, `meta`, `schemas` (RFC 7643 section 3.1).
+    pub common: Arc<Schema>,
+}
+
+impl ResourceType {
+    /// The core or common attribute of that name.
+    pub fn core_attribute(&self, name: &str) -> Option<&Arc<Attribute>> {
+        self.schema.attribute(name).or_else(|| self.common.attribute(name))
+    }
+
+    /// The extension with that URN, compared without regard to case.
+    pub fn extension(&self, urn: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.urn.eq_ignore_ascii_case(urn))
+    }
+
+    /// Every extension attribute and core attribute in document order, with the URN of its
+    /// extension.
+    pub fn attributes(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Arc<Attribute>)> {
+        let core = self.common.attributes.iter().chain(&self.schema.attributes).map(|a| (None, a));
+        let extended = self
+            .extensions
+            .iter()
+            .flat_map(|e| e.schema.attributes.iter().map(move |a| (Some(&e.urn), a)));
+        core.chain(extended)
+    }
+
+    /// What `path` names here, or `None` if it names nothing.
+    ///
+    /// Names and URNs compare without regard to case (RFC 7643 section 2.1). A path with the core
+    /// schema's URN and one without name the same attribute (RFC 7644 section 3.10).
+    pub fn resolve(&self, path: &AttrPath) -> Option<Resolved> {
+        if let Some(whole) = path.as_urn() {
+            if let Some(extension) = self.extension(&whole) {
+                return Some(Resolved::Extension(extension.urn.clone()));
+            }
+            if self.schema.id.eq_ignore_ascii_case(&whole) {
+                return Some(Resolved::Resource);
+            }
+        }
+        let (extension, attribute) = match &path.urn {
+            None => (None, self.core_attribute(&path.name)?),
+            Some(urn) if urn.eq_ignore_ascii_case(&self.schema.id) => {
+                (None, self.core_attribute(&path.name)?)
+            }
+            Some(urn) => {
+                let extension = self.extension(urn)?;
+                (Some(extension.urn.clone()), extension.schema.attribute(&path.name)?)
+            }
+        };
+        let sub = match &path.sub {
+            None => None,
+            Some(name) => Some(attribute.sub_attribute(name)?.clone()),
+        };
+        Some(Resolved::Attribute(Target { extension, attribute: attribute.clone(), sub }))
+    }
+}
+
+/// All schemas and resource types that a server knows.
+#[derive(Debug)]
+pub struct Registry {
+    user: Arc<ResourceType>,
+    group: Arc<ResourceType>,
+    schema_documents: Vec<Value>,
+    resource_type_documents: Vec<Value>,
+}
+
+/// Why the schema files could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    #[error("schema file {file}: {source}")]
+    Parse { file: &'static str, source: serde_json::Error },
+    #[error("resource type {resource_type} names the schema {schema}, which no file defines")]
+    UnknownSchema { resource_type: String, schema: String },
+}
+
+const COMMON_FILE: (&str, &str) =
+    ("common.json", include_str!("../../scim-schemas/common.json"));
+const SCHEMA_FILES: [(&str, &str); 3] = [
+    ("user.json", include_str!("../../scim-schemas/user.json")),
+    ("group.json", include_str!("../../scim-schemas/group.json")),
+    ("enterprise-user.json", include_str!("../../scim-schemas/enterprise-user.json")),
+];
+const USER_TYPE_FILE: (&str, &str) = (
+    "resource-types/user.json",
+    include_str!("../../scim-schemas/resource-types/user.json"),
+);
+const GROUP_TYPE_FILE: (&str, &str) = (
+    "resource-types/group.json",
+    include_str!("../../scim-schemas/resource-types/group.json"),
+);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceTypeFile {
+    name: String,
+    endpoint: String,
+    schema: String,
+    #[serde(default)]
+    schema_extensions: Vec<ExtensionFile>,
+}
+
+#[derive(Deserialize)]
+struct ExtensionFile {
+    schema: String,
+    #[serde(default)]
+    required: bool,
+}
+
+fn parse<T: serde::de::DeserializeOwned>((file, text): (&'static str, &str)) -> Result<T, SchemaError> {
+    serde_json::from_str(text).map_err(|source| SchemaError::Parse { file, source })
+}
+
+impl Registry {
+    /// The registry of the schemas that come with the program.
+    ///
+    /// # Errors
+    /// A schema file that does not parse, or a resource type that names an unknown schema.
+    pub fn builtin() -> Result<Self, SchemaError> {
+        let common: Arc<Schema> = Arc::new(parse(COMMON_FILE)?);
+        let mut schemas: Vec<Arc<Schema>> = Vec::new();
+        let mut schema_documents = Vec::new();
+        for file in SCHEMA_FILES {
+            schemas.push(Arc::new(parse(file)?));
+            schema_documents.push(parse(file)?);
+        }
+        let resource_type = |file| -> Result<Arc<ResourceType>, SchemaError> {
+            let declared: ResourceTypeFile = parse(file)?;
+            let find = |urn: &str| {
+                schemas.iter().find(|schema| schema.id == urn).cloned().ok_or_else(|| {
+                    SchemaError::UnknownSchema {
+                        resource_type: declared.name.clone(),
+                        schema: urn.to_owned(),
+                    }
+                })
+            };
+            let extensions = declared
+                .schema_extensions
+                .iter()
+                .map(|extension| {
+                    let schema = find(&extension.schema)?;
+                    Ok(Extension {
+                        urn: Arc::from(schema.id.as_str()),
+                        schema,
+                        required: extension.required,
+                    })
+                })
+                .collect::<Result<_, SchemaError>>()?;
+            Ok(Arc::new(ResourceType {
+                schema: find(&declared.schema)?,
+                name: declared.name,
+                endpoint: declared.endpoint,
+                extensions,
+                common: common.clone(),
+            }))
+        };
+        Ok(Self {
+            user: resource_type(USER_TYPE_FILE)?,
+            group: resource_type(GROUP_TYPE_FILE)?,
+            schema_documents,
+            resource_type_documents: vec![parse(USER_TYPE_FILE)?, parse(GROUP_TYPE_FILE)?],
+        })
+    }
+
+    /// The User resource type.
+    pub fn user(&self) -> &Arc<ResourceType> {
+        &self.user
+    }
+
+    /// The Group resource type.
+    pub fn group(&self) -> &Arc<ResourceType> {
+        &self.group
+    }
+
+    /// The schema definitions as they are served at `/Schemas`, without `meta`.
+    pub fn schema_documents(&self) -> &[Value] {
+        &self.schema_documents
+    }
+
+    /// The resource type definitions as they are served at `/ResourceTypes`, without `meta`.
+    pub fn resource_type_documents(&self) -> &[Value] {
+        &self.resource_type_documents
+    }
+}
