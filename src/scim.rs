@@ -11,6 +11,7 @@ pub mod list;
 pub mod patch;
 pub mod path;
 pub mod projection;
+pub mod query;
 pub mod quirks;
 pub mod resource;
 pub mod schema;

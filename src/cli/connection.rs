@@ -70,7 +70,11 @@ impl SettingsArgs {
 ///
 /// # Errors
 /// What the store or the directory says.
-pub async fn run(command: ConnectionCommand, url: DatabaseUrl, as_json: bool) -> anyhow::Result<()> {
+pub async fn run(
+    command: ConnectionCommand,
+    url: DatabaseUrl,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let now = system()();
     match command {
         ConnectionCommand::Create { name, settings } => {

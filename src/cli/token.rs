@@ -42,7 +42,9 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
     match command {
         TokenCommand::Create { connection, label, expires_in } => {
             let expires_at = expires_in
-                .map(|lasts| i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts)))
+                .map(|lasts| {
+                    i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts))
+                })
                 .transpose()?;
             let (token, plain) = db
                 .write("create_token", move |conn| {
@@ -60,8 +62,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
             }
         }
         TokenCommand::List { connection } => {
-            let found =
-                db.read(move |conn| tokens::all(conn, connection.as_deref())).await?;
+            let found = db.read(move |conn| tokens::all(conn, connection.as_deref())).await?;
             if as_json {
                 output::json(&found.iter().map(|token| token.to_json(now)).collect::<Value>());
             } else {
@@ -87,7 +88,8 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
             }
         }
         TokenCommand::Revoke { id } => {
-            let revoked = db.write("revoke_token", move |conn| tokens::revoke(conn, &id, now)).await?;
+            let revoked =
+                db.write("revoke_token", move |conn| tokens::revoke(conn, &id, now)).await?;
             if as_json {
                 output::json(&json!({ "revoked": revoked.id }));
             } else {
@@ -100,7 +102,8 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
 
 /// A duration as a number with a unit: `365d`, `12h`, `30m`, `90s`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is no duration; write a number and d, h, m or s, such as 365d");
+    let wrong =
+        || format!("'{text}' is no duration; write a number and d, h, m or s, such as 365d");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds = match unit {
         'd' => 86_400,

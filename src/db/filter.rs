@@ -98,6 +98,10 @@ impl Compiler<'_> {
     }
 
     fn join(&mut self, scope: &Scope, terms: &[Filter], operator: &str) -> Sql {
+        if terms.is_empty() {
+            // The empty disjunction holds never, the empty conjunction always.
+            return Sql::new(if operator == " OR " { "(1 = 0)" } else { "(1 = 1)" });
+        }
         let mut joined = Sql::new("(");
         for (position, term) in terms.iter().enumerate() {
             if position > 0 {
@@ -191,7 +195,12 @@ impl Compiler<'_> {
                         "EXISTS (SELECT 1 FROM memberships AS m{n} \
                          JOIN teams AS t{n} ON t{n}.id = m{n}.team_id \
                          WHERE m{n}.user_id = users.id AND users.active AND {} AND ",
-                        granted_sql(self.context.union, &format!("m{n}"), &format!("t{n}"), "users")
+                        granted_sql(
+                            self.context.union,
+                            &format!("m{n}"),
+                            &format!("t{n}"),
+                            "users"
+                        )
                     ),
                 ),
                 (Kind::Team, "members") => (
@@ -200,7 +209,12 @@ impl Compiler<'_> {
                         "EXISTS (SELECT 1 FROM memberships AS m{n} \
                          JOIN users AS u{n} ON u{n}.id = m{n}.user_id \
                          WHERE m{n}.team_id = teams.id AND {} AND ",
-                        granted_sql(self.context.union, &format!("m{n}"), "teams", &format!("u{n}"))
+                        granted_sql(
+                            self.context.union,
+                            &format!("m{n}"),
+                            "teams",
+                            &format!("u{n}")
+                        )
                     ),
                 ),
                 _ => return self.any_json_element(n, scope, target, test),
@@ -279,10 +293,14 @@ impl Compiler<'_> {
             (_, ("displayName", None)) => folded("display_name_fold"),
             (_, ("meta", Some("created"))) => column("created_at"),
             (_, ("meta", Some("lastModified"))) => column("updated_at"),
-            (kind, ("meta", Some("resourceType"))) => native(Sql::default().text(match kind {
-                Kind::User => "User",
-                Kind::Team => "Group",
-            }).raw(if self.postgres { "::text" } else { "" })),
+            (kind, ("meta", Some("resourceType"))) => native(
+                Sql::default()
+                    .text(match kind {
+                        Kind::User => "User",
+                        Kind::Team => "Group",
+                    })
+                    .raw(if self.postgres { "::text" } else { "" }),
+            ),
             (kind, ("meta", Some("location"))) => {
                 let endpoint = match kind {
                     Kind::User => "Users",
@@ -290,11 +308,10 @@ impl Compiler<'_> {
                 };
                 self.location(endpoint, &format!("{table}.id"))
             }
-            (_, ("meta", Some("version"))) => native(Sql::new(format!(
-                "('W/\"' || CAST({table}.version AS TEXT) || '\"')"
-            ))),
+            (_, ("meta", Some("version"))) => {
+                native(Sql::new(format!("('W/\"' || CAST({table}.version AS TEXT) || '\"')")))
+            }
             (Kind::User, ("userName", None)) => folded("user_name_fold"),
-            (Kind::User, ("active", None)) => column("active"),
             _ => return None,
         })
     }
@@ -312,10 +329,9 @@ impl Compiler<'_> {
         match target.attribute.name.as_str() {
             "value" => native(Sql::new(format!("{membership}.team_id"))),
             "$ref" => self.location("Groups", &format!("{membership}.team_id")),
-            "display" => Operand {
-                folded: true,
-                ..native(Sql::new(format!("{team}.display_name_fold")))
-            },
+            "display" => {
+                Operand { folded: true, ..native(Sql::new(format!("{team}.display_name_fold"))) }
+            }
             _ => native(Sql::new("'direct'")),
         }
     }
@@ -401,11 +417,7 @@ impl Compiler<'_> {
                 sql.raw(symbol(op)).integer(*micros)
             }
             Value::Number(number) => {
-                let sql = if self.postgres {
-                    operand.sql.raw("::numeric")
-                } else {
-                    operand.sql
-                };
+                let sql = if self.postgres { operand.sql.raw("::numeric") } else { operand.sql };
                 let sql = sql.raw(symbol(op));
                 match (number.as_i64(), number.as_f64()) {
                     (Some(integer), _) => sql.integer(integer),

@@ -66,10 +66,7 @@ pub fn of_teams(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<Vec<Statement
          JOIN users AS u ON u.id = m.user_id \
          WHERE m.team_id IN (",
     );
-    statement
-        .set(conn, team_ids.iter().copied())
-        .raw(") ORDER BY m.team_id, m.user_id")
-        .load(conn)
+    statement.set(conn, team_ids.iter().copied()).raw(") ORDER BY m.team_id, m.user_id").load(conn)
 }
 
 /// All statements about the teams of some users.
@@ -83,10 +80,7 @@ pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<Statement
          JOIN users AS u ON u.id = m.user_id \
          WHERE m.user_id IN (",
     );
-    statement
-        .set(conn, user_ids.iter().copied())
-        .raw(") ORDER BY m.user_id, m.team_id")
-        .load(conn)
+    statement.set(conn, user_ids.iter().copied()).raw(") ORDER BY m.user_id, m.team_id").load(conn)
 }
 
 /// Whether more than `limit` users are in the team, looking at no more than that.
@@ -171,12 +165,7 @@ pub fn retain_scim<'a>(
 }
 
 /// A statement that the claim still makes stays; a row that says nothing any more goes.
-fn withdraw_scim(
-    conn: &mut Conn,
-    team_id: &str,
-    which: Sql,
-    now: i64,
-) -> QueryResult<Vec<String>> {
+fn withdraw_scim(conn: &mut Conn, team_id: &str, which: Sql, now: i64) -> QueryResult<Vec<String>> {
     let mut withdrawn: Vec<IdRow> =
         Sql::new("DELETE FROM memberships WHERE scim AND NOT claim AND team_id = ")
             .text(team_id)

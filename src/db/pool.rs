@@ -257,9 +257,8 @@ impl Db {
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.
             let _turn = turn;
-            let mut conn = connections
-                .get()
-                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut conn =
+                connections.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
             work(&mut conn)
         });
         task.await.map_err(|_| StoreError::Panicked)?

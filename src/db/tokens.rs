@@ -37,7 +37,8 @@ pub fn all(
         None => tokens::table.order(tokens::id).load(conn)?,
     };
     let parents: Vec<ConnectionRow> = connections::table.load(conn)?;
-    let parent = |row: &TokenRow| parents.iter().find(|parent| parent.id == row.connection_id).cloned();
+    let parent =
+        |row: &TokenRow| parents.iter().find(|parent| parent.id == row.connection_id).cloned();
     Ok(rows.into_iter().filter_map(|row| parent(&row).map(|parent| (row, parent))).collect())
 }
 

@@ -62,12 +62,9 @@ impl fmt::Display for DatabaseUrl {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
             Self::Postgres(url) => match url::Url::parse(url) {
-                Ok(url) => write!(
-                    f,
-                    "postgres://{}{}",
-                    url.host_str().unwrap_or("localhost"),
-                    url.path()
-                ),
+                Ok(url) => {
+                    write!(f, "postgres://{}{}", url.host_str().unwrap_or("localhost"), url.path())
+                }
                 Err(_) => f.write_str("postgres://…"),
             },
         }
@@ -86,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_mistyped_scheme_is_refused() {
-        for text in ["postgre://localhost/muster", "sqlite3://a.db", "SQLITE://a.db", "mysql://h/d"] {
+        for text in ["postgre://localhost/muster", "sqlite3://a.db", "SQLITE://a.db", "mysql://h/d"]
+        {
             assert!(
                 matches!(text.parse::<DatabaseUrl>(), Err(DatabaseUrlError::UnknownScheme(_))),
                 "{text}"

@@ -213,8 +213,13 @@ pub fn create(
     if rows::find_by_name(conn, &fold(name))?.is_some() {
         return Err(AdminError::NameTaken(name.to_owned()));
     }
-    let connection =
-        Connection { id: new_id(), name: name.to_owned(), settings, created_at: now, updated_at: now };
+    let connection = Connection {
+        id: new_id(),
+        name: name.to_owned(),
+        settings,
+        created_at: now,
+        updated_at: now,
+    };
     rows::insert(conn, &connection.to_row())?;
     record(conn, &connection, Action::Created, now, &json!({ "after": connection.to_json() }))?;
     Ok(connection)

@@ -77,8 +77,7 @@ impl From<&StatementRow> for Facts {
 /// Anywhere else (a team that only sign-in made, or a person whom SCIM does not know) either
 /// statement grants.
 pub fn granted(policy: Policy, facts: Facts) -> bool {
-    let scim_decides =
-        policy == Policy::ScimFirst && facts.scim_managed && facts.scim_owned;
+    let scim_decides = policy == Policy::ScimFirst && facts.scim_managed && facts.scim_owned;
     facts.scim || (facts.claim && !scim_decides)
 }
 

@@ -149,11 +149,8 @@ pub fn get(
     want_members: bool,
 ) -> DirectoryResult<Team> {
     let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let members = if want_members {
-        Some(members_of(conn, context, &[row.id.as_str()])?)
-    } else {
-        None
-    };
+    let members =
+        if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
     Ok(Team { row, members })
 }
 
@@ -169,9 +166,8 @@ pub fn list(
     want_members: bool,
 ) -> DirectoryResult<Listed<Team>> {
     let connection_id = context.connection.id.as_str();
-    let condition = filter.map(|filter| {
-        conditions::condition(conn, context.conditions(Kind::Team), filter)
-    });
+    let condition =
+        filter.map(|filter| conditions::condition(conn, context.conditions(Kind::Team), filter));
     let (limit, offset) = (i64::from(page.count), page.offset());
     let found = if limit == 0 {
         Vec::new()
@@ -475,11 +471,8 @@ fn shown(
             true
         }
     };
-    let members = if want_members {
-        Some(members_of(conn, context, &[row.id.as_str()])?)
-    } else {
-        None
-    };
+    let members =
+        if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
     Ok(Some(Team { row, members }))
 }
 

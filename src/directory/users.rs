@@ -13,12 +13,12 @@ use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, emails, teams};
+use crate::scim::ScimError;
 use crate::scim::filter::Filter;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
 use crate::scim::resource::Document;
-use crate::scim::ScimError;
 
 /// A user with the teams it is effectively in, ready to be shown.
 #[derive(Debug)]
@@ -137,9 +137,8 @@ pub fn list(
     want_groups: bool,
 ) -> DirectoryResult<Listed<User>> {
     let connection_id = context.connection.id.as_str();
-    let condition = filter.map(|filter| {
-        conditions::condition(conn, context.conditions(Kind::User), filter)
-    });
+    let condition =
+        filter.map(|filter| conditions::condition(conn, context.conditions(Kind::User), filter));
     let (limit, offset) = (i64::from(page.count), page.offset());
     let found = if limit == 0 {
         Vec::new()
@@ -175,9 +174,9 @@ pub fn replace(
     id: &str,
     document: &Document,
 ) -> DirectoryResult<User> {
-    let before =
-        rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let row = write_back(conn, context, before, document.clone(), None)?;
+    let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let active = document.active().unwrap_or(before.active);
+    let row = write_back(conn, context, before, document.clone().with_active(active), None)?;
     with_groups(conn, context, row, true)
 }
 
@@ -191,8 +190,7 @@ pub fn patch(
     id: &str,
     plan: &PatchPlan,
 ) -> DirectoryResult<User> {
-    let before =
-        rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     let document = plan.apply(stored(&before)?)?;
     let row = write_back(conn, context, before, document, None)?;
     with_groups(conn, context, row, true)
@@ -252,8 +250,8 @@ fn write_back(
     document: Document,
     action: Option<Action>,
 ) -> DirectoryResult<UserRow> {
+    // A client may unassign the attribute; what it stood for stays as it is.
     let active = document.active().unwrap_or(before.active);
-    let document = document.with_active(active);
     let old = stored(&before)?;
     if document == old && before.scim_owned {
         return Ok(before);

@@ -27,7 +27,8 @@ impl FromRequest for UserBody {
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body.min(MAX_USER_BODY));
+        let limit =
+            app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body.min(MAX_USER_BODY));
         let value = read(request.clone(), payload.take(), limit);
         Box::pin(async move { Ok(Self(value.await?)) })
     }

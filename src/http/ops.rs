@@ -16,10 +16,8 @@ pub async fn healthz() -> HttpResponse {
 
 /// The process and its database answer.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
-    let reached = app
-        .db
-        .read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?))
-        .await;
+    let reached =
+        app.db.read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?)).await;
     match reached {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
         Err(error) => {
@@ -41,6 +39,8 @@ pub async fn not_found() -> HttpResponse {
 pub fn method_not_allowed(methods: &'static str) -> HttpResponse {
     let error = ScimError::new(405, format!("this endpoint takes {methods} only"));
     let mut response = refusal(&error);
-    response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(methods));
+    response
+        .headers_mut()
+        .insert(ALLOW, actix_web::http::header::HeaderValue::from_static(methods));
     response
 }

@@ -3,17 +3,40 @@
 use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
 
-use super::scim::{discovery, groups, users};
+use super::scim::{discovery, groups, search, users};
 use super::{client, ops, scim};
 
 /// Adds every route.
 pub fn configure(config: &mut ServiceConfig) {
     config
-        .service(resource("/healthz").route(get().to(ops::healthz)).default_service(not_allowed("GET")))
-        .service(resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")))
+        .service(
+            resource("/healthz").route(get().to(ops::healthz)).default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
+        )
         .service(
             scope("/scim/v2")
                 .wrap(from_fn(client::authenticate))
+                // "501 Not Implemented" is the RFC's answer for what a server does not have (RFC
+                // 7644 section 3.12).
+                .service(resource("/Me").route(route().to(scim::not_implemented)))
+                .service(resource("/Bulk").route(route().to(scim::not_implemented)))
+                .service(
+                    resource("/.search")
+                        .route(post().to(search::everything))
+                        .default_service(not_allowed("POST")),
+                )
+                .service(
+                    resource("/Users/.search")
+                        .route(post().to(search::users))
+                        .default_service(not_allowed("POST")),
+                )
+                .service(
+                    resource("/Groups/.search")
+                        .route(post().to(search::groups))
+                        .default_service(not_allowed("POST")),
+                )
                 .service(
                     resource("/Users")
                         .route(get().to(users::list))
@@ -67,10 +90,6 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(get().to(discovery::resource_type))
                         .default_service(not_allowed("GET")),
                 )
-                // "501 Not Implemented" is the RFC's answer for what a server does not have
-                // (RFC 7644 section 3.12 and, for /Me, section 3.11).
-                .service(resource("/Me").route(route().to(scim::not_implemented)))
-                .service(resource("/Bulk").route(route().to(scim::not_implemented)))
                 .default_service(route().to(scim::no_such_endpoint)),
         )
         .default_service(route().to(ops::not_found));

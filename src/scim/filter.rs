@@ -20,7 +20,7 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, check_element};
+pub use check::{check, check_each, check_element};
 pub use error::{Expected, FilterError, Found};
 pub use eval::{instant, matches, matches_element};
 pub use parser::{parse, parse_patch_path, parse_patch_path_with_quirks, parse_with_quirks};
@@ -91,17 +91,8 @@ pub enum Operator {
 
 impl Operator {
     /// Every operator, in the order of the RFC's table.
-    pub const ALL: [Self; 9] = [
-        Self::Eq,
-        Self::Ne,
-        Self::Co,
-        Self::Sw,
-        Self::Ew,
-        Self::Gt,
-        Self::Ge,
-        Self::Lt,
-        Self::Le,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
 
     /// The keyword in the filter language.
     pub fn as_str(self) -> &'static str {

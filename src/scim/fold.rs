@@ -53,12 +53,9 @@ mod tests {
 
     /// FNV-1a, enough to notice an edited table.
     fn checksum(texts: [&str; 2]) -> u64 {
-        texts
-            .iter()
-            .flat_map(|text| text.bytes())
-            .fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
-                (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            })
+        texts.iter().flat_map(|text| text.bytes()).fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     #[test]

@@ -155,9 +155,8 @@ impl PatchPlan {
 }
 
 fn names_patch(schemas: &Value) -> bool {
-    let is_patch = |value: &Value| {
-        value.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_SCHEMA))
-    };
+    let is_patch =
+        |value: &Value| value.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_SCHEMA));
     match schemas {
         Value::Array(urns) => urns.iter().any(is_patch),
         single => is_patch(single),

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use super::filter::Expression;
+pub use super::filter::parse_patch_path;
+
 /// An attribute path as written, split into its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttrPath {
@@ -48,4 +51,15 @@ impl fmt::Display for AttrPath {
             None => Ok(()),
         }
     }
+}
+
+/// The path of a PATCH operation: `attrPath / valuePath [subAttr]` (RFC 7644 section 3.5.2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchPath {
+    /// The attribute.
+    pub path: AttrPath,
+    /// Which of its elements are meant.
+    pub filter: Option<Expression>,
+    /// The sub-attribute after the value filter.
+    pub sub: Option<String>,
 }

@@ -87,7 +87,11 @@ impl Projection {
             if let Some(extension) = self.resource_type.extension(name) {
                 let Value::Object(values) = value else { return false };
                 let container = self.extension(&extension.urn);
-                retain(values, |name| extension.schema.attribute(name), |a| self.subs(&container, a));
+                retain(
+                    values,
+                    |name| extension.schema.attribute(name),
+                    |a| self.subs(&container, a),
+                );
                 return !values.is_empty();
             }
             match self.resource_type.core_attribute(name) {

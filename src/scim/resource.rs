@@ -123,7 +123,8 @@ impl Document {
         }
         let mut ordered = Map::with_capacity(self.0.len() + 1);
         let mut schemas = vec![Value::from(resource_type.schema.id.as_str())];
-        let assigned = |urn: &str| self.0.get(urn).is_some_and(|value| !value::is_unassigned(value));
+        let assigned =
+            |urn: &str| self.0.get(urn).is_some_and(|value| !value::is_unassigned(value));
         schemas.extend(
             resource_type
                 .extensions
@@ -146,7 +147,8 @@ impl Document {
             }
         }
         for extension in &resource_type.extensions {
-            let Some(Value::Object(mut values)) = self.0.shift_remove(extension.urn.as_ref()) else {
+            let Some(Value::Object(mut values)) = self.0.shift_remove(extension.urn.as_ref())
+            else {
                 continue;
             };
             let mut kept = Map::with_capacity(values.len());
@@ -226,10 +228,9 @@ fn check_key_length(attribute: &Attribute, name: &str, value: &Value) -> ScimRes
     let exceeds = is_key(name)
         && match value {
             Value::String(text) => too_long(text),
-            Value::Array(elements) if attribute.kind == AttributeType::Complex => elements
-                .iter()
-                .filter_map(|element| element.get("value")?.as_str())
-                .any(too_long),
+            Value::Array(elements) if attribute.kind == AttributeType::Complex => {
+                elements.iter().filter_map(|element| element.get("value")?.as_str()).any(too_long)
+            }
             _ => false,
         };
     if exceeds {

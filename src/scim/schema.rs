@@ -250,21 +250,16 @@ pub enum SchemaError {
     UnknownSchema { resource_type: String, schema: String },
 }
 
-const COMMON_FILE: (&str, &str) =
-    ("common.json", include_str!("../../scim-schemas/common.json"));
+const COMMON_FILE: (&str, &str) = ("common.json", include_str!("../../scim-schemas/common.json"));
 const SCHEMA_FILES: [(&str, &str); 3] = [
     ("user.json", include_str!("../../scim-schemas/user.json")),
     ("group.json", include_str!("../../scim-schemas/group.json")),
     ("enterprise-user.json", include_str!("../../scim-schemas/enterprise-user.json")),
 ];
-const USER_TYPE_FILE: (&str, &str) = (
-    "resource-types/user.json",
-    include_str!("../../scim-schemas/resource-types/user.json"),
-);
-const GROUP_TYPE_FILE: (&str, &str) = (
-    "resource-types/group.json",
-    include_str!("../../scim-schemas/resource-types/group.json"),
-);
+const USER_TYPE_FILE: (&str, &str) =
+    ("resource-types/user.json", include_str!("../../scim-schemas/resource-types/user.json"));
+const GROUP_TYPE_FILE: (&str, &str) =
+    ("resource-types/group.json", include_str!("../../scim-schemas/resource-types/group.json"));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -283,7 +278,9 @@ struct ExtensionFile {
     required: bool,
 }
 
-fn parse<T: serde::de::DeserializeOwned>((file, text): (&'static str, &str)) -> Result<T, SchemaError> {
+fn parse<T: serde::de::DeserializeOwned>(
+    (file, text): (&'static str, &str),
+) -> Result<T, SchemaError> {
     serde_json::from_str(text).map_err(|source| SchemaError::Parse { file, source })
 }
 

@@ -56,7 +56,9 @@ pub fn coerce_single(
     quirks: &mut Quirks,
 ) -> ScimResult<Option<Value>> {
     let wrong = |expected: &str| {
-        ScimError::invalid_value(format!("'{name}' must be {expected}; check the attribute mapping"))
+        ScimError::invalid_value(format!(
+            "'{name}' must be {expected}; check the attribute mapping"
+        ))
     };
     match (attribute.kind, value) {
         (_, Value::Null) => Ok(None),
@@ -75,7 +77,8 @@ pub fn coerce_single(
         (AttributeType::Complex, _) => Err(wrong("an object")),
         (AttributeType::Boolean, Value::Bool(flag)) => Ok(Some(flag.into())),
         (AttributeType::Boolean, Value::String(text)) => {
-            let flag = text.to_ascii_lowercase().parse::<bool>().map_err(|_| wrong("true or false"))?;
+            let flag =
+                text.to_ascii_lowercase().parse::<bool>().map_err(|_| wrong("true or false"))?;
             quirks.note(Quirk::StringBoolean);
             Ok(Some(flag.into()))
         }

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn an_overlay_replaces_only_what_it_names() {
-        let mut base = json!({"name": {"givenName": "A", "familyName": "B"}, "emails": [1], "x": 1});
+        let mut base =
+            json!({"name": {"givenName": "A", "familyName": "B"}, "emails": [1], "x": 1});
         overlay(&mut base, &json!({"name": {"givenName": "C"}, "emails": [2]}));
         let want = json!({"name": {"givenName": "C", "familyName": "B"}, "emails": [2], "x": 1});
         assert_eq!(base, want);

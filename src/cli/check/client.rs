@@ -237,8 +237,7 @@ impl Client {
             request = request.body(text);
         }
         let begun = Instant::now();
-        let unanswered =
-            |error| format!("expected an answer (sent {sent}; got {})", causes(error));
+        let unanswered = |error| format!("expected an answer (sent {sent}; got {})", causes(error));
         let response = request.send().await.map_err(unanswered)?;
         let status = response.status().as_u16();
         let content_type = header(response.headers(), &CONTENT_TYPE).unwrap_or_default();

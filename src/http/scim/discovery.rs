@@ -6,17 +6,20 @@ use serde_json::Value;
 
 use crate::http::answer::{self, Failure};
 use crate::http::client::Client;
-use crate::http::query::Query;
+use crate::http::query::UrlQuery;
 use crate::scim::{ScimError, ScimResult, discovery};
 
 /// `GET /ServiceProviderConfig`.
-pub async fn service_provider_config(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+pub async fn service_provider_config(
+    client: Client,
+    query: UrlQuery,
+) -> Result<HttpResponse, Failure> {
     no_filter(&query)?;
     Ok(answer::message(&discovery::service_provider_config(&client.app.scim_base_url)))
 }
 
 /// `GET /Schemas`.
-pub async fn schemas(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+pub async fn schemas(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
     no_filter(&query)?;
     Ok(answer::message(&discovery::schemas(&client.app.registry, &client.app.scim_base_url)))
 }
@@ -27,7 +30,7 @@ pub async fn schema(client: Client, id: Path<String>) -> Result<HttpResponse, Fa
 }
 
 /// `GET /ResourceTypes`.
-pub async fn resource_types(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+pub async fn resource_types(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
     no_filter(&query)?;
     Ok(answer::message(&discovery::resource_types(&client.app.registry, &client.app.scim_base_url)))
 }
@@ -47,9 +50,9 @@ fn found(kind: &str, id: &str, document: Option<Value>) -> Result<HttpResponse, 
 
 /// "If a filter is provided, the service provider SHOULD respond with HTTP status code 403"
 /// (RFC 7644 section 4).
-fn no_filter(query: &Query) -> ScimResult<()> {
-    match query.filter {
-        None => Ok(()),
-        Some(_) => Err(ScimError::new(403, "this endpoint takes no filter")),
+fn no_filter(query: &UrlQuery) -> ScimResult<()> {
+    if query.has_filter() {
+        return Err(ScimError::new(403, "this endpoint takes no filter"));
     }
+    Ok(())
 }

@@ -9,11 +9,12 @@ use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
 use crate::http::body::GroupBody;
 use crate::http::client::Client;
-use crate::http::query::Query;
+use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
 use crate::scim::list::list_response;
 use crate::scim::patch::{PatchPlan, member_ids};
 use crate::scim::projection::Projection;
+use crate::scim::query::Query;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::schema::ResourceType;
@@ -23,12 +24,17 @@ use crate::scim::schema::ResourceType;
 const SHOWN_AFTER_PATCH: i64 = 1000;
 
 /// `GET /Groups` (RFC 7644 section 3.4.2).
-pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+pub async fn list(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
+    self::query(&client, &query).await
+}
+
+/// Answers a query, however it came.
+pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
     let (page, projection) = (query.page()?, query.projection(resource_type)?);
-    log_quirks(&client, &quirks);
+    log_quirks(client, &quirks);
     let (context, want_members) = (client.context(), projection.includes("members"));
     let listed = client
         .app
@@ -38,7 +44,7 @@ pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure>
     let resources = listed
         .items
         .iter()
-        .map(|team| Ok(Value::Object(projected(&client, &projection, team)?)))
+        .map(|team| Ok(Value::Object(projected(client, &projection, team)?)))
         .collect::<Result<_, Failure>>()?;
     Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
 }
@@ -46,7 +52,7 @@ pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure>
 /// `POST /Groups` (RFC 7644 section 3.3).
 pub async fn create(
     client: Client,
-    query: Query,
+    query: UrlQuery,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
@@ -72,7 +78,7 @@ pub async fn create(
 pub async fn get(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
 ) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.group())?;
     let (context, want_members) = (client.context(), projection.includes("members"));
@@ -85,7 +91,7 @@ pub async fn get(
 pub async fn replace(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
@@ -106,18 +112,15 @@ pub async fn replace(
 pub async fn patch(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
     log_quirks(&client, &plan.quirks);
-    let show = if projection.is_default() {
-        Show::AtMost(SHOWN_AFTER_PATCH)
-    } else {
-        show(&projection)
-    };
+    let show =
+        if projection.is_default() { Show::AtMost(SHOWN_AFTER_PATCH) } else { show(&projection) };
     let context = client.context();
     let team = client
         .app
@@ -130,11 +133,7 @@ pub async fn patch(
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
 pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
     let context = client.context();
-    client
-        .app
-        .db
-        .write("delete_group", move |conn| teams::delete(conn, &context, &id))
-        .await?;
+    client.app.db.write("delete_group", move |conn| teams::delete(conn, &context, &id)).await?;
     Ok(answer::no_content())
 }
 
@@ -177,7 +176,7 @@ fn group(
     Ok((document, members))
 }
 
-fn projected(
+pub(super) fn projected(
     client: &Client,
     projection: &Projection,
     team: &Team,

@@ -9,20 +9,26 @@ use crate::directory::users::{self, User};
 use crate::http::answer::{self, Failure};
 use crate::http::body::UserBody;
 use crate::http::client::Client;
-use crate::http::query::Query;
+use crate::http::query::UrlQuery;
 use crate::scim::list::list_response;
 use crate::scim::patch::PatchPlan;
 use crate::scim::projection::Projection;
+use crate::scim::query::Query;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 
 /// `GET /Users` (RFC 7644 section 3.4.2).
-pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure> {
+pub async fn list(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
+    self::query(&client, &query).await
+}
+
+/// Answers a query, however it came.
+pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
     let (page, projection) = (query.page()?, query.projection(resource_type)?);
-    log_quirks(&client, &quirks);
+    log_quirks(client, &quirks);
     let (context, want_groups) = (client.context(), projection.includes("groups"));
     let listed = client
         .app
@@ -32,7 +38,7 @@ pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure>
     let resources = listed
         .items
         .iter()
-        .map(|user| Ok(Value::Object(projected(&client, &projection, user)?)))
+        .map(|user| Ok(Value::Object(projected(client, &projection, user)?)))
         .collect::<Result<_, Failure>>()?;
     Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
 }
@@ -40,7 +46,7 @@ pub async fn list(client: Client, query: Query) -> Result<HttpResponse, Failure>
 /// `POST /Users` (RFC 7644 section 3.3).
 pub async fn create(
     client: Client,
-    query: Query,
+    query: UrlQuery,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
@@ -62,12 +68,11 @@ pub async fn create(
 pub async fn get(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
 ) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.user())?;
     let (context, want_groups) = (client.context(), projection.includes("groups"));
-    let user =
-        client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
+    let user = client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
     Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
 }
 
@@ -75,7 +80,7 @@ pub async fn get(
 pub async fn replace(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
@@ -96,7 +101,7 @@ pub async fn replace(
 pub async fn patch(
     client: Client,
     id: Path<String>,
-    query: Query,
+    query: UrlQuery,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
@@ -115,15 +120,11 @@ pub async fn patch(
 /// `DELETE /Users/{id}` (RFC 7644 section 3.6).
 pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
     let context = client.context();
-    client
-        .app
-        .db
-        .write("delete_user", move |conn| users::delete(conn, &context, &id))
-        .await?;
+    client.app.db.write("delete_user", move |conn| users::delete(conn, &context, &id)).await?;
     Ok(answer::no_content())
 }
 
-fn projected(
+pub(super) fn projected(
     client: &Client,
     projection: &Projection,
     user: &User,

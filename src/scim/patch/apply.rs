@@ -188,7 +188,10 @@ fn each(values: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn no_match(change: &Change) -> ScimError {
-    ScimError::no_target(format!("the value filter selects no element of '{}'", change.attribute.name))
+    ScimError::no_target(format!(
+        "the value filter selects no element of '{}'",
+        change.attribute.name
+    ))
 }
 
 /// Whether `listed`, an element sent for removal, means `element`.

@@ -136,7 +136,9 @@ impl MemberPlanner {
 fn ids_of(expression: &Expression) -> Option<Vec<String>> {
     match expression {
         Expression::Compare { path, op: Operator::Eq, value: Literal::String(id) }
-            if path.name.eq_ignore_ascii_case("value") && path.urn.is_none() && path.sub.is_none() =>
+            if path.name.eq_ignore_ascii_case("value")
+                && path.urn.is_none()
+                && path.sub.is_none() =>
         {
             Some(vec![id.clone()])
         }

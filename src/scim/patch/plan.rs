@@ -147,8 +147,10 @@ impl Planner {
             Value::Object(object) => {
                 for (key, value) in object {
                     let Ok(path) = parse_patch_path(&key) else { continue };
-                    let path =
-                        PatchPath { path: AttrPath { urn: Some(urn.to_string()), ..path.path }, ..path };
+                    let path = PatchPath {
+                        path: AttrPath { urn: Some(urn.to_string()), ..path.path },
+                        ..path
+                    };
                     if let Some(Resolved::Attribute(target)) = resource_type.resolve(&path.path)
                         && !target.leaf().is_read_only()
                     {
@@ -264,14 +266,16 @@ impl Planner {
             if !attribute.multi_valued {
                 return self.remove(text, target, place);
             }
-            let Some(Value::Array(values)) = coerce(attribute, value, text, &mut self.quirks)? else {
+            let Some(Value::Array(values)) = coerce(attribute, value, text, &mut self.quirks)?
+            else {
                 return Ok(());
             };
             self.quirks.note(Quirk::RemoveByValue);
             self.push(target, place, Action::RemoveValues(values));
             return Ok(());
         }
-        if let (Place::Whole, false, Value::Object(object)) = (&place, attribute.multi_valued, &value)
+        if let (Place::Whole, false, Value::Object(object)) =
+            (&place, attribute.multi_valued, &value)
             && attribute.is_complex()
         {
             return self.merge(text, target, object);
@@ -296,7 +300,12 @@ impl Planner {
     }
 
     /// "Sub-attributes that are not specified SHALL be left unchanged" (RFC 7644 section 3.5.2.3).
-    fn merge(&mut self, text: &str, target: &Target, object: &Map<String, Value>) -> ScimResult<()> {
+    fn merge(
+        &mut self,
+        text: &str,
+        target: &Target,
+        object: &Map<String, Value>,
+    ) -> ScimResult<()> {
         for (key, value) in object {
             let Some(sub) = target.attribute.sub_attribute(key).filter(|sub| !sub.is_read_only())
             else {
@@ -316,7 +325,9 @@ impl Planner {
         // "If an attribute … is defined as a required attribute or a read-only attribute, the
         // server SHALL return … mutability" (RFC 7644 section 3.5.2.2).
         if place == Place::Whole && target.attribute.required {
-            return Err(ScimError::mutability(format!("'{text}' is required and cannot be removed")));
+            return Err(ScimError::mutability(format!(
+                "'{text}' is required and cannot be removed"
+            )));
         }
         self.push(target, place, Action::Remove);
         Ok(())
@@ -334,7 +345,9 @@ impl Planner {
 
 /// Whether the target is a group's `members`, which never enter a document.
 fn is_membership(resource_type: &ResourceType, target: &Target) -> bool {
-    resource_type.name == "Group" && target.extension.is_none() && target.attribute.name == "members"
+    resource_type.name == "Group"
+        && target.extension.is_none()
+        && target.attribute.name == "members"
 }
 
 /// The element that a filter describes, where it is a plain conjunction of equalities.

@@ -1,0 +1,34 @@
+# The dependencies bring SQLite and libpq with them, so that a C compiler is all that is needed.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev make perl \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+# The dependencies alone first, so that a change of the program does not build them anew.
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+    && echo 'fn main() {}' > tests/it/main.rs \
+    && cargo build --release --locked \
+    && rm -rf src tests
+COPY scim-schemas scim-schemas
+COPY migrations migrations
+COPY src src
+RUN mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs \
+    && touch src/main.rs src/lib.rs \
+    && cargo build --release --locked --bin muster
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home --home-dir /var/lib/muster muster
+COPY --from=build /build/target/release/muster /usr/local/bin/muster
+USER muster
+WORKDIR /var/lib/muster
+ENV MUSTER_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
+    CMD ["curl", "--fail", "--silent", "--show-error", "http://127.0.0.1:8080/readyz"]
+ENTRYPOINT ["muster"]
+CMD ["serve"]
