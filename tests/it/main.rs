@@ -1,1 +1,26 @@
-fn main() {}
+//! Behaviour over HTTP, on both databases. The tree of modules mirrors the routes.
+//!
+//! Every case runs on SQLite and on PostgreSQL, each time on a throwaway database of its own. Where
+//! no PostgreSQL is found its half is reported as ignored.
+
+mod cli;
+mod fixtures;
+mod layout;
+mod ops;
+mod scim;
+mod store;
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cases = [
+        scim::cases(),
+        cli::CASES.to_vec(),
+        ops::CASES.to_vec(),
+        store::CASES.to_vec(),
+        fixtures::CASES.to_vec(),
+        layout::CASES.to_vec(),
+    ];
+    support::run(cases.concat())
+}

@@ -1,0 +1,28 @@
+//! `/scim/v2`.
+
+mod concurrency;
+mod discovery;
+mod errors;
+mod events;
+mod filter;
+mod groups;
+mod tenants;
+mod tokens;
+mod users;
+
+use crate::support::Case;
+
+pub fn cases() -> Vec<Case> {
+    [
+        users::CASES,
+        groups::CASES,
+        filter::CASES,
+        errors::CASES,
+        tenants::CASES,
+        tokens::CASES,
+        discovery::CASES,
+        events::CASES,
+        concurrency::CASES,
+    ]
+    .concat()
+}

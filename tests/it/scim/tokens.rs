@@ -1,0 +1,114 @@
+//! Bearer tokens.
+
+use muster::db::StoreError;
+use muster::directory::connections::AdminError;
+use muster::directory::tokens;
+
+use crate::support::{Case, TestApp, cases};
+
+pub const CASES: &[Case] = cases![
+    every_way_of_sending_the_token_works,
+    a_wrong_token_is_refused_in_scim,
+    two_tokens_work_at_once,
+    a_revoked_token_is_refused_at_once,
+    an_expired_token_is_refused,
+    the_last_use_is_noted,
+    no_token_is_stored_in_the_clear,
+];
+
+async fn every_way_of_sending_the_token_works(app: TestApp) {
+    let token = app.default_token().to_owned();
+    for header in [
+        format!("Bearer {token}"),
+        format!("bearer {token}"),
+        format!("BEARER   {token}"),
+        format!("Bearer Bearer {token}"),
+        token.clone(),
+    ] {
+        app.with_authorization(Some(header)).get("/Users").await.expect(200);
+    }
+}
+
+async fn a_wrong_token_is_refused_in_scim(app: TestApp) {
+    let token = app.default_token().to_owned();
+    for header in [
+        None,
+        Some("non-token".to_owned()),
+        Some("Bearer".to_owned()),
+        Some(format!("Basic {token}")),
+        Some(format!("Bearer {token}x")),
+        Some(format!("Bearer {}", token.to_uppercase())),
+        Some(format!("Bearer muster_scim_{}", "A".repeat(43))),
+    ] {
+        let answer = app.with_authorization(header).get("/Users?startIndex=1&count=2").await;
+        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        assert!(challenge.starts_with("Bearer"), "{challenge}");
+        answer.expect_error(401, None);
+    }
+    // A token in the URL is no token.
+    let path = format!("/scim/v2/Users?access_token={token}");
+    app.anonymous().get(&path).await.expect_error(401, None);
+}
+
+async fn two_tokens_work_at_once(app: TestApp) {
+    let (_, second) = app.new_token("default").await;
+    app.scim().get("/Users").await.expect(200);
+    app.with_token(&second).get("/Users").await.expect(200);
+}
+
+async fn a_revoked_token_is_refused_at_once(app: TestApp) {
+    let (id, token) = app.new_token("default").await;
+    app.with_token(&token).get("/Users").await.expect(200);
+    let now = app.clock.now();
+    let revoked = id.clone();
+    app.db
+        .write("revoke", move |conn| tokens::revoke(conn, &revoked, now))
+        .await
+        .expect("a token to revoke");
+    let error = app.with_token(&token).get("/Users").await.expect_error(401, None);
+    assert!(error.contains("revoked"), "{error}");
+    app.scim().get("/Users").await.expect(200);
+    // Again changes nothing; a token that is not there is an error.
+    app.db.write("revoke", move |conn| tokens::revoke(conn, &id, now)).await.expect("no change");
+    let missing = app.db.write("revoke", move |conn| tokens::revoke(conn, "none", now)).await;
+    assert!(matches!(missing, Err(AdminError::NoToken(_))));
+}
+
+async fn an_expired_token_is_refused(app: TestApp) {
+    let until = app.clock.now() + 60_000_000;
+    let (_, token) = app.new_token_until("default", Some(until)).await;
+    app.with_token(&token).get("/Users").await.expect(200);
+    app.clock.advance(61);
+    let error = app.with_token(&token).get("/Users").await.expect_error(401, None);
+    assert!(error.contains("expired"), "{error}");
+}
+
+async fn the_last_use_is_noted(app: TestApp) {
+    let (id, token) = app.new_token("default").await;
+    app.with_token(&token).get("/Users").await.expect(200);
+    // Noted behind the answer's back: writes queue up, so one more comes after it.
+    let noted = loop {
+        let all = app.db.read(|conn| tokens::all(conn, Some("default"))).await.expect("tokens");
+        let found = all.into_iter().find(|found| found.id == id).expect("the token");
+        if let Some(at) = found.last_used_at {
+            break at;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(noted <= app.clock.now());
+    let unused = app.db.read(|conn| Ok::<_, StoreError>(conn.is_postgres())).await;
+    assert_eq!(unused.ok(), Some(app.database.backend.name() == "postgres"));
+}
+
+async fn no_token_is_stored_in_the_clear(app: TestApp) {
+    use diesel::prelude::*;
+    let (_, token) = app.new_token("default").await;
+    let mut conn = app.database.connect();
+    let rows = muster::db::tokens::all(&mut conn, None).expect("tokens");
+    assert!(rows.iter().all(|(row, _)| row.hash.len() == 64 && !row.hash.contains("muster")));
+    let events: Vec<String> = muster::db::schema::events::table
+        .select(muster::db::schema::events::data)
+        .load(&mut conn)
+        .expect("events");
+    assert!(events.iter().all(|data| !data.contains(&token) && !data.contains("hash")));
+}

@@ -1,0 +1,13 @@
+//! The harness: cases, throwaway databases, and a real server with clients for it.
+
+mod answer;
+mod app;
+mod cases;
+mod database;
+mod postgres;
+
+pub use answer::Answer;
+pub use app::{Anonymous, ScimClient, TestApp, patch_body};
+pub use cases::{Case, Run, run};
+pub(crate) use cases::{cases, database_cases, pure_cases};
+pub use database::{Backend, TestDatabase};

@@ -1,0 +1,235 @@
+//! A real server on a free port, with a store of its own, and clients for it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use muster::app::App;
+use muster::config::Settings;
+use muster::db::{DatabaseUrl, Db};
+use muster::directory::connections::{self, AdminError, Connection};
+use muster::directory::tokens;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::database::TestDatabase;
+
+/// A clock that starts at the real time and can be moved.
+#[derive(Clone, Default)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    pub fn now(&self) -> i64 {
+        muster::clock::system()() + self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The server under test.
+pub struct TestApp {
+    pub database: TestDatabase,
+    pub db: Db,
+    pub base_url: String,
+    pub clock: TestClock,
+    http: reqwest::Client,
+    handle: actix_web::dev::ServerHandle,
+    token: String,
+}
+
+impl TestApp {
+    /// Starts a server with the connection `default`.
+    pub async fn start(database: TestDatabase) -> Self {
+        Self::start_with(database, |_| {}).await
+    }
+
+    /// Starts a server with settings of its own.
+    pub async fn start_with(database: TestDatabase, set: impl FnOnce(&mut Settings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let base_url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url: DatabaseUrl = database.url.parse().expect("a database URL");
+        let db = Db::new(url, 4);
+        let clock = TestClock::default();
+        let mut settings = Settings::new(base_url.clone());
+        settings.workers = 1;
+        set(&mut settings);
+        let ticks = clock.clone();
+        let app = App::new(db.clone(), settings, Arc::new(move || ticks.now())).expect("an app");
+        let server = muster::http::serve(Arc::new(app), listener).expect("a server");
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let mut app = Self { database, db, base_url, clock, http, handle, token: String::new() };
+        app.token = match app.connection_settings("default").await {
+            Some(_) => app.new_token("default").await.1,
+            None => app.connect("default").await,
+        };
+        app
+    }
+
+    /// Stops the server, once awaited.
+    pub fn stopper(&self) -> impl Future<Output = ()> + use<> {
+        let handle = self.handle.clone();
+        async move { handle.stop(false).await }
+    }
+
+    async fn connection_settings(&self, name: &str) -> Option<Connection> {
+        let name = name.to_owned();
+        self.db.read(move |conn| connections::find(conn, &name)).await.ok()
+    }
+
+    /// Adds a connection; returns a token of it.
+    async fn connect(&self, name: &str) -> String {
+        let (name, now) = (name.to_owned(), self.clock.now());
+        self.db
+            .write("create_connection", move |conn| {
+                let settings = connections::Settings::default();
+                let connection = connections::create(conn, &name, settings, now)?;
+                let (_, token) = tokens::create(conn, &connection, "test", None, now)?;
+                Ok::<_, AdminError>(token.expose().to_owned())
+            })
+            .await
+            .expect("a connection")
+    }
+
+    /// Adds a token; returns its id and the token.
+    pub async fn new_token(&self, connection: &str) -> (String, String) {
+        self.new_token_until(connection, None).await
+    }
+
+    pub async fn new_token_until(
+        &self,
+        connection: &str,
+        expires_at: Option<i64>,
+    ) -> (String, String) {
+        let (name, now) = (connection.to_owned(), self.clock.now());
+        self.db
+            .write("create_token", move |conn| {
+                let connection = connections::find(conn, &name)?;
+                let (token, plain) = tokens::create(conn, &connection, "another", expires_at, now)?;
+                Ok::<_, AdminError>((token.id, plain.expose().to_owned()))
+            })
+            .await
+            .expect("a token")
+    }
+
+    /// Changes settings of the connection `default`.
+    pub async fn set(&self, change: fn(&mut connections::Settings)) {
+        let now = self.clock.now();
+        self.db
+            .write("update", move |conn| connections::update(conn, "default", change, now))
+            .await
+            .expect("a connection that can be changed");
+    }
+
+    /// A client with a token of the connection `default`.
+    pub fn scim(&self) -> ScimClient {
+        self.with_token(&self.token)
+    }
+
+    /// A client of another connection, which is created.
+    pub async fn other(&self, name: &str) -> ScimClient {
+        let token = self.connect(name).await;
+        self.with_token(&token)
+    }
+
+    /// A client that sends the token in the usual way.
+    pub fn with_token(&self, token: &str) -> ScimClient {
+        self.with_authorization(Some(format!("Bearer {token}")))
+    }
+
+    /// A client that sends the header as it is.
+    pub fn with_authorization(&self, authorization: Option<String>) -> ScimClient {
+        ScimClient {
+            http: self.http.clone(),
+            base_url: format!("{}/scim/v2", self.base_url),
+            authorization,
+        }
+    }
+
+    /// A client for everything outside SCIM.
+    pub fn anonymous(&self) -> Anonymous {
+        ScimClient { http: self.http.clone(), base_url: self.base_url.clone(), authorization: None }
+    }
+
+    pub fn default_token(&self) -> &str {
+        &self.token
+    }
+}
+
+/// A client without a token, at the root of the server.
+pub type Anonymous = ScimClient;
+
+/// A SCIM client.
+#[derive(Clone)]
+pub struct ScimClient {
+    http: reqwest::Client,
+    base_url: String,
+    authorization: Option<String>,
+}
+
+impl ScimClient {
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.base_url));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        request
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let request = request.build().expect("a request");
+        let name = format!("{} {}", request.method(), request.url());
+        let response = self.http.execute(request).await.expect("an answer");
+        Answer::read(name, response).await
+    }
+
+    pub async fn with_body(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let request = self
+            .request(method, path)
+            .header("content-type", "application/scim+json; charset=utf-8")
+            .body(body.to_string());
+        self.send(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.with_body("POST", path, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.with_body("PUT", path, body).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.with_body("PATCH", path, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path)).await
+    }
+
+    /// The resources that a filter selects.
+    pub async fn find(&self, path: &str, filter: &str) -> Vec<Value> {
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("filter", filter)
+            .finish();
+        let body = self.get(&format!("{path}?{query}")).await.expect(200).body;
+        body["Resources"].as_array().expect("an array").clone()
+    }
+}
+
+/// A PATCH body with the operations.
+pub fn patch_body(operations: Value) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": operations,
+    })
+}

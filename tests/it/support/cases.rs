@@ -1,0 +1,157 @@
+//! Cases and how they run: each as a trial of its own for every database.
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::app::TestApp;
+use super::database::{Backend, TestDatabase};
+use super::postgres;
+
+/// What a case needs.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// A running server with an empty store.
+    App(fn(TestApp) -> LocalBoxFuture<'static, ()>),
+    /// A migrated database.
+    Database(fn(TestDatabase) -> LocalBoxFuture<'static, ()>),
+    /// Nothing; runs once.
+    Pure(fn()),
+}
+
+/// A test case. The lists of cases are held against the functions by the compiler: a function that
+/// is in no list is dead code.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub module: &'static str,
+    pub name: &'static str,
+    pub run: Run,
+}
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::support::Case {
+            module: module_path!(),
+            name: stringify!($name),
+            run: $crate::support::Run::App(|app| Box::pin($name(app))),
+        }),*]
+    };
+}
+
+macro_rules! database_cases {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::support::Case {
+            module: module_path!(),
+            name: stringify!($name),
+            run: $crate::support::Run::Database(|database| Box::pin($name(database))),
+        }),*]
+    };
+}
+
+macro_rules! pure_cases {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::support::Case {
+            module: module_path!(),
+            name: stringify!($name),
+            run: $crate::support::Run::Pure($name),
+        }),*]
+    };
+}
+
+pub(crate) use {cases, database_cases, pure_cases};
+
+#[derive(Default)]
+struct Count {
+    passed: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+/// Runs the cases as the command line says.
+pub fn run(cases: Vec<Case>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let available = postgres::is_available();
+    let counts: Arc<[Count; 3]> = Arc::default();
+    let mut trials = Vec::new();
+    let mut without = 0;
+    for case in cases {
+        let path = case.module.strip_prefix("it::").unwrap_or(case.module);
+        let name = |prefix: &str| format!("{prefix}::{path}::{}", case.name);
+        match case.run {
+            Run::Pure(test) => {
+                let counts = counts.clone();
+                trials.push(Trial::test(name("other"), move || counted(&counts[2], test)));
+            }
+            Run::App(_) | Run::Database(_) => {
+                for (backend, place) in [(Backend::Sqlite, 0), (Backend::Postgres, 1)] {
+                    let counts = counts.clone();
+                    let ignored = backend == Backend::Postgres && !available;
+                    without += usize::from(ignored);
+                    let trial = Trial::test(name(backend.name()), move || {
+                        counted(&counts[place], || on_database(case.run, backend))
+                    });
+                    trials.push(trial.with_ignored_flag(ignored));
+                }
+            }
+        }
+    }
+    if !available {
+        eprintln!(
+            "PostgreSQL: none found (looked for MUSTER_TEST_POSTGRES_URL and for server \
+             programs): {without} tests ignored"
+        );
+        if std::env::var_os("MUSTER_TEST_REQUIRE_POSTGRES").is_some() {
+            eprintln!("PostgreSQL is required here");
+            return ExitCode::FAILURE;
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        for (name, count) in ["sqlite", "postgres", "other"].iter().zip(counts.iter()) {
+            let ignored = if *name == "postgres" { without } else { 0 };
+            println!(
+                "{name}: {} passed, {} failed, {ignored} ignored",
+                count.passed.load(Ordering::Relaxed),
+                count.failed.load(Ordering::Relaxed)
+            );
+        }
+    }
+    postgres::stop();
+    conclusion.exit_code()
+}
+
+fn counted(count: &Count, test: impl FnOnce()) -> Result<(), Failed> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(test));
+    let counter = if done.is_ok() { &count.passed } else { &count.failed };
+    counter.fetch_add(1, Ordering::Relaxed);
+    done.map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Failed::from(text.unwrap_or_else(|| "the test panicked".to_owned()))
+    })
+}
+
+fn on_database(run: Run, backend: Backend) {
+    let database = TestDatabase::migrated(backend);
+    actix_web::rt::System::new().block_on(async move {
+        match run {
+            Run::App(test) => {
+                let app = TestApp::start(database).await;
+                let stop = app.stopper();
+                let done = AssertUnwindSafe(test(app)).catch_unwind().await;
+                stop.await;
+                if let Err(panic) = done {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            Run::Database(test) => test(database).await,
+            Run::Pure(test) => test(),
+        }
+    });
+}

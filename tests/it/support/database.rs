@@ -1,0 +1,106 @@
+//! Throwaway databases: copies of a template that is migrated once a run.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use muster::db::connection::{Access, Conn};
+use muster::db::{DatabaseUrl, migrations};
+use tempfile::TempDir;
+
+use super::postgres;
+
+/// The database that a case runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+impl Backend {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+enum Removal {
+    Folder { _folder: TempDir },
+    Database(String),
+}
+
+/// A database that goes when the test does.
+pub struct TestDatabase {
+    pub backend: Backend,
+    pub url: String,
+    removal: Removal,
+}
+
+impl TestDatabase {
+    /// A database with all tables and no rows.
+    pub fn migrated(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => {
+                let database = Self::empty(backend);
+                let file = database.url.strip_prefix("sqlite://").expect("a SQLite URL");
+                std::fs::copy(sqlite_template(), file).expect("a copy of the template");
+                database
+            }
+            Backend::Postgres => {
+                let (name, url) = postgres::create_database(true);
+                Self { backend, url, removal: Removal::Database(name) }
+            }
+        }
+    }
+
+    /// A database without tables.
+    pub fn empty(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => {
+                let folder = tempfile::tempdir().expect("a folder");
+                let file = folder.path().join("muster.db");
+                let url = format!("sqlite://{}", file.display());
+                Self { backend, url, removal: Removal::Folder { _folder: folder } }
+            }
+            Backend::Postgres => {
+                let (name, url) = postgres::create_database(false);
+                Self { backend, url, removal: Removal::Database(name) }
+            }
+        }
+    }
+
+    /// A connection of its own, to look at what the server wrote.
+    pub fn connect(&self) -> Conn {
+        open(&self.url)
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Removal::Database(name) = &self.removal {
+            postgres::drop_database(name);
+        }
+    }
+}
+
+pub fn open(url: &str) -> Conn {
+    let url: DatabaseUrl = url.parse().expect("a database URL");
+    Conn::open(&url, Access::Write).expect("a connection")
+}
+
+pub fn migrate(url: &str) {
+    migrations::migrate(&mut open(url)).expect("migrations that run");
+}
+
+fn sqlite_template() -> &'static Path {
+    static TEMPLATE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, file) = TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("template.db");
+        // Closing the connection folds the journal into the file.
+        migrate(&format!("sqlite://{}", file.display()));
+        (folder, file)
+    });
+    file
+}

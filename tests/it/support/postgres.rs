@@ -1,0 +1,222 @@
+//! A PostgreSQL to test on: the one that `MUSTER_TEST_POSTGRES_URL` names, or a throwaway cluster
+//! made with the server programs of the machine.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use super::database::migrate;
+
+/// Where databases are made, and the template they are copied from.
+struct Server {
+    /// URL without a database name, ending in a slash.
+    base_url: String,
+    /// Parameters of the URL, with the question mark.
+    parameters: String,
+    maintenance: String,
+    template: String,
+    /// A template cannot be copied twice at the same time.
+    copying: Mutex<()>,
+    cluster: Mutex<Option<Cluster>>,
+}
+
+/// A cluster that ends with this process, however that ends: the shell around it waits for the pipe
+/// to close, which the operating system sees to.
+struct Cluster {
+    shell: Child,
+    _pipe: ChildStdin,
+    _folder: TempDir,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+
+/// Whether there is any PostgreSQL to test on.
+pub fn is_available() -> bool {
+    std::env::var_os("MUSTER_TEST_POSTGRES_URL").is_some() || programs().is_some()
+}
+
+/// Creates a database; returns its name and URL.
+pub fn create_database(migrated: bool) -> (String, String) {
+    let server = SERVER.get_or_init(start);
+    let name = format!("muster_test_{}", uuid::Uuid::now_v7().simple());
+    let template = if migrated { server.template.as_str() } else { "template0" };
+    let _turn = server.copying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    server.execute(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""));
+    let url = server.url(&name);
+    (name, url)
+}
+
+/// Drops a database, whoever is still connected to it.
+pub fn drop_database(name: &str) {
+    if let Some(server) = SERVER.get() {
+        server.execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
+    }
+}
+
+/// Removes what was made.
+pub fn stop() {
+    let Some(server) = SERVER.get() else { return };
+    drop_database(&server.template);
+    let cluster = server.cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    if let Some(Cluster { mut shell, _pipe, _folder }) = cluster {
+        drop(_pipe);
+        let _ = shell.wait();
+    }
+}
+
+impl Server {
+    fn new(url: &str, cluster: Option<Cluster>) -> Self {
+        let (url, parameters) = match url.split_once('?') {
+            Some((url, parameters)) => (url, format!("?{parameters}")),
+            None => (url, String::new()),
+        };
+        let (base, maintenance) = url.rsplit_once('/').expect("a URL with a database name");
+        let server = Self {
+            base_url: format!("{base}/"),
+            parameters,
+            maintenance: maintenance.to_owned(),
+            template: format!("muster_template_{}", uuid::Uuid::now_v7().simple()),
+            copying: Mutex::new(()),
+            cluster: Mutex::new(cluster),
+        };
+        server.execute(&format!("CREATE DATABASE \"{}\" TEMPLATE template0", server.template));
+        migrate(&server.url(&server.template));
+        server
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("{}{database}{}", self.base_url, self.parameters)
+    }
+
+    fn execute(&self, statement: &str) {
+        let mut conn =
+            PgConnection::establish(&self.url(&self.maintenance)).expect("a PostgreSQL connection");
+        conn.batch_execute("SET client_min_messages = error").expect("a setting");
+        conn.batch_execute(statement).expect("a statement that runs");
+    }
+}
+
+fn start() -> Server {
+    match std::env::var("MUSTER_TEST_POSTGRES_URL") {
+        Ok(url) => Server::new(&url, None),
+        Err(_) => {
+            let (cluster, url) = start_cluster(&programs().expect("PostgreSQL's programs"));
+            Server::new(&url, Some(cluster))
+        }
+    }
+}
+
+/// The folder of `initdb` and `postgres`.
+fn programs() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    for (parent, below) in [
+        ("/usr/lib/postgresql", "bin"),
+        ("/usr/local", "bin"),
+        ("/opt/homebrew/opt", "bin"),
+        ("/usr/local/opt", "bin"),
+        ("/usr", "bin"),
+    ] {
+        let mut found: Vec<PathBuf> = std::fs::read_dir(parent)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path().join(below)))
+            .collect();
+        found.sort();
+        folders.extend(found.into_iter().rev());
+    }
+    folders
+        .into_iter()
+        .find(|folder| ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file()))
+}
+
+/// The user to run the server as: PostgreSQL refuses to run as root.
+fn unprivileged() -> Option<(u32, u32)> {
+    let own: u32 = String::from_utf8(Command::new("id").arg("-u").output().ok()?.stdout)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    if own != 0 {
+        return None;
+    }
+    let accounts = std::fs::read_to_string("/etc/passwd").expect("the list of accounts");
+    ["postgres", "nobody"].iter().find_map(|wanted| {
+        let line = accounts.lines().find(|line| line.split(':').next() == Some(*wanted))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    })
+}
+
+fn start_cluster(programs: &Path) -> (Cluster, String) {
+    let folder = tempfile::Builder::new().prefix("muster-pg").tempdir().expect("a folder");
+    let user = unprivileged();
+    if let Some((uid, gid)) = user {
+        std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("a folder of theirs");
+    }
+    let as_user = |command: &mut Command| {
+        if let Some((uid, gid)) = user {
+            command.uid(uid).gid(gid);
+        }
+        command.current_dir(folder.path());
+    };
+    let data = folder.path().join("data");
+    let mut initdb = Command::new(programs.join("initdb"));
+    initdb.arg("-D").arg(&data).args([
+        "-U",
+        "muster",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-locale",
+        "--no-sync",
+    ]);
+    as_user(&mut initdb);
+    let made = initdb.output().expect("initdb");
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+
+    // The socket's folder is private to the cluster, so its port cannot clash with another's.
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg("\"$@\" </dev/null & pid=$!; read -r _; kill -INT $pid; wait $pid")
+        .arg("sh")
+        .arg(programs.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .arg("-k")
+        .arg(folder.path())
+        .args(["-c", "listen_addresses="])
+        .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
+        .args(["-c", "max_connections=200", "-c", "shared_buffers=64MB"])
+        .args(["-c", "deadlock_timeout=100ms", "-c", "log_min_messages=log"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    as_user(&mut shell);
+    let mut shell = shell.spawn().expect("a PostgreSQL server");
+    let pipe = shell.stdin.take().expect("its input");
+    let mut log = BufReader::new(shell.stderr.take().expect("its log"));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = log.read_line(&mut line).expect("the server's log");
+        assert!(read > 0, "PostgreSQL ended before it was ready");
+        if line.contains("ready to accept connections") {
+            break;
+        }
+    }
+    // Someone has to go on reading, or the server would block on its log.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    let host = url::form_urlencoded::byte_serialize(
+        folder.path().to_str().expect("a readable path").as_bytes(),
+    )
+    .collect::<String>();
+    let url = format!("postgres://muster@{host}/postgres");
+    (Cluster { shell, _pipe: pipe, _folder: folder }, url)
+}
