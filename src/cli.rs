@@ -28,7 +28,7 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 struct Global {
-    /// Where the store is: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
+    /// Where the store is: `sqlite://FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`
     #[arg(
         long,
         global = true,

@@ -54,7 +54,9 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 .await?;
             if as_json {
                 let mut object = token.to_json(now);
-                object["token"] = plain.expose().into();
+                if let Some(members) = object.as_object_mut() {
+                    members.insert("token".to_owned(), plain.expose().into());
+                }
                 output::json(&object);
             } else {
                 println!("{}", plain.expose());

@@ -354,8 +354,7 @@ impl Compiler<'_> {
     fn json(&self, scope: &Scope, target: &Target) -> String {
         let (container, steps) = self.steps(scope, target);
         if self.postgres {
-            let path: String = steps.iter().map(|step| format!(" -> {}", quoted(step))).collect();
-            format!("({container}{path})")
+            format!("({container}{})", arrows(&steps))
         } else {
             format!("json_extract({container}, {})", json_path(&steps))
         }
@@ -368,8 +367,7 @@ impl Compiler<'_> {
             return format!("json_extract({container}, {})", json_path(&steps));
         }
         let Some((last, before)) = steps.split_last() else { return container };
-        let path: String = before.iter().map(|step| format!(" -> {}", quoted(step))).collect();
-        format!("({container}{path} ->> {})", quoted(last))
+        format!("({container}{} ->> {})", arrows(before), quoted(last))
     }
 
     fn steps(&self, scope: &Scope, target: &Target) -> (String, Vec<String>) {
@@ -511,9 +509,13 @@ fn quoted(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
 }
 
+/// PostgreSQL's way to a member.
+fn arrows(steps: &[String]) -> String {
+    steps.iter().flat_map(|step| [" -> ".to_owned(), quoted(step)]).collect()
+}
+
 /// SQLite's JSON path to a member.
 fn json_path(steps: &[String]) -> String {
-    let path: String =
-        steps.iter().map(|step| format!(".\"{}\"", step.replace('"', "\\\""))).collect();
-    quoted(&format!("${path}"))
+    let names: Vec<String> = steps.iter().map(|step| step.replace('"', "\\\"")).collect();
+    quoted(&format!("$.\"{}\"", names.join("\".\"")))
 }

@@ -8,6 +8,7 @@ use super::sql::Sql;
 
 /// One user in one team, with all that the rule of membership looks at.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct StatementRow {
     #[diesel(sql_type = Text)]
     pub team_id: String,

@@ -49,6 +49,7 @@ impl FromStr for Policy {
 
 /// What is known of one user and one team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
     /// SCIM says that the user is a member.
     pub scim: bool,

@@ -20,6 +20,7 @@ use crate::scim::filter::{Filter, matches_element};
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::{MemberStep, PatchPlan};
+use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::resource::Document;
 
 /// Unknown ids that an error names, so that its text stays readable.
@@ -92,12 +93,14 @@ pub enum Show {
 }
 
 /// What a write did to the members.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct MemberChanges {
     added: BTreeSet<String>,
     removed: BTreeSet<String>,
     /// Ids that no user of the connection has, and that its settings say to pass over.
     skipped: BTreeSet<String>,
+    /// Whether someone was to be removed who was no member.
+    absent: bool,
 }
 
 /// Creates a team, or adopts one that only sign-in has made.
@@ -127,7 +130,8 @@ pub fn create(
     let steps = [replace_all(members)];
     let row = match met {
         Some(row) if !row.scim_managed => {
-            write_back(conn, context, row, document, &steps, Some(Action::Adopted))?
+            let members = apply_steps(conn, context, &row.id, &steps)?;
+            write_back(conn, context, row, document, &members, Some(Action::Adopted))?
         }
         Some(row) if row.display_name_fold == keys.display_name_fold => {
             return Err(display_name_taken(document).into());
@@ -210,12 +214,13 @@ pub fn replace(
     show: Show,
 ) -> DirectoryResult<Option<Team>> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let row = write_back(conn, context, before, document, &[replace_all(members)], None)?;
+    let members = apply_steps(conn, context, id, &[replace_all(members)])?;
+    let row = write_back(conn, context, before, document, &members, None)?;
     shown(conn, context, row, show)
 }
 
 /// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all. The cost is that of the
-/// change, not of the team.
+/// change, not of the team. Says which tolerances it took.
 ///
 /// # Errors
 /// 404 if the connection has no such team; what the plan says of the document it meets;
@@ -226,11 +231,16 @@ pub fn patch(
     id: &str,
     plan: &PatchPlan,
     show: Show,
-) -> DirectoryResult<Option<Team>> {
+) -> DirectoryResult<(Option<Team>, Quirks)> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let document = plan.apply(stored(&before)?)?;
-    let row = write_back(conn, context, before, &document, &plan.members, None)?;
-    shown(conn, context, row, show)
+    let mut quirks = plan.quirks.clone();
+    let document = plan.apply(stored(&before)?, &mut quirks)?;
+    let members = apply_steps(conn, context, id, &plan.members)?;
+    if members.absent {
+        quirks.note(Quirk::RemoveAbsentMember);
+    }
+    let row = write_back(conn, context, before, &document, &members, None)?;
+    Ok((shown(conn, context, row, show)?, quirks))
 }
 
 /// Deletes a team with all that either source said of it.
@@ -271,20 +281,19 @@ fn insert(
     Ok(row)
 }
 
-/// Writes `document` and the steps over the team, which belongs to SCIM from then on. Neither the
-/// version nor `lastModified` moves if nothing changes.
+/// Writes `document` over the team, whose members are changed already, and which belongs to SCIM
+/// from then on. Neither the version nor `lastModified` moves if nothing changes.
 fn write_back(
     conn: &mut Conn,
     context: &Context,
     before: TeamRow,
     document: &Document,
-    steps: &[MemberStep],
+    members: &MemberChanges,
     action: Option<Action>,
 ) -> DirectoryResult<TeamRow> {
     let old = stored(&before)?;
-    let members = apply_steps(conn, context, &before.id, steps)?;
     let document_changes = *document != old;
-    if !document_changes && before.scim_managed && members == MemberChanges::default() {
+    if !document_changes && before.scim_managed && members.is_empty() {
         return Ok(before);
     }
     let keys = Keys::of(document);
@@ -334,7 +343,9 @@ fn apply_steps(
                     changes.remove(memberships::retain_scim(conn, team_id, listed(), context.now)?);
                 } else if !remove.is_empty() {
                     let ids = remove.iter().map(String::as_str);
-                    changes.remove(memberships::remove_scim(conn, team_id, ids, context.now)?);
+                    let removed = memberships::remove_scim(conn, team_id, ids, context.now)?;
+                    changes.absent |= removed.len() < remove.len();
+                    changes.remove(removed);
                 }
                 if !add.is_empty() {
                     changes.skipped.extend(unknown(conn, context, add)?);
@@ -382,6 +393,10 @@ fn unknown(
 }
 
 impl MemberChanges {
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.skipped.is_empty()
+    }
+
     fn add(&mut self, ids: Vec<String>) {
         for id in ids {
             if !self.removed.remove(&id) {

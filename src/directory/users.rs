@@ -18,6 +18,7 @@ use crate::scim::filter::Filter;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
+use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 
 /// A user with the teams it is effectively in, ready to be shown.
@@ -98,10 +99,10 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     let row = match met {
         None => insert(conn, context, &document, active)?,
         Some(row) if !row.scim_owned => {
-            write_back(conn, context, row, document, Some(Action::Adopted))?
+            write_back(conn, context, row, &document, Some(Action::Adopted))?
         }
         Some(row) if !row.active => {
-            write_back(conn, context, row, document, Some(Action::Reprovisioned))?
+            write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
         }
         Some(row) if row.user_name_fold == keys.user_name_fold => {
             return Err(user_name_taken(&document).into());
@@ -176,11 +177,11 @@ pub fn replace(
 ) -> DirectoryResult<User> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     let active = document.active().unwrap_or(before.active);
-    let row = write_back(conn, context, before, document.clone().with_active(active), None)?;
+    let row = write_back(conn, context, before, &document.clone().with_active(active), None)?;
     with_groups(conn, context, row, true)
 }
 
-/// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all.
+/// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all; says which tolerances it took.
 ///
 /// # Errors
 /// 404 if the connection has no such user; what the plan says of the document it meets.
@@ -189,11 +190,12 @@ pub fn patch(
     context: &Context,
     id: &str,
     plan: &PatchPlan,
-) -> DirectoryResult<User> {
+) -> DirectoryResult<(User, Quirks)> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let document = plan.apply(stored(&before)?)?;
-    let row = write_back(conn, context, before, document, None)?;
-    with_groups(conn, context, row, true)
+    let mut quirks = plan.quirks.clone();
+    let document = plan.apply(stored(&before)?, &mut quirks)?;
+    let row = write_back(conn, context, before, &document, None)?;
+    Ok((with_groups(conn, context, row, true)?, quirks))
 }
 
 /// Deletes a user with all that hangs on it.
@@ -247,17 +249,17 @@ fn write_back(
     conn: &mut Conn,
     context: &Context,
     before: UserRow,
-    document: Document,
+    document: &Document,
     action: Option<Action>,
 ) -> DirectoryResult<UserRow> {
     // A client may unassign the attribute; what it stood for stays as it is.
     let active = document.active().unwrap_or(before.active);
     let old = stored(&before)?;
-    if document == old && before.scim_owned {
+    if *document == old && before.scim_owned {
         return Ok(before);
     }
-    let keys = Keys::of(&document);
-    check_keys(conn, &before, &keys, &document)?;
+    let keys = Keys::of(document);
+    check_keys(conn, &before, &keys, document)?;
     let mut row = UserRow {
         user_name: keys.user_name,
         user_name_fold: keys.user_name_fold,
@@ -272,7 +274,7 @@ fn write_back(
     };
     let change = set_active(&mut row, active);
     rows::update(conn, &row)?;
-    let addresses = folded_emails(&document);
+    let addresses = folded_emails(document);
     if addresses != folded_emails(&old) {
         emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
     }

@@ -53,7 +53,7 @@ pub fn resource_type(registry: &Registry, base_url: &str, id: &str) -> Option<Va
 fn all(documents: &[Value], kind: &str, endpoint: &str) -> Value {
     let resources: Vec<Value> =
         documents.iter().map(|document| with_meta(document, kind, endpoint)).collect();
-    list_response(u64::try_from(resources.len()).unwrap_or(u64::MAX), 1, resources)
+    list_response(u64::try_from(resources.len()).unwrap_or(u64::MAX), 1, &resources)
 }
 
 fn one(documents: &[Value], kind: &str, endpoint: &str, id: &str) -> Option<Value> {

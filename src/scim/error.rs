@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The `schemas` value of every error body.
 pub const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
@@ -109,12 +109,14 @@ impl ScimError {
 
     /// The error body; `status` is a string, as RFC 7644 section 3.12 has it.
     pub fn to_json(&self) -> Value {
-        let mut body = json!({ "schemas": [ERROR_SCHEMA], "status": self.status.to_string() });
+        let mut body = Map::new();
+        body.insert("schemas".to_owned(), json!([ERROR_SCHEMA]));
+        body.insert("status".to_owned(), self.status.to_string().into());
         if let Some(scim_type) = self.scim_type {
-            body["scimType"] = scim_type.as_str().into();
+            body.insert("scimType".to_owned(), scim_type.as_str().into());
         }
-        body["detail"] = self.detail.as_str().into();
-        body
+        body.insert("detail".to_owned(), self.detail.as_str().into());
+        body.into()
     }
 }
 

@@ -23,7 +23,7 @@ mod tests;
 pub use check::{check, check_each, check_element};
 pub use error::{Expected, FilterError, Found};
 pub use eval::{instant, matches, matches_element};
-pub use parser::{parse, parse_patch_path, parse_patch_path_with_quirks, parse_with_quirks};
+pub use parser::{parse, parse_patch_path, parse_with_quirks};
 
 /// The longest filter or path that is read, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;

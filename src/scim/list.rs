@@ -59,7 +59,7 @@ fn integer(name: &str, text: Option<&str>) -> ScimResult<Option<i64>> {
 }
 
 /// The list message; `Resources` is always there, also when empty.
-pub fn list_response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
+pub fn list_response(total: u64, start_index: u64, resources: &[Value]) -> Value {
     json!({
         "schemas": [LIST_SCHEMA],
         "totalResults": total,

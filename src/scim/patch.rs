@@ -137,20 +137,20 @@ impl PatchPlan {
         Ok(planner.finish())
     }
 
-    /// The document as it is after the changes.
+    /// The document as it is after the changes; notes the tolerances that only the document shows.
     ///
     /// # Errors
     /// `noTarget` where a value filter selects nothing, `invalidValue` where the outcome breaks the
     /// schema. Nothing is changed then: a PATCH is atomic (RFC 7644 section 3.5.2).
-    pub fn apply(&self, document: Document) -> ScimResult<Document> {
+    pub fn apply(&self, document: Document, quirks: &mut Quirks) -> ScimResult<Document> {
         if self.changes.is_empty() {
             return Ok(document);
         }
         let mut document = document;
         for change in &self.changes {
-            apply::apply(document.as_map_mut(), change)?;
+            apply::apply(document.as_map_mut(), change, quirks)?;
         }
-        document.finish(&self.resource_type, &mut Quirks::default())
+        document.finish(&self.resource_type, quirks)
     }
 }
 

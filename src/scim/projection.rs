@@ -77,7 +77,7 @@ impl Projection {
     pub fn includes(&self, name: &str) -> bool {
         self.resource_type
             .core_attribute(name)
-            .is_some_and(|attribute| self.subs(&self.core(), attribute).is_some())
+            .is_some_and(|attribute| Self::parts(&self.core(), attribute).is_some())
     }
 
     /// Takes out of `resource` what is not to be returned.
@@ -90,13 +90,13 @@ impl Projection {
                 retain(
                     values,
                     |name| extension.schema.attribute(name),
-                    |a| self.subs(&container, a),
+                    |a| Self::parts(&container, a),
                 );
                 return !values.is_empty();
             }
             match self.resource_type.core_attribute(name) {
                 None => false,
-                Some(attribute) => keep(attribute, value, self.subs(&core, attribute)),
+                Some(attribute) => keep(attribute, value, Self::parts(&core, attribute)),
             }
         });
     }
@@ -126,7 +126,7 @@ impl Projection {
     }
 
     /// What of `attribute` is returned: nothing (`None`), or the parts that are.
-    fn subs<'a>(&self, container: &Container<'a>, attribute: &Attribute) -> Option<Parts<'a>> {
+    fn parts<'a>(container: &Container<'a>, attribute: &Attribute) -> Option<Parts<'a>> {
         match attribute.returned {
             Returned::Never => return None,
             Returned::Always => return Some(Parts::All),
@@ -181,11 +181,10 @@ fn keep(attribute: &Attribute, value: &mut Value, parts: Option<Parts<'_>>) -> b
         return true;
     }
     let wanted = |sub: &Attribute| match (sub.returned, &parts) {
-        (Returned::Never, _) => false,
+        (Returned::Never, _) | (Returned::Request, Parts::All | Parts::Without(_)) => false,
         (Returned::Always, _) | (Returned::Default, Parts::All) => true,
-        (Returned::Request, Parts::All | Parts::Without(_)) => false,
-        (_, Parts::Only(names)) => names.iter().any(|name| *name == sub.name),
-        (_, Parts::Without(names)) => names.iter().all(|name| *name != sub.name),
+        (_, Parts::Only(names)) => names.contains(&sub.name),
+        (_, Parts::Without(names)) => !names.contains(&sub.name),
     };
     let prune = |element: &mut Value| {
         if let Value::Object(object) = element {

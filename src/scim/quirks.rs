@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 pub enum Quirk {
     /// A filter compares with a bare word, `externalId eq jyoung` (Entra ID's documentation).
     UnquotedValue,
+    /// A filter goes on after the bracket, `emails[type eq "work"].value eq "x"`; both parts are
+    /// about the same element (Entra ID).
+    ComparedValuePath,
     /// A boolean arrives as the text `"True"` or `"False"` (Entra ID).
     StringBoolean,
     /// A complex attribute with a `value` arrives as that value alone: `manager` as a plain string
@@ -41,10 +44,29 @@ pub enum Quirk {
 }
 
 impl Quirk {
+    /// Every rule.
+    pub const ALL: [Self; 14] = [
+        Self::UnquotedValue,
+        Self::ComparedValuePath,
+        Self::StringBoolean,
+        Self::BareComplexValue,
+        Self::SingleValue,
+        Self::PathAsKey,
+        Self::ReadOnlyInObject,
+        Self::SeededElement,
+        Self::RemoveByValue,
+        Self::RemoveAbsentMember,
+        Self::CapitalizedOperation,
+        Self::MissingPatchSchema,
+        Self::ForeignSchemas,
+        Self::EmptyExternalId,
+    ];
+
     /// The rule's name, as logs and metrics carry it.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnquotedValue => "unquoted-value",
+            Self::ComparedValuePath => "compared-value-path",
             Self::StringBoolean => "string-boolean",
             Self::BareComplexValue => "bare-complex-value",
             Self::SingleValue => "single-value",

@@ -140,7 +140,7 @@ impl Document {
                     check_key_length(attribute, &attribute.name, &value)?;
                     check_required(attribute, Some(&value))?;
                     if attribute.name != "schemas" && !value::is_unassigned(&value) {
-                        ordered.insert(attribute.name.clone(), deduplicated(value));
+                        ordered.insert(attribute.name.clone(), deduplicated(attribute, value)?);
                     }
                 }
                 None => check_required(attribute, None)?,
@@ -156,7 +156,7 @@ impl Document {
                 if let Some(value) = values.shift_remove(&attribute.name)
                     && !value::is_unassigned(&value)
                 {
-                    kept.insert(attribute.name.clone(), deduplicated(value));
+                    kept.insert(attribute.name.clone(), deduplicated(attribute, value)?);
                 }
             }
             if !kept.is_empty() {
@@ -242,13 +242,14 @@ fn check_key_length(attribute: &Attribute, name: &str, value: &Value) -> ScimRes
 }
 
 /// Multi-valued attributes hold each value once (RFC 7643 section 2.4).
-fn deduplicated(value: Value) -> Value {
-    let Value::Array(elements) = value else { return value };
+fn deduplicated(attribute: &Attribute, value: Value) -> ScimResult<Value> {
+    let Value::Array(elements) = value else { return Ok(value) };
+    value::check_count(&elements, &attribute.name)?;
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
         if !kept.contains(&element) {
             kept.push(element);
         }
     }
-    Value::Array(kept)
+    Ok(Value::Array(kept))
 }

@@ -12,6 +12,9 @@ use super::error::{ScimError, ScimResult};
 use super::quirks::{Quirk, Quirks};
 use super::schema::{Attribute, AttributeType, Returned};
 
+/// Most values that a multi-valued attribute may have; a group's members are not counted here.
+pub const MAX_ELEMENTS: usize = 1000;
+
 /// The value of `attribute` in canonical form, or `None` where it is unassigned.
 ///
 /// `name` is how messages call the attribute.
@@ -35,6 +38,7 @@ pub fn coerce(
             vec![single]
         }
     };
+    check_count(&elements, name)?;
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
         if let Some(element) = coerce_single(attribute, element, name, quirks)? {
@@ -129,6 +133,19 @@ fn coerce_object(
         }
     }
     Ok((!kept.is_empty()).then_some(Value::Object(kept)))
+}
+
+/// A multi-valued attribute has at most [`MAX_ELEMENTS`] values.
+///
+/// # Errors
+/// `invalidValue` if there are more.
+pub fn check_count(elements: &[Value], name: &str) -> ScimResult<()> {
+    if elements.len() > MAX_ELEMENTS {
+        return Err(ScimError::invalid_value(format!(
+            "'{name}' must not have more than {MAX_ELEMENTS} values"
+        )));
+    }
+    Ok(())
 }
 
 /// At most one element may be the primary one (RFC 7643 section 2.4).

@@ -20,7 +20,7 @@ use super::bodies::encode;
 use super::expect::Checked;
 
 /// Okta closes the socket after this long.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How much of a body a message quotes, in characters.
 const QUOTE: usize = 400;
 
@@ -185,14 +185,14 @@ impl Client {
 
     /// Sends a PUT, which must answer 200 with the resource, and reads the resource back.
     pub async fn put_then_get(&self, path: &str, body: &Value) -> Checked<Reply> {
-        let put = self.put(path, body).await?.status(200)?.present("/id")?;
-        self.read_after(path, &put).await
+        let write = self.put(path, body).await?.status(200)?.present("/id")?;
+        self.read_after(path, &write).await
     }
 
     /// Sends a PATCH, which may answer 200 or 204, and reads the resource back.
     pub async fn patch_then_get(&self, path: &str, body: &Value) -> Checked<Reply> {
-        let patch = self.patch(path, body).await?.status_in(&[200, 204])?;
-        self.read_after(path, &patch).await
+        let write = self.patch(path, body).await?.status_in(&[200, 204])?;
+        self.read_after(path, &write).await
     }
 
     /// The paths of what was created and is still there.

@@ -136,9 +136,11 @@ fn rename(group: &Resource, name: &str) -> Value {
     json!({"op": "replace", "value": {"id": group.id, "displayName": name}})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json!(…) written in place")]
 fn replace(path: Option<&str>, value: Value) -> Value {
-    match path {
-        Some(path) => patch(json!([{"op": "replace", "path": path, "value": value}])),
-        None => patch(json!([{"op": "replace", "value": value}])),
+    let mut operation = json!({"op": "replace", "value": value});
+    if let (Some(members), Some(path)) = (operation.as_object_mut(), path) {
+        members.insert("path".to_owned(), path.into());
     }
+    patch(json!([operation]))
 }

@@ -45,8 +45,8 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         .items
         .iter()
         .map(|team| Ok(Value::Object(projected(client, &projection, team)?)))
-        .collect::<Result<_, Failure>>()?;
-    Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    Ok(answer::message(&list_response(listed.total, page.start_index, &resources)))
 }
 
 /// `POST /Groups` (RFC 7644 section 3.3).
@@ -118,15 +118,15 @@ pub async fn patch(
     let resource_type = client.app.registry.group();
     let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
-    log_quirks(&client, &plan.quirks);
     let show =
         if projection.is_default() { Show::AtMost(SHOWN_AFTER_PATCH) } else { show(&projection) };
     let context = client.context();
-    let team = client
+    let (team, quirks) = client
         .app
         .db
         .write("patch_group", move |conn| teams::patch(conn, &context, &id, &plan, show))
         .await?;
+    log_quirks(&client, &quirks);
     shown(&client, &projection, team.as_ref())
 }
 

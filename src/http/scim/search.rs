@@ -58,5 +58,5 @@ pub async fn everything(client: Client, body: UserBody) -> Result<HttpResponse, 
         resources.push(Value::Object(groups::projected(&client, &group_projection, group)?));
     }
     let total = found_users.total + found_groups.total;
-    Ok(answer::message(&list_response(total, page.start_index, resources)))
+    Ok(answer::message(&list_response(total, page.start_index, &resources)))
 }

@@ -39,8 +39,8 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         .items
         .iter()
         .map(|user| Ok(Value::Object(projected(client, &projection, user)?)))
-        .collect::<Result<_, Failure>>()?;
-    Ok(answer::message(&list_response(listed.total, page.start_index, resources)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    Ok(answer::message(&list_response(listed.total, page.start_index, &resources)))
 }
 
 /// `POST /Users` (RFC 7644 section 3.3).
@@ -107,13 +107,13 @@ pub async fn patch(
     let resource_type = client.app.registry.user();
     let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
-    log_quirks(&client, &plan.quirks);
     let context = client.context();
-    let user = client
+    let (user, quirks) = client
         .app
         .db
         .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan))
         .await?;
+    log_quirks(&client, &quirks);
     Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
 }
 

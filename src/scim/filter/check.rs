@@ -7,11 +7,18 @@ use super::super::schema::{Attribute, AttributeType, Resolved, ResourceType, Ret
 use super::{Expression, Filter, FilterError, Literal, MAX_DEPTH, Operator, Value, eval::instant};
 
 /// The filter that `expression` is for resources of the type.
+///
+/// # Errors
+/// An attribute the type does not have, an operator or literal that does not fit its type, or an
+/// attribute that is never returned.
 pub fn check(expression: &Expression, resource_type: &ResourceType) -> Result<Filter, FilterError> {
     walk(expression, &Names::Resource(resource_type), 0)
 }
 
 /// The filter that `expression` is for elements of the attribute.
+///
+/// # Errors
+/// As [`check`].
 pub fn check_element(
     expression: &Expression,
     attribute: &Attribute,
@@ -47,6 +54,11 @@ fn never() -> Filter {
     Filter::Or(Vec::new())
 }
 
+/// The filter that everything meets.
+fn always() -> Filter {
+    Filter::And(Vec::new())
+}
+
 /// Refuses an attribute that none of the resource types has.
 fn nowhere(expression: &Expression, resource_types: &[&ResourceType]) -> Result<(), FilterError> {
     let known = |path: &AttrPath| {
@@ -59,7 +71,6 @@ fn nowhere(expression: &Expression, resource_types: &[&ResourceType]) -> Result<
         Err(FilterError::UnknownAttribute {
             owner: "no resource type".to_owned(),
             path: path.to_string(),
-            suggestion: None,
         })
     };
     match expression {
@@ -73,101 +84,84 @@ fn nowhere(expression: &Expression, resource_types: &[&ResourceType]) -> Result<
     }
 }
 
+/// What the names of an expression refer to.
 enum Names<'a> {
+    /// Attributes of a resource.
     Resource(&'a ResourceType),
+    /// Attributes of one of several types of resources; it need not have them all.
     OneOfSeveral(&'a ResourceType),
+    /// Sub-attributes of an element.
     Element(&'a Attribute),
 }
 
 impl Names<'_> {
     fn target(&self, path: &AttrPath) -> Result<Target, FilterError> {
         match self {
-            Self::Resource(rt) | Self::OneOfSeveral(rt) => match rt.resolve(path) {
-                Some(Resolved::Attribute(t)) => Ok(t),
-                Some(_) => Err(FilterError::NamesSchema { path: path.to_string() }),
-                None => Err(FilterError::UnknownAttribute {
-                    owner: rt.name.clone(),
-                    path: path.to_string(),
-                    suggestion: None,
-                }),
-            },
-            Self::Element(a) => {
-                let unknown = || FilterError::UnknownAttribute {
-                    owner: a.name.clone(),
-                    path: path.to_string(),
-                    suggestion: None,
-                };
-                if path.urn.is_some() || path.sub.is_some() {
-                    return Err(unknown());
+            Self::Resource(resource_type) | Self::OneOfSeveral(resource_type) => {
+                match resource_type.resolve(path) {
+                    Some(Resolved::Attribute(target)) => Ok(target),
+                    Some(_) => Err(FilterError::NamesSchema { path: path.to_string() }),
+                    None => Err(unknown(&resource_type.name, path)),
                 }
-                if !a.is_complex() {
-                    if path.name.eq_ignore_ascii_case("value") {
-                        let pseudo = Attribute {
-                            name: "value".to_owned(),
-                            multi_valued: false,
-                            ..(*a).clone()
-                        };
-                        return Ok(Target {
-                            extension: None,
-                            attribute: Arc::new(pseudo),
-                            sub: None,
-                        });
-                    }
-                    return Err(unknown());
-                }
-                let sub = a.sub_attribute(&path.name).ok_or_else(unknown)?;
-                Ok(Target { extension: None, attribute: sub.clone(), sub: None })
+            }
+            Self::Element(attribute) => {
+                let sub = element_attribute(attribute, path)
+                    .ok_or_else(|| unknown(&attribute.name, path))?;
+                Ok(Target { extension: None, attribute: sub, sub: None })
             }
         }
+    }
+
+    /// Whether the attribute counts as one without a value.
+    fn lacks(&self, path: &AttrPath) -> bool {
+        matches!(self, Self::OneOfSeveral(resource_type) if resource_type.resolve(path).is_none())
     }
 }
 
-fn walk(e: &Expression, names: &Names<'_>, depth: usize) -> Result<Filter, FilterError> {
+/// The sub-attribute of that name; an element that is not an object is its own `value`.
+fn element_attribute(attribute: &Attribute, path: &AttrPath) -> Option<Arc<Attribute>> {
+    if path.urn.is_some() || path.sub.is_some() {
+        return None;
+    }
+    if attribute.is_complex() {
+        return attribute.sub_attribute(&path.name).cloned();
+    }
+    path.name.eq_ignore_ascii_case("value").then(|| {
+        let value =
+            Attribute { name: "value".to_owned(), multi_valued: false, ..attribute.clone() };
+        Arc::new(value)
+    })
+}
+
+fn unknown(owner: &str, path: &AttrPath) -> FilterError {
+    FilterError::UnknownAttribute { owner: owner.to_owned(), path: path.to_string() }
+}
+
+fn walk(expression: &Expression, names: &Names<'_>, depth: usize) -> Result<Filter, FilterError> {
+    // The parser never nests as deep; an expression may come from elsewhere.
     if depth > 4 * MAX_DEPTH {
         return Err(FilterError::TreeTooDeep);
     }
-    if let Names::OneOfSeveral(rt) = names {
-        match e {
-            Expression::Compare { path, .. }
-            | Expression::Present(path)
-            | Expression::ValuePath { path, .. }
-                if rt.resolve(path).is_none() =>
-            {
-                let holds_without_value = matches!(
-                    e,
-                    Expression::Compare { op: Operator::Ne, value, .. } if *value != Literal::Null
-                ) || matches!(
-                    e,
-                    Expression::Compare { op: Operator::Eq, value: Literal::Null, .. }
-                );
-                return Ok(if holds_without_value {
-                    Filter::Not(Box::new(never()))
-                } else {
-                    never()
-                });
-            }
-            _ => {}
-        }
-    }
-    let all = |v: &[Expression]| {
-        v.iter().map(|e| walk(e, names, depth + 1)).collect::<Result<Vec<_>, _>>()
+    let all = |members: &[Expression]| {
+        members.iter().map(|member| walk(member, names, depth + 1)).collect::<Result<Vec<_>, _>>()
     };
-    match e {
-        Expression::And(v) => all(v).map(Filter::And),
-        Expression::Or(v) => all(v).map(Filter::Or),
-        Expression::Not(e) => Ok(Filter::Not(Box::new(walk(e, names, depth + 1)?))),
-        Expression::Present(p) => {
-            let t = names.target(p)?;
-            visible(&t, p)?;
-            Ok(Filter::Present(t))
+    match expression {
+        Expression::And(members) => all(members).map(Filter::And),
+        Expression::Or(members) => all(members).map(Filter::Or),
+        Expression::Not(inner) => Ok(Filter::Not(Box::new(walk(inner, names, depth + 1)?))),
+        Expression::Compare { path, op, value } if names.lacks(path) => {
+            Ok(if holds_without_value(*op, value) { always() } else { never() })
         }
+        Expression::Present(path) | Expression::ValuePath { path, .. } if names.lacks(path) => {
+            Ok(never())
+        }
+        Expression::Present(path) => Ok(Filter::Present(visible(names.target(path)?, path)?)),
         Expression::Compare { path, op, value } => compare(names.target(path)?, path, *op, value),
         Expression::ValuePath { path, filter } => {
             if matches!(names, Names::Element(_)) {
                 return Err(FilterError::ValuePathInside { path: path.to_string() });
             }
-            let target = names.target(path)?;
-            visible(&target, path)?;
+            let target = visible(names.target(path)?, path)?;
             let leaf = target.leaf().clone();
             if !leaf.multi_valued && !leaf.is_complex() {
                 return Err(FilterError::NoElements { path: path.to_string() });
@@ -178,11 +172,23 @@ fn walk(e: &Expression, names: &Names<'_>, depth: usize) -> Result<Filter, Filte
     }
 }
 
-fn visible(t: &Target, path: &AttrPath) -> Result<(), FilterError> {
-    if t.attribute.returned == Returned::Never || t.leaf().returned == Returned::Never {
+/// Whether a comparison holds for an attribute without a value.
+fn holds_without_value(op: Operator, value: &Literal) -> bool {
+    match op {
+        Operator::Eq => *value == Literal::Null,
+        Operator::Ne => *value != Literal::Null,
+        _ => false,
+    }
+}
+
+/// An attribute that is never returned must not be guessed by filters either
+/// (RFC 7643 section 7, `returned`).
+fn visible(target: Target, path: &AttrPath) -> Result<Target, FilterError> {
+    let hidden = |attribute: &Attribute| attribute.returned == Returned::Never;
+    if hidden(&target.attribute) || hidden(target.leaf()) {
         return Err(FilterError::NotFilterable { path: path.to_string() });
     }
-    Ok(())
+    Ok(target)
 }
 
 fn compare(
@@ -191,53 +197,59 @@ fn compare(
     op: Operator,
     literal: &Literal,
 ) -> Result<Filter, FilterError> {
-    visible(&target, path)?;
+    let mut target = visible(target, path)?;
     if *literal == Literal::Null {
+        // "Unassigned" and null are one state (RFC 7643 section 2.5).
         return match op {
             Operator::Eq => Ok(Filter::Not(Box::new(Filter::Present(target)))),
             Operator::Ne => Ok(Filter::Present(target)),
             _ => Err(FilterError::NullOrder { path: path.to_string(), op }),
         };
     }
-    let mut target = target;
     if target.leaf().is_complex() {
-        let needs = |a: &Attribute| FilterError::NeedsSubAttribute {
-            path: path.to_string(),
-            example: a.sub_attributes.first().map(|s| s.name.clone()).unwrap_or_default(),
-        };
-        let value = target.leaf().sub_attribute("value").cloned().filter(|_| target.sub.is_none());
-        match value {
-            Some(v) => target.sub = Some(v),
-            None => return Err(needs(target.leaf())),
+        // `emails eq "x"` is about `emails.value`, the default sub-attribute (section 2.4).
+        let value = target.leaf().sub_attribute("value").filter(|_| target.sub.is_none()).cloned();
+        if value.is_none() {
+            let first = target.leaf().sub_attributes.first();
+            let example = first.map(|sub| sub.name.clone()).unwrap_or_default();
+            return Err(FilterError::NeedsSubAttribute { path: path.to_string(), example });
         }
+        target.sub = value;
     }
-    let leaf = target.leaf().clone();
-    let wrong = || FilterError::WrongLiteral { path: path.to_string(), kind: leaf.kind };
-    let not_allowed =
-        || FilterError::OperatorNotAllowed { path: path.to_string(), op, kind: leaf.kind };
-    let textual = matches!(
-        leaf.kind,
-        AttributeType::String | AttributeType::Reference | AttributeType::Binary
-    );
-    if op.is_substring() && !matches!(leaf.kind, AttributeType::String | AttributeType::Reference) {
-        return Err(not_allowed());
+    let kind = target.leaf().kind;
+    if !fits(op, kind) {
+        return Err(FilterError::OperatorNotAllowed { path: path.to_string(), op, kind });
     }
-    if op.is_ordering() && matches!(leaf.kind, AttributeType::Boolean | AttributeType::Binary) {
-        return Err(not_allowed());
-    }
-    let value = match (leaf.kind, literal) {
-        (AttributeType::Boolean, Literal::Boolean(b)) => Value::Boolean(*b),
-        (AttributeType::Boolean, Literal::String(s)) => {
-            Value::Boolean(s.to_ascii_lowercase().parse().map_err(|_| wrong())?)
-        }
-        (AttributeType::DateTime, Literal::String(s)) => {
-            Value::DateTime(instant(s).ok_or_else(wrong)?)
-        }
-        (AttributeType::Decimal | AttributeType::Integer, Literal::Number(n)) => {
-            Value::Number(n.clone())
-        }
-        (_, Literal::String(s)) if textual => Value::Text { raw: s.clone() },
-        _ => return Err(wrong()),
-    };
+    let value = typed(literal, kind)
+        .ok_or_else(|| FilterError::WrongLiteral { path: path.to_string(), kind })?;
     Ok(Filter::Compare { target, op, value })
+}
+
+/// Whether the operator has a meaning for the type (RFC 7644 table 3).
+fn fits(op: Operator, kind: AttributeType) -> bool {
+    match kind {
+        AttributeType::String | AttributeType::Reference => true,
+        AttributeType::Boolean | AttributeType::Binary => !op.is_substring() && !op.is_ordering(),
+        _ => !op.is_substring(),
+    }
+}
+
+/// The literal as a value of the type, if it is one.
+fn typed(literal: &Literal, kind: AttributeType) -> Option<Value> {
+    match (kind, literal) {
+        (AttributeType::Boolean, Literal::Boolean(flag)) => Some(Value::Boolean(*flag)),
+        // Entra ID compares `primary` with "true", in quotes.
+        (AttributeType::Boolean, Literal::String(text)) => {
+            text.to_ascii_lowercase().parse().ok().map(Value::Boolean)
+        }
+        (AttributeType::DateTime, Literal::String(text)) => instant(text).map(Value::DateTime),
+        (AttributeType::Decimal | AttributeType::Integer, Literal::Number(number)) => {
+            Some(Value::Number(number.clone()))
+        }
+        (
+            AttributeType::String | AttributeType::Reference | AttributeType::Binary,
+            Literal::String(text),
+        ) => Some(Value::Text { raw: text.clone() }),
+        _ => None,
+    }
 }

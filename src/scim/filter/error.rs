@@ -48,34 +48,20 @@ pub enum FilterError {
         /// The opening quote.
         at: usize,
     },
-    /// A backslash that begins no JSON escape.
-    #[error("at byte offset {at}: a backslash must begin a JSON escape; write \\\\ for itself")]
-    BadEscape {
-        /// The backslash.
-        at: usize,
-    },
-    /// Half of a surrogate pair.
-    #[error("at byte offset {at}: \\u escapes of surrogates must come as a pair, high then low")]
-    LoneSurrogate {
-        /// The backslash.
-        at: usize,
-    },
-    /// A control character that is not written as an escape.
-    #[error("at byte offset {at}: control characters must be written as an escape, such as \\n")]
-    ControlCharacter {
-        /// The character.
+    /// A text in quotes that is no JSON string.
+    #[error(
+        "at byte offset {at}: the string that begins here is no JSON string: a backslash begins \
+         an escape (write \\\\ for itself), surrogates come in pairs, and control characters are \
+         escaped"
+    )]
+    BadString {
+        /// The opening quote.
         at: usize,
     },
     /// The character NUL, raw or escaped; no attribute can hold it.
     #[error("at byte offset {at}: values cannot hold the character NUL")]
     Nul {
         /// The character or its escape.
-        at: usize,
-    },
-    /// A value that has to stand in quotes.
-    #[error("at byte offset {at}: put the value in double quotes")]
-    UnquotedValue {
-        /// Its first byte.
         at: usize,
     },
     /// A number beyond what JSON numbers can carry here.
@@ -109,14 +95,12 @@ pub enum FilterError {
     #[error("the filter is nested too deeply")]
     TreeTooDeep,
     /// The schema has no such attribute.
-    #[error("{owner} has no attribute {path}{}", Hint(.suggestion.as_deref()))]
+    #[error("{owner} has no attribute {path}")]
     UnknownAttribute {
         /// The resource type, or the attribute before the bracket.
         owner: String,
         /// The path as written.
         path: String,
-        /// A path that may have been meant.
-        suggestion: Option<String>,
     },
     /// A schema URN where an attribute has to stand.
     #[error("{path} is a schema; name one of its attributes, as in {path}:attribute")]
@@ -250,17 +234,6 @@ impl fmt::Display for Found {
             Self::Symbol(symbol) => write!(f, "`{symbol}`"),
             Self::Word(word) => write!(f, "`{word}`"),
             Self::Other => f.write_str("something else"),
-        }
-    }
-}
-
-struct Hint<'a>(Option<&'a str>);
-
-impl fmt::Display for Hint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
-            None => Ok(()),
         }
     }
 }

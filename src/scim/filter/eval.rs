@@ -1,4 +1,6 @@
 //! Asking a resource whether it meets a filter.
+//!
+//! This is the meaning of filters: what the store compiles to SQL is tested against it.
 
 use std::cmp::Ordering;
 
@@ -6,118 +8,125 @@ use serde_json::{Map, Value as Json};
 
 use super::super::fold::fold;
 use super::super::schema::{Attribute, Target};
+use super::super::value::is_unassigned;
 use super::{Filter, Operator, Value, is_case_exact};
 
 /// The instant that an RFC 3339 text names, in UTC microseconds; without an offset it is UTC.
 pub fn instant(text: &str) -> Option<i64> {
-    if let Ok(t) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Some(t.timestamp_micros());
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
     }
-    text.parse::<chrono::NaiveDateTime>().ok().map(|t| t.and_utc().timestamp_micros())
+    text.parse::<chrono::NaiveDateTime>().ok().map(|time| time.and_utc().timestamp_micros())
 }
 
-/// Whether the resource meets the filter.
+/// Whether the resource meets the filter. The resource is in canonical form, as it is returned.
 pub fn matches(filter: &Filter, resource: &Map<String, Json>) -> bool {
-    walk(filter, Some(resource), None)
+    holds(filter, &Subject::Attributes(resource))
 }
 
-/// Whether the element meets the filter of a value path.
+/// Whether the element of a multi-valued attribute meets the filter of a value path.
 pub fn matches_element(filter: &Filter, element: &Json) -> bool {
-    walk(filter, element.as_object(), Some(element))
+    let subject = match element {
+        Json::Object(attributes) => Subject::Attributes(attributes),
+        value => Subject::Value(value),
+    };
+    holds(filter, &subject)
 }
 
-fn walk(f: &Filter, map: Option<&Map<String, Json>>, element: Option<&Json>) -> bool {
-    match f {
-        Filter::And(v) => v.iter().all(|f| walk(f, map, element)),
-        Filter::Or(v) => v.iter().any(|f| walk(f, map, element)),
-        Filter::Not(f) => !walk(f, map, element),
-        Filter::Present(t) => values(t, map, element).iter().any(|v| present(v)),
+/// What a filter is asked of.
+enum Subject<'a> {
+    /// A resource, or an element with sub-attributes.
+    Attributes(&'a Map<String, Json>),
+    /// An element that is a plain value; every name means the value itself.
+    Value(&'a Json),
+}
+
+impl<'a> Subject<'a> {
+    /// All values at the target, each element of a multi-valued one by itself.
+    fn values(&self, target: &Target) -> Vec<&'a Json> {
+        let attributes = match self {
+            Self::Value(value) => return vec![value],
+            Self::Attributes(attributes) => *attributes,
+        };
+        let container = match &target.extension {
+            None => Some(attributes),
+            Some(urn) => attributes.get(urn.as_ref()).and_then(Json::as_object),
+        };
+        let elements: &[Json] = match container.and_then(|inner| inner.get(&target.attribute.name))
+        {
+            Some(Json::Array(elements)) => elements,
+            Some(single) => std::slice::from_ref(single),
+            None => &[],
+        };
+        match &target.sub {
+            None => elements.iter().collect(),
+            Some(sub) => elements.iter().filter_map(|element| element.get(&sub.name)).collect(),
+        }
+    }
+}
+
+fn holds(filter: &Filter, subject: &Subject<'_>) -> bool {
+    match filter {
+        Filter::And(members) => members.iter().all(|member| holds(member, subject)),
+        Filter::Or(members) => members.iter().any(|member| holds(member, subject)),
+        Filter::Not(inner) => !holds(inner, subject),
+        Filter::Present(target) => {
+            subject.values(target).into_iter().any(|value| !is_unassigned(value))
+        }
+        // `ne` is the negation of `eq`, for multi-valued attributes and absent ones too.
         Filter::Compare { target, op: Operator::Ne, value } => {
-            !any(target, map, element, Operator::Eq, value)
+            !any_value(subject, target, Operator::Eq, value)
         }
-        Filter::Compare { target, op, value } => any(target, map, element, *op, value),
+        Filter::Compare { target, op, value } => any_value(subject, target, *op, value),
         Filter::ValuePath { target, filter } => {
-            values(target, map, element).iter().any(|v| matches_element(filter, v))
+            subject.values(target).into_iter().any(|element| matches_element(filter, element))
         }
     }
 }
 
-fn present(v: &Json) -> bool {
-    match v {
-        Json::Null => false,
-        Json::Array(a) => !a.is_empty(),
-        Json::Object(o) => !o.is_empty(),
-        _ => true,
-    }
+/// "If any of the values match" (RFC 7644 section 3.4.2.2, on multi-valued attributes).
+fn any_value(subject: &Subject<'_>, target: &Target, op: Operator, value: &Value) -> bool {
+    let found = subject.values(target);
+    found.into_iter().any(|found| compare(target.leaf(), found, op, value))
 }
 
-fn values<'a>(
-    t: &Target,
-    map: Option<&'a Map<String, Json>>,
-    element: Option<&'a Json>,
-) -> Vec<&'a Json> {
-    let Some(map) = map else { return element.into_iter().collect() };
-    let container = match &t.extension {
-        None => Some(map),
-        Some(urn) => map.get(urn.as_ref()).and_then(Json::as_object),
-    };
-    let Some(value) = container.and_then(|c| c.get(&t.attribute.name)) else { return Vec::new() };
-    let each: Vec<&Json> = match value {
-        Json::Array(a) => a.iter().collect(),
-        v => vec![v],
-    };
-    match &t.sub {
-        None => each,
-        Some(s) => each.into_iter().filter_map(|v| v.get(&s.name)).collect(),
-    }
-}
-
-fn any(
-    t: &Target,
-    map: Option<&Map<String, Json>>,
-    element: Option<&Json>,
-    op: Operator,
-    value: &Value,
-) -> bool {
-    values(t, map, element).iter().any(|v| test(t.leaf(), v, op, value))
-}
-
-fn order(op: Operator, o: Ordering) -> bool {
-    match op {
-        Operator::Eq => o.is_eq(),
-        Operator::Gt => o.is_gt(),
-        Operator::Ge => o.is_ge(),
-        Operator::Lt => o.is_lt(),
-        Operator::Le => o.is_le(),
-        _ => false,
-    }
-}
-
-fn test(leaf: &Attribute, json: &Json, op: Operator, value: &Value) -> bool {
-    match (json, value) {
-        (Json::String(s), Value::Text { raw }) => {
-            let (a, b) = if is_case_exact(leaf) {
-                (s.as_str().into(), raw.as_str().into())
-            } else {
-                (fold(s), fold(raw))
+fn compare(leaf: &Attribute, found: &Json, op: Operator, value: &Value) -> bool {
+    match (found, value) {
+        (Json::String(found), Value::Text { raw }) if is_case_exact(leaf) => {
+            compare_text(found, op, raw)
+        }
+        (Json::String(found), Value::Text { raw }) => compare_text(&fold(found), op, &fold(raw)),
+        (Json::String(found), Value::DateTime(micros)) => {
+            instant(found).is_some_and(|found| accepts(op, found.cmp(micros)))
+        }
+        (Json::Bool(found), Value::Boolean(flag)) => found == flag,
+        (Json::Number(found), Value::Number(number)) => {
+            let order = match (found.as_i64(), number.as_i64()) {
+                (Some(found), Some(number)) => Some(found.cmp(&number)),
+                _ => found.as_f64().partial_cmp(&number.as_f64()),
             };
-            match op {
-                Operator::Co => a.contains(b.as_ref()),
-                Operator::Sw => a.starts_with(b.as_ref()),
-                Operator::Ew => a.ends_with(b.as_ref()),
-                op => order(op, a.cmp(&b)),
-            }
+            order.is_some_and(|order| accepts(op, order))
         }
-        (Json::String(s), Value::DateTime(at)) => instant(s).is_some_and(|i| order(op, i.cmp(at))),
-        (Json::Bool(b), Value::Boolean(w)) => b == w,
-        (Json::Number(n), Value::Number(m)) => match (n.as_i64(), m.as_i64()) {
-            (Some(a), Some(b)) => order(op, a.cmp(&b)),
-            _ => n
-                .as_f64()
-                .zip(m.as_f64())
-                .and_then(|(a, b)| a.partial_cmp(&b))
-                .is_some_and(|o| order(op, o)),
-        },
         _ => false,
+    }
+}
+
+fn compare_text(found: &str, op: Operator, text: &str) -> bool {
+    match op {
+        Operator::Co => found.contains(text),
+        Operator::Sw => found.starts_with(text),
+        Operator::Ew => found.ends_with(text),
+        op => accepts(op, found.cmp(text)),
+    }
+}
+
+fn accepts(op: Operator, order: Ordering) -> bool {
+    match op {
+        Operator::Eq => order.is_eq(),
+        Operator::Gt => order.is_gt(),
+        Operator::Ge => order.is_ge(),
+        Operator::Lt => order.is_lt(),
+        Operator::Le => order.is_le(),
+        Operator::Ne | Operator::Co | Operator::Sw | Operator::Ew => false,
     }
 }

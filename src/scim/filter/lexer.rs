@@ -1,104 +1,98 @@
-//! Tokens of filters and PATCH paths.
+//! Tokens of filters and PATCH paths: words, strings in quotes, parentheses and brackets.
+//!
+//! A word is whatever stands between those and white space; the parser decides what it means.
 
 use super::{FilterError, Found, MAX_LENGTH};
 
+/// The longest word that an error message repeats, in bytes: keywords and mistyped ones, no values.
+const LONGEST_ECHO: usize = 20;
+
+/// A token and where it begins, in bytes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token {
-    Word(String),
+pub(super) struct Token<'a> {
+    pub(super) kind: Kind<'a>,
+    pub(super) at: usize,
+}
+
+/// What a token is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind<'a> {
+    /// A name, a keyword, a number or a bare value.
+    Word(&'a str),
+    /// A JSON string, its escapes resolved.
     Text(String),
-    Open,
-    Close,
-    OpenBracket,
-    CloseBracket,
+    /// One of `(`, `)`, `[` and `]`.
+    Symbol(char),
+    /// The end of the text.
     End,
 }
 
-impl Token {
+impl Kind<'_> {
+    /// How a message calls the token.
     pub(super) fn found(&self) -> Found {
         match self {
-            Self::Word(w) if w.len() <= 20 && w.chars().all(|c| c.is_ascii_alphabetic()) => {
-                Found::Word(w.clone())
+            Self::Word(word)
+                if word.len() <= LONGEST_ECHO
+                    && word.bytes().all(|byte| byte.is_ascii_alphabetic()) =>
+            {
+                Found::Word((*word).to_owned())
             }
             Self::Word(_) => Found::Other,
             Self::Text(_) => Found::String,
-            Self::Open => Found::Symbol('('),
-            Self::Close => Found::Symbol(')'),
-            Self::OpenBracket => Found::Symbol('['),
-            Self::CloseBracket => Found::Symbol(']'),
+            Self::Symbol(symbol) => Found::Symbol(*symbol),
             Self::End => Found::End,
         }
     }
 }
 
-/// All tokens with their positions; the last is `End`.
-pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, FilterError> {
+/// All tokens of `text`; the last one is the end.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
     if text.len() > MAX_LENGTH {
         return Err(FilterError::TooLong { length: text.len() });
     }
-    let mut out = Vec::new();
-    let mut chars = text.char_indices().peekable();
-    while let Some(&(at, c)) = chars.peek() {
-        let token = match c {
+    if let Some(at) = text.find('\0') {
+        return Err(FilterError::Nul { at });
+    }
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..)
+        && let Some(first) = rest.chars().next()
+    {
+        let (kind, length) = match first {
             ' ' | '\t' | '\n' | '\r' => {
-                chars.next();
+                at += 1;
                 continue;
             }
-            '(' => {
-                chars.next();
-                Token::Open
-            }
-            ')' => {
-                chars.next();
-                Token::Close
-            }
-            '[' => {
-                chars.next();
-                Token::OpenBracket
-            }
-            ']' => {
-                chars.next();
-                Token::CloseBracket
-            }
-            '"' => {
-                chars.next();
-                let mut end = None;
-                while let Some((i, c)) = chars.next() {
-                    match c {
-                        '\\' => {
-                            chars.next();
-                        }
-                        '"' => {
-                            end = Some(i + 1);
-                            break;
-                        }
-                        _ => {}
-                    }
-                }
-                let end = end.ok_or(FilterError::UnterminatedString { at })?;
-                let s: String = serde_json::from_str(text.get(at..end).unwrap_or_default())
-                    .map_err(|_| FilterError::BadEscape { at })?;
-                if s.contains('\0') {
-                    return Err(FilterError::Nul { at });
-                }
-                Token::Text(s)
-            }
-            _ => {
-                let mut w = String::new();
-                while let Some(&(_, c)) = chars.peek() {
-                    if matches!(c, ' ' | '\t' | '\n' | '\r' | '(' | ')' | '[' | ']' | '"') {
-                        break;
-                    }
-                    if c == '\0' {
-                        return Err(FilterError::Nul { at });
-                    }
-                    w.push(c);
-                    chars.next();
-                }
-                Token::Word(w)
-            }
+            '(' | ')' | '[' | ']' => (Kind::Symbol(first), 1),
+            '"' => string(rest, at)?,
+            _ => word(rest),
         };
-        out.push((token, at));
+        tokens.push(Token { kind, at });
+        at += length;
     }
-    out.push((Token::End, text.len()));
-    Ok(out)
+    tokens.push(Token { kind: Kind::End, at: text.len() });
+    Ok(tokens)
+}
+
+/// The word at the beginning of `rest`, and its length.
+fn word(rest: &str) -> (Kind<'_>, usize) {
+    let end = rest.find([' ', '\t', '\n', '\r', '(', ')', '[', ']', '"']).unwrap_or(rest.len());
+    (Kind::Word(rest.get(..end).unwrap_or_default()), end)
+}
+
+/// The string at the beginning of `rest`, and its length with both quotes.
+fn string(rest: &str, at: usize) -> Result<(Kind<'_>, usize), FilterError> {
+    let mut escaped = false;
+    let closing = rest.bytes().skip(1).position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    let length = closing.ok_or(FilterError::UnterminatedString { at })? + 2;
+    let text: String = serde_json::from_str(rest.get(..length).unwrap_or_default())
+        .map_err(|_| FilterError::BadString { at })?;
+    if text.contains('\0') {
+        return Err(FilterError::Nul { at });
+    }
+    Ok((Kind::Text(text), length))
 }

@@ -6,19 +6,24 @@ use super::{Action, Change, Place, Selector};
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::filter::matches_element;
 use crate::scim::fold::fold;
+use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::schema::Attribute;
 use crate::scim::value::{is_primary, is_unassigned};
 
 /// Carries out `change` on the attributes of a resource.
-pub(super) fn apply(root: &mut Map<String, Value>, change: &Change) -> ScimResult<()> {
+pub(super) fn apply(
+    root: &mut Map<String, Value>,
+    change: &Change,
+    quirks: &mut Quirks,
+) -> ScimResult<()> {
     match &change.extension {
-        None => in_container(root, change),
+        None => in_container(root, change, quirks),
         Some(urn) => {
             let mut values = match root.shift_remove(urn.as_ref()) {
                 Some(Value::Object(values)) => values,
                 _ => Map::new(),
             };
-            in_container(&mut values, change)?;
+            in_container(&mut values, change, quirks)?;
             if !values.is_empty() {
                 root.insert(urn.to_string(), values.into());
             }
@@ -27,14 +32,18 @@ pub(super) fn apply(root: &mut Map<String, Value>, change: &Change) -> ScimResul
     }
 }
 
-fn in_container(container: &mut Map<String, Value>, change: &Change) -> ScimResult<()> {
+fn in_container(
+    container: &mut Map<String, Value>,
+    change: &Change,
+    quirks: &mut Quirks,
+) -> ScimResult<()> {
     let name = change.attribute.name.as_str();
     let after = if change.attribute.multi_valued {
         let before = match container.shift_remove(name) {
             Some(Value::Array(elements)) => elements,
             _ => Vec::new(),
         };
-        Some(Value::Array(multi_valued(before, change)?))
+        Some(Value::Array(multi_valued(before, change, quirks)?))
     } else {
         single(container.shift_remove(name), change)
     };
@@ -74,7 +83,11 @@ fn set_sub(object: &mut Map<String, Value>, sub: &Attribute, action: &Action) {
 
 /// The elements after the change. `touched` marks those that the change set, for the rule on
 /// `primary`.
-fn multi_valued(before: Vec<Value>, change: &Change) -> ScimResult<Vec<Value>> {
+fn multi_valued(
+    before: Vec<Value>,
+    change: &Change,
+    quirks: &mut Quirks,
+) -> ScimResult<Vec<Value>> {
     let mut elements: Vec<Element> =
         before.into_iter().map(|value| Element { value, touched: false }).collect();
     match (&change.place, &change.action) {
@@ -104,26 +117,25 @@ fn multi_valued(before: Vec<Value>, change: &Change) -> ScimResult<Vec<Value>> {
             }
         }
         (Place::Elements(selector), action) => {
-            at_elements(&mut elements, change, selector, action)?;
+            at_elements(&mut elements, change, selector, action, quirks)?;
         }
         (Place::ElementsSub(selector, sub), action) => {
-            if !elements.iter().any(|element| matches_element(&selector.filter, &element.value)) {
-                match (action, &selector.seed) {
-                    (Action::Add(_) | Action::Replace(_), Some(seed)) => {
-                        let mut value = Value::Object(seed.clone());
-                        if let Value::Object(object) = &mut value {
-                            set_sub(object, sub, action);
-                        }
-                        elements.push(Element { value, touched: true });
-                    }
-                    _ => return Err(no_match(change)),
+            let mut found = false;
+            for element in &mut elements {
+                if matches_element(&selector.filter, &element.value) {
+                    element.set_sub(sub, action);
+                    found = true;
                 }
-            } else {
-                for element in &mut elements {
-                    if matches_element(&selector.filter, &element.value) {
-                        element.set_sub(sub, action);
-                    }
-                }
+            }
+            if !found {
+                let (Action::Add(_) | Action::Replace(_), Some(seed)) = (action, &selector.seed)
+                else {
+                    return Err(no_match(change));
+                };
+                let mut object = seed.clone();
+                set_sub(&mut object, sub, action);
+                elements.push(Element { value: object.into(), touched: true });
+                quirks.note(Quirk::SeededElement);
             }
         }
     }
@@ -136,6 +148,7 @@ fn at_elements(
     change: &Change,
     selector: &Selector,
     action: &Action,
+    quirks: &mut Quirks,
 ) -> ScimResult<()> {
     let mut found = false;
     for element in elements.iter_mut() {
@@ -163,6 +176,7 @@ fn at_elements(
             let mut object = seed.clone();
             object.extend(added.clone());
             elements.push(Element { value: object.into(), touched: true });
+            quirks.note(Quirk::SeededElement);
             Ok(())
         }
         _ => Err(no_match(change)),

@@ -114,7 +114,7 @@ impl Planner {
                         self.quirks.note(Quirk::ReadOnlyInObject);
                         continue;
                     }
-                    self.at_target(op, &key, path, target, Some(value))?;
+                    self.at_target(op, &key, &path, &target, Some(value))?;
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Planner {
                     if let Some(Resolved::Attribute(target)) = resource_type.resolve(&path.path)
                         && !target.leaf().is_read_only()
                     {
-                        self.at_target(op, &key, path, target, Some(value))?;
+                        self.at_target(op, &key, &path, &target, Some(value))?;
                     }
                 }
                 Ok(())
@@ -185,7 +185,7 @@ impl Planner {
                         "'{text}' is read-only; remove it from the attribute mapping"
                     )));
                 }
-                self.at_target(op, text, path, target, value)
+                self.at_target(op, text, &path, &target, value)
             }
         }
     }
@@ -194,8 +194,8 @@ impl Planner {
         &mut self,
         op: Op,
         text: &str,
-        path: PatchPath,
-        target: Target,
+        path: &PatchPath,
+        target: &Target,
         value: Option<Value>,
     ) -> ScimResult<()> {
         if op != Op::Remove && value.is_none() {
@@ -205,9 +205,9 @@ impl Planner {
             // The server keeps `schemas` in step with the attributes by itself.
             return Ok(());
         }
-        if is_membership(&self.resource_type, &target) {
+        if is_membership(&self.resource_type, target) {
             let attribute = target.attribute.clone();
-            return self.members.operation(op, &attribute, &path, value, &mut self.quirks);
+            return self.members.operation(op, &attribute, path, value, &mut self.quirks);
         }
         let value = value.filter(|value| !is_unassigned(value));
         // Adding nothing changes nothing; replacing with nothing unassigns.
@@ -216,38 +216,8 @@ impl Planner {
             (Op::Replace, None) => Op::Remove,
             _ => op,
         };
-        let place = self.place(text, &path, &target)?;
-        self.change(op, text, &target, place, value)
-    }
-
-    fn place(&self, text: &str, path: &PatchPath, target: &Target) -> ScimResult<Place> {
-        let attribute = &target.attribute;
-        let Some(expression) = &path.filter else {
-            return Ok(match &target.sub {
-                None => Place::Whole,
-                Some(sub) => Place::Sub(sub.clone()),
-            });
-        };
-        if !attribute.multi_valued || !attribute.is_complex() || target.sub.is_some() {
-            return Err(ScimError::invalid_path(format!(
-                "'{text}' has a value filter, which only a multi-valued complex attribute can have"
-            )));
-        }
-        let selector = Selector {
-            filter: filter::check_element(expression, attribute)
-                .map_err(filter::FilterError::into_path_error)?,
-            seed: seed(expression, attribute),
-        };
-        match &path.sub {
-            None => Ok(Place::Elements(selector)),
-            Some(name) => match attribute.sub_attribute(name) {
-                Some(sub) => Ok(Place::ElementsSub(selector, sub.clone())),
-                None => Err(ScimError::invalid_path(format!(
-                    "'{}' has no sub-attribute '{name}'",
-                    attribute.name
-                ))),
-            },
-        }
+        let place = place(text, path, target)?;
+        self.change(op, text, target, place, value)
     }
 
     fn change(
@@ -340,6 +310,37 @@ impl Planner {
             place,
             action,
         });
+    }
+}
+
+/// The part of the attribute that a path with or without a value filter is about.
+fn place(text: &str, path: &PatchPath, target: &Target) -> ScimResult<Place> {
+    let attribute = &target.attribute;
+    let Some(expression) = &path.filter else {
+        return Ok(match &target.sub {
+            None => Place::Whole,
+            Some(sub) => Place::Sub(sub.clone()),
+        });
+    };
+    if !attribute.multi_valued || !attribute.is_complex() || target.sub.is_some() {
+        return Err(ScimError::invalid_path(format!(
+            "'{text}' has a value filter, which only a multi-valued complex attribute can have"
+        )));
+    }
+    let selector = Selector {
+        filter: filter::check_element(expression, attribute)
+            .map_err(filter::FilterError::into_path_error)?,
+        seed: seed(expression, attribute),
+    };
+    match &path.sub {
+        None => Ok(Place::Elements(selector)),
+        Some(name) => match attribute.sub_attribute(name) {
+            Some(sub) => Ok(Place::ElementsSub(selector, sub.clone())),
+            None => Err(ScimError::invalid_path(format!(
+                "'{}' has no sub-attribute '{name}'",
+                attribute.name
+            ))),
+        },
     }
 }
 

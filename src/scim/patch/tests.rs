@@ -43,7 +43,7 @@ fn request(operations: Value) -> Value {
 
 fn patched(operations: Value) -> ScimResult<Value> {
     let plan = PatchPlan::new(&user_type(), request(operations))?;
-    Ok(plan.apply(ann())?.into_map().into())
+    Ok(plan.apply(ann(), &mut Quirks::default())?.into_map().into())
 }
 
 /// What the operations make of Ann.
@@ -427,7 +427,7 @@ proptest! {
         for value in [json!(text), json!([text]), json!({"value": text}), json!({"name": {"givenName": text}}), Value::Null] {
             let body = request(json!([{"op": op, "path": path, "value": value}]));
             if let Ok(plan) = PatchPlan::new(&user_type(), body.clone()) {
-                let _ = plan.apply(ann());
+                let _ = plan.apply(ann(), &mut Quirks::default());
             }
             let _ = PatchPlan::new(registry().group(), body);
         }
@@ -441,8 +441,8 @@ proptest! {
         let plan = PatchPlan::new(&user_type(), request(json!([
             {"op": "replace", "path": path, "value": text}
         ]))).expect("a plan");
-        let once = plan.apply(ann()).expect("applies");
-        let twice = plan.apply(once.clone()).expect("applies again");
+        let once = plan.apply(ann(), &mut Quirks::default()).expect("applies");
+        let twice = plan.apply(once.clone(), &mut Quirks::default()).expect("applies again");
         prop_assert_eq!(once, twice);
     }
 }
