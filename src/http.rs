@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod client;
+mod id;
 mod middleware;
 mod ops;
 mod query;

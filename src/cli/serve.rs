@@ -52,10 +52,12 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, settings, clock)?);
     let server = http::serve(app.clone(), listener)?;
-    announce(&app, &address, first.as_ref().map(|(_, token)| token.expose()), as_json);
     let handle = server.handle();
+    // Listened for before anyone is told that the server is there.
+    let stop = stop_signal()?;
+    announce(&app, &address, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {
-        stop_signal().await;
+        stop.await;
         log::info!("stopping; requests under way are finished first");
         handle.stop(true).await;
     });
@@ -89,23 +91,29 @@ fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool)
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Waits for SIGTERM or Ctrl-C; they are caught from the call on, not from the first wait.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        log::error!("cannot listen for signals: {error}");
-        std::future::pending::<()>().await;
-    }
+    })
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            log::error!("cannot listen for signals: {error}");
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 fn public_url(text: &str) -> Result<String, String> {

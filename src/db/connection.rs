@@ -169,12 +169,14 @@ fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
 
 /// Whether running the transaction again may well succeed: another one was in the way.
 ///
-/// A unique violation is among them, because what was looked up before the insert has changed since:
-/// the second run sees the other's row and gives the right answer.
+/// Violations of keys are among them, because what was looked up before the insert has changed
+/// since: the second run sees the other's row, or that the row is gone, and gives the right answer.
 pub fn is_transient(error: &DieselError) -> bool {
     match error {
         DieselError::DatabaseError(
-            DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation,
+            DatabaseErrorKind::SerializationFailure
+            | DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::ForeignKeyViolation,
             _,
         ) => true,
         DieselError::DatabaseError(_, info) => {

@@ -4,6 +4,8 @@
 //! against on random data. Attributes that clients look resources up by have columns and indexes;
 //! the others are read out of the document.
 
+use std::sync::Arc;
+
 use crate::scim::filter::{Filter, Operator, Value, is_case_exact};
 use crate::scim::fold::fold;
 use crate::scim::schema::{Attribute, AttributeType, Target};
@@ -58,6 +60,8 @@ enum Scope {
     Root,
     /// An element of a multi-valued attribute, or a complex attribute: a JSON expression.
     Json(String),
+    /// The resource's `meta`, whose parts are columns.
+    Meta(Arc<Attribute>),
     /// A value that is no object, as SQL text.
     Plain(String),
     /// A membership as an element of a user's `groups`; aliases of membership and team.
@@ -115,9 +119,13 @@ impl Compiler<'_> {
     fn value_path(&mut self, scope: &Scope, target: &Target, filter: &Filter) -> Sql {
         let exists = if target.leaf().multi_valued {
             self.any_element(scope, target, |compiler, element| compiler.compile(element, filter))
+        } else if matches!(scope, Scope::Root) && is_meta(target) {
+            self.compile(&Scope::Meta(target.attribute.clone()), filter)
         } else {
-            let inner = Scope::Json(self.json(scope, target));
-            self.compile(&inner, filter)
+            // An attribute that is not there has no element that could meet anything.
+            let json = self.json(scope, target);
+            let inner = self.compile(&Scope::Json(json.clone()), filter);
+            Sql::new("(").append(present(Sql::new(json))).raw(" AND ").append(inner).raw(")")
         };
         // An equality on an e-mail address, which every element must meet, comes from the index.
         match wanted_value(filter) {
@@ -272,6 +280,14 @@ impl Compiler<'_> {
                 None => json_operand(Sql::new(self.json_text(scope, target))),
             },
             Scope::Json(_) => json_operand(Sql::new(self.json_text(scope, target))),
+            Scope::Meta(meta) => {
+                let whole = Target {
+                    extension: None,
+                    attribute: meta.clone(),
+                    sub: Some(target.attribute.clone()),
+                };
+                self.operand(&Scope::Root, &whole)
+            }
             Scope::Plain(sql) => json_operand(Sql::new(sql)),
             Scope::Group(membership, team) => self.group_operand(membership, team, target),
             Scope::Member(membership, user) => self.member_operand(membership, user, target),

@@ -1,1 +1,385 @@
+//! The program as it is run: commands, their output and their exit codes.
 
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+use crate::support::{Backend, Case, TestDatabase, database_cases, pure_cases};
+
+pub fn cases() -> Vec<Case> {
+    let pure: &[Case] = pure_cases![
+        a_mistyped_database_url_is_refused,
+        a_command_without_a_store_makes_none,
+        the_version_is_printed,
+        a_check_of_nothing_cannot_begin,
+        settings_can_come_from_the_environment,
+    ];
+    let databases: &[Case] = database_cases![
+        the_first_start_prints_what_okta_asks_for,
+        a_second_start_prints_no_token,
+        connections_are_managed,
+        tokens_are_managed,
+        the_check_passes_in_every_profile,
+        the_check_fails_with_a_wrong_token,
+        a_backup_is_a_store,
+        a_stop_signal_ends_the_server,
+        no_log_shows_a_token,
+    ];
+    [pure, databases].concat()
+}
+
+fn muster(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Runs a command on the database.
+fn run(database: &TestDatabase, arguments: &[&str]) -> Output {
+    muster(arguments).args(["--database-url", &database.url]).output().expect("a run")
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "exit {:?}: {errors}", output.status.code());
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[track_caller]
+fn fails(output: &Output, code: i32) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    errors
+}
+
+/// A running server.
+struct Server {
+    child: Child,
+    /// What it printed when it was ready.
+    lines: Vec<String>,
+    /// Reads its log all along: a server must not wait for somebody to do so.
+    log: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    fn start(database: &TestDatabase, more: &[&str]) -> Self {
+        let mut child = muster(&["serve", "--listen", "127.0.0.1:0"])
+            .args(["--database-url", &database.url])
+            .args(more)
+            .env("RUST_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a server");
+        let mut errors = child.stderr.take().expect("its log");
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).map(|_| log).expect("a readable log")
+        });
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut lines = Vec::new();
+        // The redirect URI is the last thing it says.
+        while !lines.last().is_some_and(|line: &String| line.contains("redirect")) {
+            let mut line = String::new();
+            let read = output.read_line(&mut line).expect("a line");
+            assert!(read > 0, "the server ended before it was ready: {lines:?}");
+            lines.push(line.trim().to_owned());
+        }
+        Self { child, lines, log: Some(log) }
+    }
+
+    fn field(&self, name: &str) -> Option<String> {
+        let line = self.lines.iter().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim_start_matches(':').trim().to_owned())
+    }
+
+    /// Ends it by the signal that a service manager sends; gives back what it logged.
+    fn stop(mut self) -> String {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(killed.expect("kill").success());
+        let log = self.log.take().expect("a log").join().expect("a log");
+        let status = self.child.wait().expect("an end");
+        assert!(status.success(), "{status}: {log}");
+        log
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn a_mistyped_database_url_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for url in
+        ["postgre://localhost/muster", "sqlite3://muster.db", "muster.db", "sqlite:muster.db"]
+    {
+        let output = muster(&["migrate", "--database-url", url])
+            .current_dir(folder.path())
+            .output()
+            .expect("a run");
+        let errors = fails(&output, 2);
+        assert!(errors.contains("sqlite://"), "{errors}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "{url}");
+    }
+}
+
+fn a_command_without_a_store_makes_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for command in [["connection", "list"], ["token", "list"], ["backup", "copy.db"]] {
+        let output = muster(&command).current_dir(folder.path()).output().expect("a run");
+        let errors = fails(&output, 2);
+        assert!(errors.contains("there is no store"), "{errors}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+fn the_version_is_printed() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        succeeds(&muster(&["version"]).output().expect("a run")),
+        format!("muster {version}")
+    );
+    let json = succeeds(&muster(&["version", "--json"]).output().expect("a run"));
+    assert_eq!(json, format!("{{\"version\":\"{version}\"}}"));
+}
+
+fn a_check_of_nothing_cannot_begin() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    let check = |url: &str| {
+        let mut command = muster(&["check", url, "--token-file"]);
+        command.arg(&token).output().expect("a run")
+    };
+    assert!(fails(&check("http://127.0.0.1:9/scim/v2"), 2).contains("token file"));
+    std::fs::write(&token, "x").expect("a file");
+    // Port 9 discards; nothing listens there.
+    assert!(fails(&check("http://127.0.0.1:9/scim/v2"), 2).contains("cannot be reached"));
+    assert!(fails(&check("ftp://127.0.0.1/scim/v2"), 2).contains("http"));
+}
+
+fn settings_can_come_from_the_environment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/by-environment.db", folder.path().display());
+    let output = muster(&["migrate"]).env("MUSTER_DATABASE_URL", &url).output().expect("a run");
+    succeeds(&output);
+    assert!(folder.path().join("by-environment.db").is_file());
+}
+
+async fn the_first_start_prints_what_okta_asks_for(database: TestDatabase) {
+    let server = Server::start(&database, &["--public-url", "https://muster.example.com/"]);
+    let address = server.field("Listening on").expect("an address");
+    assert!(address.starts_with("http://127.0.0.1:") && !address.ends_with(":0"), "{address}");
+    let base = server.field("SCIM base URL");
+    assert_eq!(base.as_deref(), Some("https://muster.example.com/scim/v2"));
+    let redirect = server.field("Sign-in redirect URI");
+    assert_eq!(redirect.as_deref(), Some("https://muster.example.com/login/callback"));
+    let token = server.field("API token").expect("a token");
+    assert!(token.starts_with("muster_scim_"), "{token}");
+    let answer = reqwest::Client::new()
+        .get(format!("{address}/scim/v2/Users?startIndex=1&count=2"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+async fn a_second_start_prints_no_token(database: TestDatabase) {
+    Server::start(&database, &[]).stop();
+    let again = Server::start(&database, &[]);
+    assert!(again.field("API token").is_none());
+    assert!(again.field("SCIM base URL").is_some());
+}
+
+async fn connections_are_managed(database: TestDatabase) {
+    let on = |arguments: &[&str]| run(&database, arguments);
+    let json = |arguments: &[&str]| -> Value {
+        let text = succeeds(&on(&[arguments, &["--json"]].concat()));
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let made = json(&["connection", "create", "acme", "--provider", "entra"]);
+    assert_eq!(made["name"], "acme");
+    assert_eq!(made["provider"], "entra");
+    assert!(made["id"].is_string());
+    let taken = fails(&on(&["connection", "create", "ACME"]), 2);
+    assert!(taken.contains("acme") || taken.contains("ACME"), "{taken}");
+    fails(&on(&["connection", "create", "beta", "--provider", "octa"]), 2);
+    succeeds(&on(&["connection", "create", "beta"]));
+    assert_eq!(json(&["connection", "list"]).as_array().map(Vec::len), Some(2));
+    let table = succeeds(&on(&["connection", "list"]));
+    assert!(table.starts_with("NAME") && table.contains("acme"), "{table}");
+    let updated = json(&["connection", "update", "acme", "--unknown-members", "skip"]);
+    assert_eq!(updated["unknown_members"], "skip");
+    assert_eq!(updated["provider"], "entra", "what is not given stays");
+    assert_eq!(json(&["connection", "show", "Acme"]), updated);
+    assert!(fails(&on(&["connection", "delete", "acme"]), 2).contains("--yes"));
+    succeeds(&on(&["connection", "delete", "acme", "--yes"]));
+    assert!(fails(&on(&["connection", "show", "acme"]), 2).contains("acme"));
+}
+
+async fn tokens_are_managed(database: TestDatabase) {
+    let on = |arguments: &[&str]| run(&database, arguments);
+    succeeds(&on(&["connection", "create", "acme"]));
+    let token =
+        succeeds(&on(&["token", "create", "acme", "--label", "okta", "--expires-in", "30d"]));
+    assert!(token.starts_with("muster_scim_") && !token.contains(char::is_whitespace), "{token}");
+    assert!(fails(&on(&["token", "create", "nobody"]), 2).contains("nobody"));
+    assert!(fails(&on(&["token", "create", "acme", "--expires-in", "soon"]), 2).contains("365d"));
+    let list: Value =
+        serde_json::from_str(&succeeds(&on(&["token", "list", "acme", "--json"]))).expect("JSON");
+    assert_eq!(list[0]["label"], "okta");
+    assert!(list[0]["expires_at"].is_string());
+    assert!(!list.to_string().contains(&token), "a list does not show tokens");
+    let server = Server::start(&database, &[]);
+    let url = format!("{}/scim/v2/Users", server.field("Listening on").expect("an address"));
+    let status = async || {
+        let request = reqwest::Client::new().get(&url).bearer_auth(&token);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    // Revoked at once, by another process.
+    succeeds(&on(&["token", "revoke", list[0]["id"].as_str().expect("an id")]));
+    assert_eq!(status().await, 401);
+    fails(&on(&["token", "revoke", "unknown"]), 2);
+}
+
+fn token_file(server: &Server, folder: &Path) -> String {
+    let file = folder.join("token");
+    std::fs::write(&file, server.field("API token").expect("a token")).expect("a file");
+    file.display().to_string()
+}
+
+async fn the_check_passes_in_every_profile(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&database, &[]);
+    let file = token_file(&server, folder.path());
+    let base = server.field("SCIM base URL").expect("a URL");
+    for profile in ["okta", "okta-oin", "entra"] {
+        let output = muster(&["check", &base, "--token-file", &file, "--profile", profile])
+            .output()
+            .expect("a run");
+        let text = succeeds(&output);
+        let last = text.lines().last().unwrap_or_default();
+        assert!(last.ends_with("passed, 0 failed"), "{text}");
+        assert!(!text.contains("FAIL") && !text.contains("note"), "{text}");
+        let passed = text.lines().filter(|line| line.starts_with("pass")).count();
+        assert!(passed > 25 && last.starts_with(&passed.to_string()), "{text}");
+    }
+    // Nothing of it is left.
+    let token = server.field("API token").expect("a token");
+    for kind in ["Users", "Groups"] {
+        let request = reqwest::Client::new().get(format!("{base}/{kind}")).bearer_auth(&token);
+        let body = request.send().await.expect("an answer").text().await.expect("a body");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["totalResults"], 0, "{kind}");
+    }
+}
+
+async fn the_check_fails_with_a_wrong_token(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&database, &[]);
+    let file = folder.path().join("token");
+    std::fs::write(&file, "muster_scim_wrong\n").expect("a file");
+    let base = server.field("SCIM base URL").expect("a URL");
+    let output = muster(&["check", &base, "--json", "--token-file"]).arg(&file).output();
+    let output = output.expect("a run");
+    fails(&output, 1);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["profile"], "okta");
+    assert_eq!(report["steps"][0]["result"], "fail");
+    assert!(report["failed"].as_u64().is_some_and(|failed| failed > 10), "{report}");
+    assert!(!report.to_string().contains("muster_scim_wrong"), "the token is masked");
+}
+
+async fn a_backup_is_a_store(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("copy.db");
+    let name = file.display().to_string();
+    let server = Server::start(&database, &[]);
+    let token = server.field("API token").expect("a token");
+    let base = server.field("SCIM base URL").expect("a URL");
+    let http = reqwest::Client::new();
+    let post = async |path: &str, body: Value| -> Value {
+        let request = http
+            .post(format!("{base}{path}"))
+            .bearer_auth(&token)
+            .header("content-type", "application/scim+json")
+            .body(body.to_string());
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+    };
+    let user = serde_json::json!({
+        "userName": "Ånn", "active": false, "emails": [{ "value": "a@example.com" }],
+    });
+    let user = post("/Users", user).await;
+    let members = serde_json::json!([{ "value": user["id"] }]);
+    let group = serde_json::json!({ "displayName": "Team", "members": members });
+    let group = post("/Groups", group).await;
+    succeeds(&run(&database, &["backup", &name]));
+    assert!(fails(&run(&database, &["backup", &name]), 2).contains("exists already"));
+    server.stop();
+
+    // What the copy serves is what the store did.
+    let copied = Server::start_on(&format!("sqlite://{name}"));
+    let address = copied.field("Listening on").expect("an address");
+    for (path, want) in [("Users", &user), ("Groups", &group)] {
+        let id = want["id"].as_str().expect("an id");
+        let url = format!("{address}/scim/v2/{path}/{id}");
+        let answer = http.get(url).bearer_auth(&token).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        let mut body: Value =
+            serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+        let mut want = want.clone();
+        // The copy is served at another address.
+        for resource in [&mut body, &mut want] {
+            if let Some(meta) = resource["meta"].as_object_mut() {
+                meta.remove("location");
+            }
+            if let Some(member) = resource.pointer_mut("/members/0") {
+                member.as_object_mut().expect("a member").remove("$ref");
+            }
+        }
+        assert_eq!(body, want);
+    }
+}
+
+impl Server {
+    /// A server on a store that the test has made.
+    fn start_on(url: &str) -> Self {
+        let database = TestDatabase::at(Backend::Sqlite, url);
+        Self::start(&database, &[])
+    }
+}
+
+async fn a_stop_signal_ends_the_server(database: TestDatabase) {
+    let log = Server::start(&database, &[]).stop();
+    assert!(log.contains("stopping"), "{log}");
+}
+
+async fn no_log_shows_a_token(database: TestDatabase) {
+    let server = Server::start(&database, &[]);
+    let token = server.field("API token").expect("a token");
+    let base = server.field("SCIM base URL").expect("a URL");
+    let http = reqwest::Client::new();
+    let body = serde_json::json!({ "userName": "ann", "password": "hunter2-secret" });
+    for authorization in [format!("Bearer {token}"), token.clone(), format!("Bearer {token}x")] {
+        let request = http
+            .post(format!("{base}/Users"))
+            .header("authorization", authorization)
+            .header("content-type", "application/scim+json")
+            .body(body.to_string());
+        request.send().await.expect("an answer");
+    }
+    let log = server.stop();
+    let secret = token.trim_start_matches("muster_scim_");
+    assert!(log.contains("/scim/v2/Users"), "requests are logged: {log}");
+    assert!(!log.contains(secret) && !log.contains("hunter2"), "{log}");
+}

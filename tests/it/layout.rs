@@ -1,1 +1,119 @@
+//! The direction of imports: `main → cli → app → http → directory → db → scim`.
 
+use std::path::{Path, PathBuf};
+
+use crate::support::{Case, pure_cases};
+
+pub const CASES: &[Case] = pure_cases![
+    each_layer_imports_only_what_is_below_it,
+    actix_is_known_to_the_http_side_only,
+    diesel_is_known_to_the_store_only,
+    no_module_is_too_long,
+];
+
+/// Each module of the crate, and which others it may name.
+const LAYERS: [(&str, &[&str]); 7] = [
+    ("scim", &["scim"]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("db", &["db", "scim"]),
+    ("directory", &["directory", "db", "scim", "clock"]),
+    ("http", &["http", "app", "directory", "db", "scim", "clock", "config"]),
+    ("app", &["db", "directory", "scim", "clock", "config"]),
+];
+
+/// Longest module, tests apart, in lines.
+const LONGEST: usize = 600;
+
+fn sources() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), &mut found);
+    assert!(found.len() > 50, "the sources are found");
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The path below `src/`, with forward slashes.
+fn name(path: &Path) -> String {
+    let below = path.strip_prefix(root()).expect("a path below src");
+    below.to_string_lossy().replace('\\', "/")
+}
+
+/// The code without comments, up to the tests of the module.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a source file");
+    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    before_tests
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn each_layer_imports_only_what_is_below_it() {
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let name = name(&path);
+        let top = name.split(['/', '.']).next().unwrap_or_default();
+        let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == top) else { continue };
+        for import in code(&path).split("crate::").skip(1) {
+            let module: String =
+                import.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            // `use crate::{a, b}` would hide from this test.
+            if !allowed.contains(&module.as_str()) {
+                wrong.push(format!("{name} imports crate::{module}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn only_in(library: &str, folders: &[&str]) {
+    let wrong: Vec<String> = sources()
+        .iter()
+        .filter(|path| code(path).contains(library))
+        .map(|path| name(path))
+        .filter(|name| !folders.iter().any(|folder| name.starts_with(folder)))
+        .collect();
+    assert!(wrong.is_empty(), "{library} appears in {wrong:?}");
+}
+
+fn actix_is_known_to_the_http_side_only() {
+    only_in("actix_web", &["http", "cli/serve.rs"]);
+}
+
+fn diesel_is_known_to_the_store_only() {
+    // A directory's transaction ends with the store's error type.
+    only_in("diesel", &["db", "directory"]);
+    let wrong: Vec<String> = sources()
+        .iter()
+        .filter(|path| {
+            name(path).starts_with("directory") && code(path).contains("diesel::prelude")
+        })
+        .map(|path| name(path))
+        .collect();
+    assert!(wrong.is_empty(), "queries are written in db/, not in {wrong:?}");
+}
+
+fn no_module_is_too_long() {
+    let wrong: Vec<String> = sources()
+        .iter()
+        .map(|path| (name(path), code(path).lines().count()))
+        .filter(|(_, lines)| *lines > LONGEST)
+        .map(|(name, lines)| format!("{name}: {lines} lines"))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -16,9 +16,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cases = [
         scim::cases(),
-        cli::CASES.to_vec(),
+        cli::cases(),
         ops::CASES.to_vec(),
-        store::CASES.to_vec(),
+        store::cases(),
         fixtures::CASES.to_vec(),
         layout::CASES.to_vec(),
     ];

@@ -1,1 +1,323 @@
+//! The store underneath: the two databases are the same, lookups use indexes, and the rule of
+//! membership in SQL is the rule.
 
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use muster::db::connection::Conn;
+use muster::db::sql::Sql;
+use muster::db::{DatabaseUrl, Db, memberships, migrations};
+use muster::directory::membership::{Facts, Policy, granted};
+use muster::scim::fold::fold;
+use serde_json::{Value, json};
+
+use crate::support::{Backend, Case, TestApp, TestDatabase, cases, database_cases, pure_cases};
+
+pub fn cases() -> Vec<Case> {
+    let pure: &[Case] = pure_cases![both_databases_have_the_same_migrations];
+    let databases: &[Case] = database_cases![
+        a_store_migrates_once_and_back,
+        several_processes_migrate_at_once,
+        the_tables_are_those_of_the_schema,
+        the_rule_of_membership_in_sql_is_the_rule,
+        text_folds_the_same_everywhere,
+        the_same_instant_is_read_everywhere,
+    ];
+    let apps: &[Case] = cases![
+        lookups_use_indexes,
+        one_member_more_is_one_row_more,
+        a_write_is_there_after_a_restart
+    ];
+    [pure, databases, apps].concat()
+}
+
+fn both_databases_have_the_same_migrations() {
+    let names = |folder: &str| {
+        let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .expect("a folder of migrations")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let sqlite = names("sqlite");
+    assert!(!sqlite.is_empty());
+    assert_eq!(sqlite, names("postgres"));
+}
+
+async fn a_store_migrates_once_and_back(database: TestDatabase) {
+    let empty = TestDatabase::empty(database.backend);
+    let mut conn = empty.connect();
+    assert!(migrations::is_pending(&mut conn).expect("a look"));
+    assert!(!migrations::migrate(&mut conn).expect("migrations").is_empty());
+    assert!(migrations::migrate(&mut conn).expect("no migrations").is_empty());
+    // The way back exists as well, for whoever has to take it by hand.
+    let folder = format!(
+        "{}/migrations/{}",
+        env!("CARGO_MANIFEST_DIR"),
+        if database.backend == Backend::Sqlite { "sqlite" } else { "postgres" }
+    );
+    let mut downs: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder of migrations")
+        .map(|entry| entry.expect("an entry").path().join("down.sql"))
+        .collect();
+    downs.sort();
+    for down in downs.iter().rev() {
+        let sql = std::fs::read_to_string(down).expect("a way back");
+        conn.batch_execute(&sql).expect("a way back that runs");
+    }
+    let left = table_columns(&mut conn, "users");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+async fn several_processes_migrate_at_once(database: TestDatabase) {
+    let empty = TestDatabase::empty(database.backend);
+    let url: DatabaseUrl = empty.url.parse().expect("a URL");
+    let tasks = (0..4).map(|_| {
+        let db = Db::new(url.clone(), 1);
+        async move { db.migrate().await.expect("migrations") }
+    });
+    let done = futures_util::future::join_all(tasks).await;
+    assert_eq!(done.iter().filter(|names| !names.is_empty()).count(), 1, "{done:?}");
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+fn table_columns(conn: &mut Conn, table: &str) -> Vec<String> {
+    let query = if conn.is_postgres() {
+        format!(
+            "SELECT column_name::text AS name FROM information_schema.columns \
+             WHERE table_name = '{table}' AND table_schema = current_schema() \
+             ORDER BY ordinal_position"
+        )
+    } else {
+        format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+    };
+    let rows: Vec<Named> = diesel::sql_query(query).load(conn).expect("columns");
+    rows.into_iter().map(|row| row.name).collect()
+}
+
+async fn the_tables_are_those_of_the_schema(database: TestDatabase) {
+    let schema = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/schema.rs"))
+        .expect("the schema");
+    let mut conn = database.connect();
+    let mut tables = 0;
+    for block in schema.split("diesel::table! {").skip(1) {
+        let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
+        let table = lines.next().and_then(|line| line.split(' ').next()).expect("a table");
+        let columns: Vec<&str> = lines
+            .take_while(|line| *line != "}")
+            .map(|line| line.split(" -> ").next().unwrap_or_default())
+            .collect();
+        assert_eq!(table_columns(&mut conn, table), columns, "{table}");
+        tables += 1;
+    }
+    assert_eq!(tables, 7);
+}
+
+async fn the_rule_of_membership_in_sql_is_the_rule(database: TestDatabase) {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Bool)]
+        granted: bool,
+    }
+    let mut conn = database.connect();
+    let both = [false, true];
+    for policy in [Policy::ScimFirst, Policy::Union] {
+        let rule = memberships::granted_sql(policy == Policy::Union, "m", "t", "u");
+        for scim in both {
+            for claim in both {
+                for scim_managed in both {
+                    for scim_owned in both {
+                        let facts = Facts { scim, claim, scim_managed, scim_owned };
+                        let query = format!(
+                            "SELECT {rule} AS granted FROM \
+                             (SELECT {scim} AS scim, {claim} AS claim) AS m, \
+                             (SELECT {scim_managed} AS scim_managed) AS t, \
+                             (SELECT {scim_owned} AS scim_owned) AS u"
+                        );
+                        let answer: Answer =
+                            diesel::sql_query(query).get_result(&mut conn).expect("an answer");
+                        assert_eq!(answer.granted, granted(policy, facts), "{policy} {facts:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn text_folds_the_same_everywhere(database: TestDatabase) {
+    let mut conn = database.connect();
+    #[derive(QueryableByName)]
+    struct Folded {
+        #[diesel(sql_type = Text)]
+        folded: String,
+    }
+    // Every character there is, some hundreds at a time.
+    let characters: Vec<char> = ('\u{1}'..=char::MAX).collect();
+    for run in characters.chunks(4096) {
+        let text: String = run.iter().collect();
+        let folded: Folded = diesel::sql_query(if conn.is_postgres() {
+            "SELECT muster_fold($1) AS folded"
+        } else {
+            "SELECT muster_fold(?) AS folded"
+        })
+        .bind::<Text, _>(&text)
+        .get_result(&mut conn)
+        .expect("folded text");
+        assert_eq!(folded.folded, fold(&text), "from {:?}", run.first());
+    }
+}
+
+async fn the_same_instant_is_read_everywhere(database: TestDatabase) {
+    let mut conn = database.connect();
+    #[derive(QueryableByName)]
+    struct Micros {
+        #[diesel(sql_type = BigInt)]
+        micros: i64,
+    }
+    for text in [
+        "1970-01-01T00:00:00Z",
+        "2026-11-24T12:34:56.789012+05:30",
+        "2026-11-24T12:34:56-08:00",
+        "1969-12-31T23:59:59.5Z",
+        "2024-02-29T23:59:59Z",
+    ] {
+        let query = format!("SELECT muster_micros('{text}') AS micros");
+        let found: Micros = diesel::sql_query(query).get_result(&mut conn).expect("an instant");
+        assert_eq!(Some(found.micros), muster::scim::filter::instant(text), "{text}");
+    }
+}
+
+/// The plan of the statement that a lookup by the filter runs, as the database explains it.
+fn plan(conn: &mut Conn, tenant: &str, table: &str, filter: &str) -> String {
+    let condition = condition(conn, tenant, table, filter);
+    let explain = if conn.is_postgres() { "EXPLAIN" } else { "EXPLAIN QUERY PLAN" };
+    let statement =
+        Sql::new(format!("{explain} SELECT {table}.* FROM {table} WHERE {table}.connection_id = "))
+            .text(tenant)
+            .raw(" AND ")
+            .append(condition)
+            .raw(format!(" ORDER BY {table}.id LIMIT "))
+            .integer(100)
+            .raw(" OFFSET ")
+            .integer(0);
+    if conn.is_postgres() {
+        #[derive(QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = Text)]
+            #[diesel(column_name = "QUERY PLAN")]
+            line: String,
+        }
+        let lines: Vec<Line> = statement.load(conn).expect("a plan");
+        lines.into_iter().map(|line| line.line + "\n").collect()
+    } else {
+        #[derive(QueryableByName)]
+        struct Step {
+            #[diesel(sql_type = Text)]
+            detail: String,
+        }
+        let steps: Vec<Step> = statement.load(conn).expect("a plan");
+        steps.into_iter().map(|step| step.detail + "\n").collect()
+    }
+}
+
+async fn lookups_use_indexes(app: TestApp) {
+    let client = app.scim();
+    // Enough rows, of enough tenants, that a planner which can use an index wants to.
+    for number in 0..200 {
+        let body = json!({
+            "userName": format!("user{number}"),
+            "externalId": format!("x{number}"),
+            "displayName": format!("User {number}"),
+            "emails": [{ "value": format!("user{number}@example.com") }],
+        });
+        client.post("/Users", &body).await.expect(201);
+        client.post("/Groups", &json!({ "displayName": format!("G{number}") })).await.expect(201);
+    }
+    let mut conn = app.database.connect();
+    let tenant: Named =
+        diesel::sql_query("SELECT id AS name FROM connections WHERE name = 'default'")
+            .get_result(&mut conn)
+            .expect("a connection");
+    let tenant = tenant.name;
+    if conn.is_postgres() {
+        conn.batch_execute("ANALYZE; SET enable_seqscan = off").expect("statistics");
+    } else {
+        conn.batch_execute("ANALYZE").expect("statistics");
+    }
+    for (table, filter, index) in [
+        ("users", "userName eq \"User7\"", "users_by_user_name"),
+        ("users", "externalId eq \"x7\"", "users_by_external_id"),
+        ("users", "displayName eq \"User 7\"", "users_by_display_name"),
+        ("users", "emails.value eq \"user7@example.com\"", "user_emails_by_value"),
+        ("users", "emails[type eq \"work\"].value eq \"u@example.com\"", "user_emails_by_value"),
+        ("users", "emails[value eq \"u@example.com\"]", "user_emails_by_value"),
+        ("users", "id eq \"u7\"", "users_by_connection|users_pkey|sqlite_autoindex_users_1"),
+        ("teams", "displayName eq \"G7\"", "teams_by_display_name"),
+        ("teams", "externalId eq \"g7\"", "teams_by_external_id"),
+        ("teams", "id eq \"g7\"", "teams_by_connection|teams_pkey|sqlite_autoindex_teams_1"),
+    ] {
+        let plan = plan(&mut conn, &tenant, table, filter);
+        assert!(
+            index.split('|').any(|index| plan.contains(index)),
+            "{filter} does not use {index}:\n{plan}"
+        );
+        let scans = plan.contains(&format!("SCAN {table}")) || plan.contains("Seq Scan");
+        assert!(!scans, "{filter} reads the whole table:\n{plan}");
+    }
+}
+
+/// The condition that the filter compiles to.
+fn condition(conn: &Conn, tenant: &str, table: &str, filter: &str) -> Sql {
+    use muster::db::filter::{Context, Kind, condition};
+    let registry = muster::scim::schema::Registry::builtin().expect("schemas");
+    let (kind, resource_type) = match table {
+        "users" => (Kind::User, registry.user()),
+        _ => (Kind::Team, registry.group()),
+    };
+    let expression = muster::scim::filter::parse(filter).expect("a filter");
+    let filter = muster::scim::filter::check(&expression, resource_type).expect("a filter");
+    let context = Context { kind, connection_id: tenant, base_url: "http://h", union: false };
+    condition(conn, context, &filter)
+}
+
+async fn one_member_more_is_one_row_more(app: TestApp) {
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        total: i64,
+    }
+    let count = |conn: &mut Conn, table: &str| {
+        let query = format!("SELECT COUNT(*) AS total FROM {table}");
+        let counted: Counted = diesel::sql_query(query).get_result(conn).expect("a count");
+        counted.total
+    };
+    let client = app.scim();
+    let user = client.post("/Users", &json!({ "userName": "ann" })).await.expect(201).id();
+    let group = client.post("/Groups", &json!({ "displayName": "Team" })).await.expect(201).id();
+    let mut conn = app.database.connect();
+    let (rows, events) = (count(&mut conn, "memberships"), count(&mut conn, "events"));
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": user }] }]);
+    for _ in 0..2 {
+        let body = crate::support::patch_body(add.clone());
+        client.patch(&format!("/Groups/{group}"), &body).await.expect(200);
+    }
+    assert_eq!(count(&mut conn, "memberships"), rows + 1);
+    assert_eq!(count(&mut conn, "events"), events + 1, "the second time nothing changed");
+}
+
+async fn a_write_is_there_after_a_restart(app: TestApp) {
+    let body: Value = json!({ "userName": "ann" });
+    let id = app.scim().post("/Users", &body).await.expect(201).id();
+    app.stopper().await;
+    let again = app.replica().await;
+    let client = again.with_token(app.default_token());
+    assert_eq!(client.get(&format!("/Users/{id}")).await.expect(200).body["userName"], "ann");
+    again.stopper().await;
+}

@@ -7,7 +7,7 @@ mod database;
 mod postgres;
 
 pub use answer::Answer;
-pub use app::{Anonymous, ScimClient, TestApp, patch_body};
+pub use app::{ScimClient, TestApp, patch_body};
 pub use cases::{Case, Run, run};
 pub(crate) use cases::{cases, database_cases, pure_cases};
 pub use database::{Backend, TestDatabase};

@@ -43,7 +43,8 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_by_connection ON users (connection_id, id);
 CREATE UNIQUE INDEX users_by_user_name ON users (connection_id, user_name_fold);
 CREATE UNIQUE INDEX users_by_external_id ON users (connection_id, external_id);
-CREATE INDEX users_by_display_name ON users (connection_id, display_name_fold);
+-- with the id, so that a page of equal names comes in order
+CREATE INDEX users_by_display_name ON users (connection_id, display_name_fold, id);
 
 CREATE TABLE user_emails (
     user_id TEXT COLLATE "C" NOT NULL,

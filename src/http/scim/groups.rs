@@ -1,7 +1,6 @@
 //! `/Groups`.
 
 use actix_web::HttpResponse;
-use actix_web::web::Path;
 use serde_json::Value;
 
 use super::log_quirks;
@@ -9,6 +8,7 @@ use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
 use crate::http::body::GroupBody;
 use crate::http::client::Client;
+use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
 use crate::scim::list::list_response;
@@ -75,11 +75,7 @@ pub async fn create(
 }
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
-pub async fn get(
-    client: Client,
-    id: Path<String>,
-    query: UrlQuery,
-) -> Result<HttpResponse, Failure> {
+pub async fn get(client: Client, id: ResourceId, query: UrlQuery) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.group())?;
     let (context, want_members) = (client.context(), projection.includes("members"));
     let team =
@@ -90,7 +86,7 @@ pub async fn get(
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
 pub async fn replace(
     client: Client,
-    id: Path<String>,
+    id: ResourceId,
     query: UrlQuery,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
@@ -111,7 +107,7 @@ pub async fn replace(
 /// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
 pub async fn patch(
     client: Client,
-    id: Path<String>,
+    id: ResourceId,
     query: UrlQuery,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
@@ -131,7 +127,7 @@ pub async fn patch(
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
-pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+pub async fn delete(client: Client, id: ResourceId) -> Result<HttpResponse, Failure> {
     let context = client.context();
     client.app.db.write("delete_group", move |conn| teams::delete(conn, &context, &id)).await?;
     Ok(answer::no_content())

@@ -1,7 +1,6 @@
 //! `/Users`.
 
 use actix_web::HttpResponse;
-use actix_web::web::Path;
 use serde_json::Value;
 
 use super::log_quirks;
@@ -9,6 +8,7 @@ use crate::directory::users::{self, User};
 use crate::http::answer::{self, Failure};
 use crate::http::body::UserBody;
 use crate::http::client::Client;
+use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::list::list_response;
 use crate::scim::patch::PatchPlan;
@@ -65,11 +65,7 @@ pub async fn create(
 }
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
-pub async fn get(
-    client: Client,
-    id: Path<String>,
-    query: UrlQuery,
-) -> Result<HttpResponse, Failure> {
+pub async fn get(client: Client, id: ResourceId, query: UrlQuery) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.user())?;
     let (context, want_groups) = (client.context(), projection.includes("groups"));
     let user = client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
@@ -79,7 +75,7 @@ pub async fn get(
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
 pub async fn replace(
     client: Client,
-    id: Path<String>,
+    id: ResourceId,
     query: UrlQuery,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
@@ -100,7 +96,7 @@ pub async fn replace(
 /// `PATCH /Users/{id}` (RFC 7644 section 3.5.2).
 pub async fn patch(
     client: Client,
-    id: Path<String>,
+    id: ResourceId,
     query: UrlQuery,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
@@ -118,7 +114,7 @@ pub async fn patch(
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 section 3.6).
-pub async fn delete(client: Client, id: Path<String>) -> Result<HttpResponse, Failure> {
+pub async fn delete(client: Client, id: ResourceId) -> Result<HttpResponse, Failure> {
     let context = client.context();
     client.app.db.write("delete_user", move |conn| users::delete(conn, &context, &id)).await?;
     Ok(answer::no_content())

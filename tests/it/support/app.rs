@@ -70,6 +70,11 @@ impl TestApp {
         app
     }
 
+    /// Another server on the same store, as if in another process.
+    pub async fn replica(&self) -> Self {
+        Self::start(self.database.shared()).await
+    }
+
     /// Stops the server, once awaited.
     pub fn stopper(&self) -> impl Future<Output = ()> + use<> {
         let handle = self.handle.clone();

@@ -26,7 +26,11 @@ impl Backend {
 }
 
 enum Removal {
-    Folder { _folder: TempDir },
+    /// Somebody else's task.
+    Nothing,
+    Folder {
+        _folder: TempDir,
+    },
     Database(String),
 }
 
@@ -68,6 +72,16 @@ impl TestDatabase {
                 Self { backend, url, removal: Removal::Database(name) }
             }
         }
+    }
+
+    /// A database that is somewhere already.
+    pub fn at(backend: Backend, url: &str) -> Self {
+        Self { backend, url: url.to_owned(), removal: Removal::Nothing }
+    }
+
+    /// The same database once more, for another server on it.
+    pub fn shared(&self) -> Self {
+        Self::at(self.backend, &self.url)
     }
 
     /// A connection of its own, to look at what the server wrote.
