@@ -97,6 +97,7 @@ pub fn disagrees(policy: Policy, facts: Facts) -> bool {
 mod tests {
     use super::*;
 
+    #[expect(clippy::fn_params_excessive_bools, reason = "each is a fact of its own")]
     fn facts(scim: bool, claim: bool, scim_managed: bool, scim_owned: bool) -> Facts {
         Facts { scim, claim, scim_managed, scim_owned }
     }

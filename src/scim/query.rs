@@ -108,7 +108,7 @@ impl Query {
         quirks: &mut Quirks,
     ) -> ScimResult<Option<Filter>> {
         let Some(expression) = self.expression(quirks)? else { return Ok(None) };
-        Ok(Some(filter::check(&expression, resource_type).map_err(ScimError::from)?))
+        Ok(Some(filter::check(&expression, resource_type, quirks).map_err(ScimError::from)?))
     }
 
     /// The filter, held against each of several resource types that are searched at once. What one
@@ -122,7 +122,7 @@ impl Query {
         quirks: &mut Quirks,
     ) -> ScimResult<[Option<Filter>; N]> {
         let Some(expression) = self.expression(quirks)? else { return Ok([const { None }; N]) };
-        filter::check_each(&expression, resource_types)
+        filter::check_each(&expression, resource_types, quirks)
             .map(|filters| filters.map(Some))
             .map_err(ScimError::from)
     }

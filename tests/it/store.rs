@@ -9,6 +9,7 @@ use muster::db::sql::Sql;
 use muster::db::{DatabaseUrl, Db, memberships, migrations};
 use muster::directory::membership::{Facts, Policy, granted};
 use muster::scim::fold::fold;
+use muster::scim::quirks::Quirks;
 use serde_json::{Value, json};
 
 use crate::support::{Backend, Case, TestApp, TestDatabase, cases, database_cases, pure_cases};
@@ -152,12 +153,12 @@ async fn the_rule_of_membership_in_sql_is_the_rule(database: TestDatabase) {
 }
 
 async fn text_folds_the_same_everywhere(database: TestDatabase) {
-    let mut conn = database.connect();
     #[derive(QueryableByName)]
     struct Folded {
         #[diesel(sql_type = Text)]
         folded: String,
     }
+    let mut conn = database.connect();
     // Every character there is, some hundreds at a time.
     let characters: Vec<char> = ('\u{1}'..=char::MAX).collect();
     for run in characters.chunks(4096) {
@@ -175,12 +176,12 @@ async fn text_folds_the_same_everywhere(database: TestDatabase) {
 }
 
 async fn the_same_instant_is_read_everywhere(database: TestDatabase) {
-    let mut conn = database.connect();
     #[derive(QueryableByName)]
     struct Micros {
         #[diesel(sql_type = BigInt)]
         micros: i64,
     }
+    let mut conn = database.connect();
     for text in [
         "1970-01-01T00:00:00Z",
         "2026-11-24T12:34:56.789012+05:30",
@@ -282,7 +283,8 @@ fn condition(conn: &Conn, tenant: &str, table: &str, filter: &str) -> Sql {
         _ => (Kind::Team, registry.group()),
     };
     let expression = muster::scim::filter::parse(filter).expect("a filter");
-    let filter = muster::scim::filter::check(&expression, resource_type).expect("a filter");
+    let filter = muster::scim::filter::check(&expression, resource_type, &mut Quirks::default())
+        .expect("a filter");
     let context = Context { kind, connection_id: tenant, base_url: "http://h", union: false };
     condition(conn, context, &filter)
 }

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use super::super::path::AttrPath;
+use super::super::quirks::{Quirk, Quirks};
 use super::super::schema::{Attribute, AttributeType, Resolved, ResourceType, Returned, Target};
 use super::{Expression, Filter, FilterError, Literal, MAX_DEPTH, Operator, Value, eval::instant};
 
-/// The filter that `expression` is for resources of the type.
+/// The filter that `expression` is for resources of the type; notes the tolerances that took.
 ///
 /// # Errors
 /// An attribute the type does not have, an operator or literal that does not fit its type, or an
 /// attribute that is never returned.
-pub fn check(expression: &Expression, resource_type: &ResourceType) -> Result<Filter, FilterError> {
-    walk(expression, &Names::Resource(resource_type), 0)
+pub fn check(
+    expression: &Expression,
+    resource_type: &ResourceType,
+    quirks: &mut Quirks,
+) -> Result<Filter, FilterError> {
+    walk(expression, &Names::Resource(resource_type), 0, quirks)
 }
 
 /// The filter that `expression` is for elements of the attribute.
@@ -22,8 +27,9 @@ pub fn check(expression: &Expression, resource_type: &ResourceType) -> Result<Fi
 pub fn check_element(
     expression: &Expression,
     attribute: &Attribute,
+    quirks: &mut Quirks,
 ) -> Result<Filter, FilterError> {
-    walk(expression, &Names::Element(attribute), 0)
+    walk(expression, &Names::Element(attribute), 0, quirks)
 }
 
 /// The filters that `expression` is for each of several resource types searched at once.
@@ -37,11 +43,12 @@ pub fn check_element(
 pub fn check_each<const N: usize>(
     expression: &Expression,
     resource_types: [&ResourceType; N],
+    quirks: &mut Quirks,
 ) -> Result<[Filter; N], FilterError> {
     nowhere(expression, &resource_types)?;
     let mut failure = None;
     let filters = resource_types.map(|resource_type| {
-        walk(expression, &Names::OneOfSeveral(resource_type), 0).unwrap_or_else(|error| {
+        walk(expression, &Names::OneOfSeveral(resource_type), 0, quirks).unwrap_or_else(|error| {
             failure.get_or_insert(error);
             never()
         })
@@ -137,18 +144,24 @@ fn unknown(owner: &str, path: &AttrPath) -> FilterError {
     FilterError::UnknownAttribute { owner: owner.to_owned(), path: path.to_string() }
 }
 
-fn walk(expression: &Expression, names: &Names<'_>, depth: usize) -> Result<Filter, FilterError> {
+fn walk(
+    expression: &Expression,
+    names: &Names<'_>,
+    depth: usize,
+    quirks: &mut Quirks,
+) -> Result<Filter, FilterError> {
     // The parser never nests as deep; an expression may come from elsewhere.
     if depth > 4 * MAX_DEPTH {
         return Err(FilterError::TreeTooDeep);
     }
-    let all = |members: &[Expression]| {
-        members.iter().map(|member| walk(member, names, depth + 1)).collect::<Result<Vec<_>, _>>()
+    let mut all = |members: &[Expression]| {
+        let walk = |member| walk(member, names, depth + 1, quirks);
+        members.iter().map(walk).collect::<Result<Vec<_>, _>>()
     };
     match expression {
         Expression::And(members) => all(members).map(Filter::And),
         Expression::Or(members) => all(members).map(Filter::Or),
-        Expression::Not(inner) => Ok(Filter::Not(Box::new(walk(inner, names, depth + 1)?))),
+        Expression::Not(inner) => Ok(Filter::Not(Box::new(walk(inner, names, depth + 1, quirks)?))),
         Expression::Compare { path, op, value } if names.lacks(path) => {
             Ok(if holds_without_value(*op, value) { always() } else { never() })
         }
@@ -156,7 +169,9 @@ fn walk(expression: &Expression, names: &Names<'_>, depth: usize) -> Result<Filt
             Ok(never())
         }
         Expression::Present(path) => Ok(Filter::Present(visible(names.target(path)?, path)?)),
-        Expression::Compare { path, op, value } => compare(names.target(path)?, path, *op, value),
+        Expression::Compare { path, op, value } => {
+            compare(names.target(path)?, path, *op, value, quirks)
+        }
         Expression::ValuePath { path, filter } => {
             if matches!(names, Names::Element(_)) {
                 return Err(FilterError::ValuePathInside { path: path.to_string() });
@@ -166,7 +181,7 @@ fn walk(expression: &Expression, names: &Names<'_>, depth: usize) -> Result<Filt
             if !leaf.multi_valued && !leaf.is_complex() {
                 return Err(FilterError::NoElements { path: path.to_string() });
             }
-            let inner = walk(filter, &Names::Element(&leaf), depth + 1)?;
+            let inner = walk(filter, &Names::Element(&leaf), depth + 1, quirks)?;
             Ok(Filter::ValuePath { target, filter: Box::new(inner) })
         }
     }
@@ -196,6 +211,7 @@ fn compare(
     path: &AttrPath,
     op: Operator,
     literal: &Literal,
+    quirks: &mut Quirks,
 ) -> Result<Filter, FilterError> {
     let mut target = visible(target, path)?;
     if *literal == Literal::Null {
@@ -220,7 +236,7 @@ fn compare(
     if !fits(op, kind) {
         return Err(FilterError::OperatorNotAllowed { path: path.to_string(), op, kind });
     }
-    let value = typed(literal, kind)
+    let value = typed(literal, kind, quirks)
         .ok_or_else(|| FilterError::WrongLiteral { path: path.to_string(), kind })?;
     Ok(Filter::Compare { target, op, value })
 }
@@ -235,12 +251,14 @@ fn fits(op: Operator, kind: AttributeType) -> bool {
 }
 
 /// The literal as a value of the type, if it is one.
-fn typed(literal: &Literal, kind: AttributeType) -> Option<Value> {
+fn typed(literal: &Literal, kind: AttributeType, quirks: &mut Quirks) -> Option<Value> {
     match (kind, literal) {
         (AttributeType::Boolean, Literal::Boolean(flag)) => Some(Value::Boolean(*flag)),
         // Entra ID compares `primary` with "true", in quotes.
         (AttributeType::Boolean, Literal::String(text)) => {
-            text.to_ascii_lowercase().parse().ok().map(Value::Boolean)
+            let flag = text.to_ascii_lowercase().parse().ok()?;
+            quirks.note(Quirk::StringBoolean);
+            Some(Value::Boolean(flag))
         }
         (AttributeType::DateTime, Literal::String(text)) => instant(text).map(Value::DateTime),
         (AttributeType::Decimal | AttributeType::Integer, Literal::Number(number)) => {

@@ -79,7 +79,7 @@ impl MemberPlanner {
             if let Some(ids) = ids_of(expression) {
                 self.remove_all(ids);
             } else {
-                let filter = filter::check_element(expression, attribute)
+                let filter = filter::check_element(expression, attribute, quirks)
                     .map_err(filter::FilterError::into_path_error)?;
                 self.close();
                 self.done.push(MemberStep::RemoveWhere(filter));

@@ -216,7 +216,7 @@ impl Planner {
             (Op::Replace, None) => Op::Remove,
             _ => op,
         };
-        let place = place(text, path, target)?;
+        let place = place(text, path, target, &mut self.quirks)?;
         self.change(op, text, target, place, value)
     }
 
@@ -314,7 +314,7 @@ impl Planner {
 }
 
 /// The part of the attribute that a path with or without a value filter is about.
-fn place(text: &str, path: &PatchPath, target: &Target) -> ScimResult<Place> {
+fn place(text: &str, path: &PatchPath, target: &Target, quirks: &mut Quirks) -> ScimResult<Place> {
     let attribute = &target.attribute;
     let Some(expression) = &path.filter else {
         return Ok(match &target.sub {
@@ -328,7 +328,7 @@ fn place(text: &str, path: &PatchPath, target: &Target) -> ScimResult<Place> {
         )));
     }
     let selector = Selector {
-        filter: filter::check_element(expression, attribute)
+        filter: filter::check_element(expression, attribute, quirks)
             .map_err(filter::FilterError::into_path_error)?,
         seed: seed(expression, attribute),
     };

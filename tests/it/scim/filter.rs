@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use muster::scim::filter::{self, Expression, Literal, Operator};
 use muster::scim::path::AttrPath;
+use muster::scim::quirks::Quirks;
 use muster::scim::schema::{Attribute, AttributeType, Registry, ResourceType, Returned};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -200,7 +201,7 @@ async fn disagreement(
     all: &[Value],
     expression: &Expression,
 ) -> Option<String> {
-    let checked = filter::check(expression, resource_type)
+    let checked = filter::check(expression, resource_type, &mut Quirks::default())
         .unwrap_or_else(|error| panic!("{expression}: {error}"));
     let selected: Vec<&Value> = all
         .iter()

@@ -232,6 +232,7 @@ impl ScimClient {
 }
 
 /// A PATCH body with the operations.
+#[expect(clippy::needless_pass_by_value, reason = "called with json!([…]) written in place")]
 pub fn patch_body(operations: Value) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],

@@ -30,7 +30,7 @@ struct Server {
 /// to close, which the operating system sees to.
 struct Cluster {
     shell: Child,
-    _pipe: ChildStdin,
+    pipe: ChildStdin,
     _folder: TempDir,
 }
 
@@ -64,8 +64,8 @@ pub fn stop() {
     let Some(server) = SERVER.get() else { return };
     drop_database(&server.template);
     let cluster = server.cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    if let Some(Cluster { mut shell, _pipe, _folder }) = cluster {
-        drop(_pipe);
+    if let Some(Cluster { mut shell, pipe, _folder }) = cluster {
+        drop(pipe);
         let _ = shell.wait();
     }
 }
@@ -103,12 +103,11 @@ impl Server {
 }
 
 fn start() -> Server {
-    match std::env::var("MUSTER_TEST_POSTGRES_URL") {
-        Ok(url) => Server::new(&url, None),
-        Err(_) => {
-            let (cluster, url) = start_cluster(&programs().expect("PostgreSQL's programs"));
-            Server::new(&url, Some(cluster))
-        }
+    if let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES_URL") {
+        Server::new(&url, None)
+    } else {
+        let (cluster, url) = start_cluster(&programs().expect("PostgreSQL's programs"));
+        Server::new(&url, Some(cluster))
     }
 }
 
@@ -218,5 +217,5 @@ fn start_cluster(programs: &Path) -> (Cluster, String) {
     )
     .collect::<String>();
     let url = format!("postgres://muster@{host}/postgres");
-    (Cluster { shell, _pipe: pipe, _folder: folder }, url)
+    (Cluster { shell, pipe, _folder: folder }, url)
 }
