@@ -1,7 +1,7 @@
 //! SCIM filters (RFC 7644 section 3.4.2.2), from the text of a query to the answer yes or no.
 //!
 //! Three steps: [`parse`] reads text into an [`Expression`] and knows no schema; [`check`] holds it
-//! against a resource type and gives a [`Filter`], whose names and literals are typed; [`matches`]
+//! against a resource type and gives a [`Filter`], whose names and literals are typed; [`matches()`]
 //! asks a resource document. The lexer and the value filters also serve PATCH paths. Pure: imports
 //! nothing but `scim`, `serde_json` and `chrono`.
 
