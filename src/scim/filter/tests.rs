@@ -166,6 +166,13 @@ fn what_clients_get_wrong_is_read_and_named() {
 }
 
 #[test]
+fn a_number_of_many_digits_is_read_exactly() {
+    let text = format!("a le {}", "6".repeat(39));
+    let read = parse(&text).expect("a filter");
+    assert_eq!(parse(&read.to_string()), Ok(read));
+}
+
+#[test]
 fn a_bad_filter_says_what_is_wrong_and_where() {
     for (text, want) in [
         ("", "at byte offset 0: expected an attribute name, `not (` or `(`, found the end"),
