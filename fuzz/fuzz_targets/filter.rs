@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use muster::scim::filter::{check, matches, parse};
+use muster::scim::filter::{FilterError, check, matches, parse};
 use muster::scim::quirks::Quirks;
 use muster::scim::schema::Registry;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,11 @@ static USER: LazyLock<Map<String, Value>> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let Ok(expression) = parse(text) else { return };
-    assert_eq!(parse(&expression.to_string()).as_ref(), Ok(&expression));
+    let again = parse(&expression.to_string());
+    // Escapes can make the text longer than what is read.
+    if !matches!(again, Err(FilterError::TooLong { .. })) {
+        assert_eq!(again.as_ref(), Ok(&expression));
+    }
     if let Ok(filter) = check(&expression, REGISTRY.user(), &mut Quirks::default()) {
         matches(&filter, &USER);
     }
