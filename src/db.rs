@@ -4,16 +4,20 @@
 //! Query functions take a connection and return what the database says; transactions belong to the
 //! callers in `directory`, through [`Db::read`], [`Db::snapshot`] and [`Db::write`].
 
+pub mod apps;
 pub mod backup;
 pub mod connection;
 pub mod connections;
 pub mod emails;
 pub mod events;
 pub mod filter;
+pub mod flows;
 pub mod memberships;
 pub mod migrations;
 mod pool;
+pub mod roles;
 pub mod schema;
+pub mod sessions;
 pub mod sql;
 pub mod teams;
 pub mod tokens;

@@ -4,10 +4,13 @@
 //! Each operation is one function that takes a connection inside a transaction which the caller
 //! opened with `db`'s read or write; nothing here knows of HTTP.
 
+pub mod claims;
 pub mod connections;
 pub mod events;
 pub mod lifecycle;
 pub mod membership;
+pub mod sessions;
+pub mod signin;
 pub mod teams;
 pub mod tokens;
 pub mod users;
@@ -18,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::db::filter::{self as conditions, Kind};
+use crate::db::memberships::Said;
 use crate::db::{MayBeStore, StoreError};
 use crate::scim::ScimError;
 
@@ -75,6 +79,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// When and in which request a source says what it says.
+    fn said(&self) -> Said<'_> {
+        let by = match &self.actor {
+            Actor::SignIn(id) => id,
+            _ => self.request_id.as_deref().unwrap_or("command-line"),
+        };
+        Said { at: self.now, by }
+    }
+
     fn conditions(&self, kind: Kind) -> conditions::Context<'_> {
         conditions::Context {
             kind,

@@ -8,4 +8,5 @@ pub mod config;
 pub mod db;
 pub mod directory;
 pub mod http;
+pub mod oidc;
 pub mod scim;

@@ -83,7 +83,7 @@ pub async fn run(
             settings.apply(&mut wanted);
             let made = db
                 .write("create_connection", move |conn| {
-                    connections::create(conn, &name, wanted, now)
+                    connections::create(conn, &name, wanted.clone(), now)
                 })
                 .await?;
             show(&made, as_json);

@@ -15,8 +15,22 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 7] =
-    ["connections", "tokens", "users", "user_emails", "teams", "memberships", "events"];
+pub const TABLES: [&str; 14] = [
+    "connections",
+    "tokens",
+    "users",
+    "user_emails",
+    "teams",
+    "memberships",
+    "roles",
+    "events",
+    "apps",
+    "admin_tokens",
+    "flows",
+    "sessions",
+    "codes",
+    "access_tokens",
+];
 /// Rows that are copied at a time.
 const BATCH: usize = 500;
 

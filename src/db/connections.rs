@@ -7,7 +7,7 @@ use super::schema::connections;
 
 /// A row of `connections`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, AsChangeset)]
-#[diesel(table_name = connections)]
+#[diesel(table_name = connections, treat_none_as_null = true)]
 pub struct ConnectionRow {
     pub id: String,
     pub name: String,
@@ -17,6 +17,14 @@ pub struct ConnectionRow {
     pub unknown_members: String,
     pub created_at: i64,
     pub updated_at: i64,
+    pub issuer: Option<String>,
+    pub client_id: Option<String>,
+    pub client_secret_file: Option<String>,
+    pub groups_claim: String,
+    pub groups_filter: Option<String>,
+    pub external_id_claim: Option<String>,
+    pub user_name_claim: String,
+    pub jit: bool,
 }
 
 /// All connections, by name.
@@ -39,6 +47,14 @@ pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<ConnectionRow>> {
 /// The connection with that folded name.
 pub fn find_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<ConnectionRow>> {
     connections::table.filter(connections::name_fold.eq(name_fold)).first(conn).optional()
+}
+
+/// The connections with that issuer, by name.
+pub fn find_by_issuer(conn: &mut Conn, issuer: &str) -> QueryResult<Vec<ConnectionRow>> {
+    connections::table
+        .filter(connections::issuer.eq(issuer))
+        .order(connections::name_fold)
+        .load(conn)
 }
 
 /// Adds a row.

@@ -1,7 +1,7 @@
 //! What each source says of users and teams. Sets of any size are one statement each.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::connection::Conn;
 use super::sql::Sql;
@@ -29,6 +29,29 @@ pub struct StatementRow {
     pub scim_owned: bool,
     #[diesel(sql_type = Bool)]
     pub active: bool,
+}
+
+/// When a source said something, and in which request or sign-in.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// UTC microseconds.
+    pub at: i64,
+    pub by: &'a str,
+}
+
+/// One statement with where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct SourceRow {
+    #[diesel(sql_type = Text)]
+    pub team_id: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub scim_at: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub scim_by: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub claim_at: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub claim_by: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -122,21 +145,25 @@ pub fn add_scim<'a>(
     connection_id: &str,
     team_id: &str,
     ids: impl IntoIterator<Item = &'a str>,
-    now: i64,
+    said: Said<'_>,
 ) -> QueryResult<Vec<String>> {
     Sql::new(
-        "INSERT INTO memberships (team_id, user_id, connection_id, scim, scim_at, claim) SELECT ",
+        "INSERT INTO memberships \
+         (team_id, user_id, connection_id, scim, scim_at, scim_by, claim) SELECT ",
     )
     .text(team_id)
     .raw(", users.id, users.connection_id, TRUE, ")
-    .integer(now)
+    .integer(said.at)
+    .raw(", ")
+    .text(said.by)
     .raw(", FALSE FROM users WHERE users.connection_id = ")
     .text(connection_id)
     .raw(" AND users.id IN (")
     .set(conn, ids)
     .raw(
         ") ON CONFLICT (team_id, user_id) DO UPDATE \
-         SET scim = TRUE, scim_at = excluded.scim_at WHERE NOT memberships.scim \
+         SET scim = TRUE, scim_at = excluded.scim_at, scim_by = excluded.scim_by \
+         WHERE NOT memberships.scim \
          RETURNING user_id AS id",
     )
     .load(conn)
@@ -148,10 +175,10 @@ pub fn remove_scim<'a>(
     conn: &mut Conn,
     team_id: &str,
     ids: impl IntoIterator<Item = &'a str>,
-    now: i64,
+    said: Said<'_>,
 ) -> QueryResult<Vec<String>> {
     let listed = Sql::new("IN (").set(conn, ids).raw(")");
-    withdraw_scim(conn, team_id, listed, now)
+    withdraw_scim(conn, team_id, listed, said)
 }
 
 /// SCIM says that nobody but the listed users is in the team. Returns those who were.
@@ -159,14 +186,19 @@ pub fn retain_scim<'a>(
     conn: &mut Conn,
     team_id: &str,
     ids: impl IntoIterator<Item = &'a str>,
-    now: i64,
+    said: Said<'_>,
 ) -> QueryResult<Vec<String>> {
     let others = Sql::new("NOT IN (").set(conn, ids).raw(")");
-    withdraw_scim(conn, team_id, others, now)
+    withdraw_scim(conn, team_id, others, said)
 }
 
 /// A statement that the claim still makes stays; a row that says nothing any more goes.
-fn withdraw_scim(conn: &mut Conn, team_id: &str, which: Sql, now: i64) -> QueryResult<Vec<String>> {
+fn withdraw_scim(
+    conn: &mut Conn,
+    team_id: &str,
+    which: Sql,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
     let mut withdrawn: Vec<IdRow> =
         Sql::new("DELETE FROM memberships WHERE scim AND NOT claim AND team_id = ")
             .text(team_id)
@@ -175,7 +207,9 @@ fn withdraw_scim(conn: &mut Conn, team_id: &str, which: Sql, now: i64) -> QueryR
             .raw(" RETURNING user_id AS id")
             .load(conn)?;
     let kept: Vec<IdRow> = Sql::new("UPDATE memberships SET scim = FALSE, scim_at = ")
-        .integer(now)
+        .integer(said.at)
+        .raw(", scim_by = ")
+        .text(said.by)
         .raw(" WHERE scim AND claim AND team_id = ")
         .text(team_id)
         .raw(" AND user_id ")
@@ -184,6 +218,95 @@ fn withdraw_scim(conn: &mut Conn, team_id: &str, which: Sql, now: i64) -> QueryR
         .load(conn)?;
     withdrawn.extend(kept);
     Ok(ids_of(withdrawn))
+}
+
+/// The claim says that the user is in the teams. Returns those of which it had not said so before.
+pub fn add_claim<'a>(
+    conn: &mut Conn,
+    connection_id: &str,
+    user_id: &str,
+    team_ids: impl IntoIterator<Item = &'a str>,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
+    Sql::new(
+        "INSERT INTO memberships \
+         (team_id, user_id, connection_id, scim, claim, claim_at, claim_by) \
+         SELECT teams.id, ",
+    )
+    .text(user_id)
+    .raw(", teams.connection_id, FALSE, TRUE, ")
+    .integer(said.at)
+    .raw(", ")
+    .text(said.by)
+    .raw(" FROM teams WHERE teams.connection_id = ")
+    .text(connection_id)
+    .raw(" AND teams.id IN (")
+    .set(conn, team_ids)
+    .raw(
+        ") ON CONFLICT (team_id, user_id) DO UPDATE \
+         SET claim = TRUE, claim_at = excluded.claim_at, claim_by = excluded.claim_by \
+         WHERE NOT memberships.claim \
+         RETURNING team_id AS id",
+    )
+    .load(conn)
+    .map(ids_of)
+}
+
+/// The claim says that the user is in none but the listed teams. Returns those it had said.
+pub fn retain_claim<'a>(
+    conn: &mut Conn,
+    user_id: &str,
+    team_ids: impl IntoIterator<Item = &'a str>,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
+    let others = Sql::new(" AND team_id NOT IN (").set(conn, team_ids).raw(")");
+    let mut withdrawn: Vec<IdRow> =
+        Sql::new("DELETE FROM memberships WHERE claim AND NOT scim AND user_id = ")
+            .text(user_id)
+            .append(others.clone())
+            .raw(" RETURNING team_id AS id")
+            .load(conn)?;
+    let kept: Vec<IdRow> = Sql::new("UPDATE memberships SET claim = FALSE, claim_at = ")
+        .integer(said.at)
+        .raw(", claim_by = ")
+        .text(said.by)
+        .raw(" WHERE claim AND scim AND user_id = ")
+        .text(user_id)
+        .append(others)
+        .raw(" RETURNING team_id AS id")
+        .load(conn)?;
+    withdrawn.extend(kept);
+    Ok(ids_of(withdrawn))
+}
+
+/// What claims say of one team, they say of another from now on.
+pub fn move_claims(conn: &mut Conn, from: &str, to: &str) -> QueryResult<()> {
+    Sql::new(
+        "INSERT INTO memberships \
+         (team_id, user_id, connection_id, scim, claim, claim_at, claim_by) SELECT ",
+    )
+    .text(to)
+    .raw(
+        ", m.user_id, m.connection_id, FALSE, TRUE, m.claim_at, m.claim_by \
+         FROM memberships AS m WHERE m.claim AND m.team_id = ",
+    )
+    .text(from)
+    .raw(
+        " ON CONFLICT (team_id, user_id) DO UPDATE \
+         SET claim = TRUE, claim_at = excluded.claim_at, claim_by = excluded.claim_by \
+         WHERE NOT memberships.claim",
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Where the statements about a user come from.
+pub fn sources(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<SourceRow>> {
+    Sql::new(
+        "SELECT team_id, scim_at, scim_by, claim_at, claim_by FROM memberships WHERE user_id = ",
+    )
+    .text(user_id)
+    .load(conn)
 }
 
 fn ids_of(rows: Vec<IdRow>) -> Vec<String> {

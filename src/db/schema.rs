@@ -10,6 +10,14 @@ diesel::table! {
         unknown_members -> Text,
         created_at -> BigInt,
         updated_at -> BigInt,
+        issuer -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        client_secret_file -> Nullable<Text>,
+        groups_claim -> Text,
+        groups_filter -> Nullable<Text>,
+        external_id_claim -> Nullable<Text>,
+        user_name_claim -> Text,
+        jit -> Bool,
     }
 }
 
@@ -41,6 +49,11 @@ diesel::table! {
         version -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        issuer -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        linked_external_id -> Nullable<Text>,
+        claim_issued_at -> Nullable<BigInt>,
+        signed_in_at -> Nullable<BigInt>,
     }
 }
 
@@ -77,6 +90,8 @@ diesel::table! {
         scim_at -> Nullable<BigInt>,
         claim -> Bool,
         claim_at -> Nullable<BigInt>,
+        scim_by -> Nullable<Text>,
+        claim_by -> Nullable<Text>,
     }
 }
 
@@ -95,4 +110,84 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, user_emails, teams, memberships);
+diesel::table! {
+    roles (team_id, role) {
+        team_id -> Text,
+        connection_id -> Text,
+        role -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apps (id) {
+        id -> Text,
+        name -> Text,
+        name_fold -> Text,
+        secret_hash -> Nullable<Text>,
+        redirect_uris -> Text,
+        allow_implicit -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    admin_tokens (id) {
+        id -> Text,
+        hash -> Text,
+        label -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    flows (state_hash) {
+        state_hash -> Text,
+        browser_hash -> Text,
+        connection_id -> Text,
+        nonce -> Text,
+        pkce_verifier -> Text,
+        request -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        hash -> Text,
+        connection_id -> Text,
+        user_id -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    codes (hash) {
+        hash -> Text,
+        session_id -> Text,
+        app_id -> Text,
+        redirect_uri -> Text,
+        code_challenge -> Nullable<Text>,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    access_tokens (hash) {
+        hash -> Text,
+        session_id -> Text,
+        app_id -> Text,
+        code_hash -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(users, user_emails, teams, memberships, roles);

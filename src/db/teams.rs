@@ -40,7 +40,8 @@ pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
             .text(connection_id)
             .raw(" AND id = ")
             .text(id)
-            .raw(" FOR UPDATE")
+            // No key changes, so memberships that refer to the row need not wait.
+            .raw(" FOR NO KEY UPDATE")
             .get_result(conn)
             .optional()
     } else {
@@ -74,6 +75,51 @@ pub fn find_by_external_id(
         .select(teams::id)
         .first(conn)
         .optional()
+}
+
+/// What a claim value can name a team by.
+#[derive(Debug, Clone, QueryableByName)]
+#[diesel(table_name = teams)]
+pub struct TeamKeys {
+    pub id: String,
+    pub display_name_fold: String,
+    pub external_id: Option<String>,
+}
+
+/// The teams that one of the values names, by external id or by folded display name.
+pub fn named(
+    conn: &mut Conn,
+    connection_id: &str,
+    values: &[&str],
+    folded: &[&str],
+) -> QueryResult<Vec<TeamKeys>> {
+    Sql::new("SELECT id, display_name_fold, external_id FROM teams WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" AND external_id IN (")
+        .set(conn, values.iter().copied())
+        .raw(
+            ") UNION SELECT id, display_name_fold, external_id FROM teams \
+             WHERE connection_id = ",
+        )
+        .text(connection_id)
+        .raw(" AND display_name_fold IN (")
+        .set(conn, folded.iter().copied())
+        .raw(")")
+        .load(conn)
+}
+
+/// Marks teams as changed.
+pub fn touch<'a>(
+    conn: &mut Conn,
+    ids: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> QueryResult<usize> {
+    Sql::new("UPDATE teams SET version = version + 1, updated_at = ")
+        .integer(now)
+        .raw(" WHERE id IN (")
+        .set(conn, ids)
+        .raw(")")
+        .execute(conn)
 }
 
 /// Adds a row.

@@ -23,6 +23,14 @@ pub struct UserRow {
     pub version: i64,
     pub created_at: i64,
     pub updated_at: i64,
+    /// The identity that signs in as the user.
+    pub issuer: Option<String>,
+    pub subject: Option<String>,
+    /// The external id that the identity carried when it last signed in.
+    pub linked_external_id: Option<String>,
+    /// When the token was issued whose claim was last applied, in UTC microseconds.
+    pub claim_issued_at: Option<i64>,
+    pub signed_in_at: Option<i64>,
 }
 
 /// The user with that id.
@@ -43,7 +51,8 @@ pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
             .text(connection_id)
             .raw(" AND id = ")
             .text(id)
-            .raw(" FOR UPDATE")
+            // No key changes, so memberships that refer to the row need not wait.
+            .raw(" FOR NO KEY UPDATE")
             .get_result(conn)
             .optional()
     } else {
@@ -74,6 +83,38 @@ pub fn find_by_external_id(
     users::table
         .filter(users::connection_id.eq(connection_id))
         .filter(users::external_id.eq(external_id))
+        .select(users::id)
+        .first(conn)
+        .optional()
+}
+
+/// Id of the user whom that identity signs in as.
+pub fn find_by_subject(
+    conn: &mut Conn,
+    connection_id: &str,
+    issuer: &str,
+    subject: &str,
+) -> QueryResult<Option<String>> {
+    users::table
+        .filter(users::connection_id.eq(connection_id))
+        .filter(users::issuer.eq(issuer))
+        .filter(users::subject.eq(subject))
+        .select(users::id)
+        .first(conn)
+        .optional()
+}
+
+/// Id of the user, made by sign-in alone, whose identity carried that external id.
+pub fn find_by_linked_external_id(
+    conn: &mut Conn,
+    connection_id: &str,
+    external_id: &str,
+) -> QueryResult<Option<String>> {
+    users::table
+        .filter(users::connection_id.eq(connection_id))
+        .filter(users::linked_external_id.eq(external_id))
+        .filter(users::scim_owned.eq(false))
+        .order(users::id)
         .select(users::id)
         .first(conn)
         .optional()

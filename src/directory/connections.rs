@@ -91,11 +91,61 @@ impl FromStr for UnknownMembers {
 }
 
 /// What can be set of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     pub provider: Provider,
     pub membership: Policy,
     pub unknown_members: UnknownMembers,
+    pub sign_in: SignInSettings,
+}
+
+/// How people of a connection sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInSettings {
+    /// The provider's issuer, exactly as in its discovery document; without one nobody signs in.
+    pub issuer: Option<String>,
+    /// Muster's client id at the provider.
+    pub client_id: Option<String>,
+    /// The file with Muster's client secret; without one it is a public client.
+    pub client_secret_file: Option<String>,
+    /// The claim that lists groups.
+    pub groups_claim: String,
+    /// The regular expression that a group has to match, if it is not to be ignored.
+    pub groups_filter: Option<String>,
+    /// The claim that equals the `externalId` which SCIM pushes, if one does.
+    pub external_id_claim: Option<String>,
+    /// The claim that equals the `userName` which SCIM pushes.
+    pub user_name_claim: String,
+    /// Whether sign-in creates users whom SCIM has not pushed.
+    pub jit: bool,
+}
+
+impl SignInSettings {
+    /// What a provider's connections start with.
+    pub fn of(provider: Provider) -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret_file: None,
+            groups_claim: "groups".to_owned(),
+            groups_filter: None,
+            // Okta pushes its user id as externalId and signs it as subject; Entra ID pushes the
+            // object id, which it signs as `oid`.
+            external_id_claim: match provider {
+                Provider::Okta => Some("sub".to_owned()),
+                Provider::Entra => Some("oid".to_owned()),
+                Provider::Generic => None,
+            },
+            user_name_claim: "preferred_username".to_owned(),
+            jit: true,
+        }
+    }
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self::of(Provider::default())
+    }
 }
 
 /// A connection.
@@ -122,6 +172,16 @@ impl Connection {
                 provider: row.provider.parse().map_err(StoreError::Corrupt)?,
                 membership: row.membership.parse().map_err(StoreError::Corrupt)?,
                 unknown_members: row.unknown_members.parse().map_err(StoreError::Corrupt)?,
+                sign_in: SignInSettings {
+                    issuer: row.issuer,
+                    client_id: row.client_id,
+                    client_secret_file: row.client_secret_file,
+                    groups_claim: row.groups_claim,
+                    groups_filter: row.groups_filter,
+                    external_id_claim: row.external_id_claim,
+                    user_name_claim: row.user_name_claim,
+                    jit: row.jit,
+                },
             },
             id: row.id,
             name: row.name,
@@ -131,6 +191,7 @@ impl Connection {
     }
 
     fn to_row(&self) -> ConnectionRow {
+        let sign_in = &self.settings.sign_in;
         ConnectionRow {
             id: self.id.clone(),
             name: self.name.clone(),
@@ -140,17 +201,34 @@ impl Connection {
             unknown_members: self.settings.unknown_members.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
+            issuer: sign_in.issuer.clone(),
+            client_id: sign_in.client_id.clone(),
+            client_secret_file: sign_in.client_secret_file.clone(),
+            groups_claim: sign_in.groups_claim.clone(),
+            groups_filter: sign_in.groups_filter.clone(),
+            external_id_claim: sign_in.external_id_claim.clone(),
+            user_name_claim: sign_in.user_name_claim.clone(),
+            jit: sign_in.jit,
         }
     }
 
     /// The connection for programs, keys in snake case.
     pub fn to_json(&self) -> Value {
+        let sign_in = &self.settings.sign_in;
         json!({
             "id": self.id,
             "name": self.name,
             "provider": self.settings.provider.as_str(),
             "membership": self.settings.membership.as_str(),
             "unknown_members": self.settings.unknown_members.as_str(),
+            "issuer": sign_in.issuer,
+            "client_id": sign_in.client_id,
+            "client_secret_file": sign_in.client_secret_file,
+            "groups_claim": sign_in.groups_claim,
+            "groups_filter": sign_in.groups_filter,
+            "external_id_claim": sign_in.external_id_claim,
+            "user_name_claim": sign_in.user_name_claim,
+            "jit": sign_in.jit,
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
         })

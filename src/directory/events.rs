@@ -14,6 +14,8 @@ pub enum Actor {
     Token(String),
     /// Somebody at the command line.
     CommandLine,
+    /// A sign-in, by its id.
+    SignIn(String),
 }
 
 impl Actor {
@@ -21,12 +23,13 @@ impl Actor {
         match self {
             Self::Token(_) => "token",
             Self::CommandLine => "command-line",
+            Self::SignIn(_) => "sign-in",
         }
     }
 
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Token(id) => Some(id),
+            Self::Token(id) | Self::SignIn(id) => Some(id),
             Self::CommandLine => None,
         }
     }
@@ -65,6 +68,14 @@ pub enum Action {
     Reactivated,
     Deleted,
     Revoked,
+    /// SCIM says that the user is somebody else than the one who signed in so far.
+    Reassigned,
+    /// Another team took the name and the claims.
+    Absorbed,
+    SignedIn,
+    /// A sign-in that was not let in.
+    Refused,
+    SignedOut,
 }
 
 impl Action {
@@ -78,6 +89,11 @@ impl Action {
             Self::Reactivated => "reactivated",
             Self::Deleted => "deleted",
             Self::Revoked => "revoked",
+            Self::Reassigned => "identity-reassigned",
+            Self::Absorbed => "absorbed",
+            Self::SignedIn => "signed-in",
+            Self::Refused => "sign-in-refused",
+            Self::SignedOut => "signed-out",
         }
     }
 }

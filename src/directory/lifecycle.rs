@@ -1,16 +1,46 @@
 //! Activation and deactivation: the one place where `active` changes, whichever request asks.
 
+use super::DirectoryResult;
 use super::events::Action;
 use crate::db::users::UserRow;
+use crate::db::{Conn, sessions};
 
-/// Sets whether the user may use the application.
+/// Sets whether the user may use the application. Deactivation ends every session of the user, with
+/// its codes and access tokens, in the same transaction.
 ///
-/// Returns what happened, or `None` if that is how it was already. The caller writes the row in the
-/// same transaction.
-pub fn set_active(user: &mut UserRow, active: bool) -> Option<Action> {
+/// Returns what happened, or `None` if that is how it was already. The caller writes the row.
+///
+/// # Errors
+/// The store's.
+pub fn set_active(
+    conn: &mut Conn,
+    user: &mut UserRow,
+    active: bool,
+) -> DirectoryResult<Option<Action>> {
     if user.active == active {
-        return None;
+        return Ok(None);
     }
     user.active = active;
-    Some(if active { Action::Reactivated } else { Action::Deactivated })
+    if active {
+        return Ok(Some(Action::Reactivated));
+    }
+    sessions::delete_of_user(conn, &user.id)?;
+    Ok(Some(Action::Deactivated))
+}
+
+/// Severs the identity that signs in as the user, because SCIM says that the user is somebody else
+/// now: the sessions end, and what the identity's claims said is forgotten. The caller writes the
+/// row.
+///
+/// # Errors
+/// The store's.
+pub fn sever(conn: &mut Conn, user: &mut UserRow, now: i64) -> DirectoryResult<()> {
+    user.issuer = None;
+    user.subject = None;
+    user.linked_external_id = None;
+    user.claim_issued_at = None;
+    sessions::delete_of_user(conn, &user.id)?;
+    let said = crate::db::memberships::Said { at: now, by: "reassigned" };
+    crate::db::memberships::retain_claim(conn, &user.id, [], said)?;
+    Ok(())
 }

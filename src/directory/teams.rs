@@ -14,6 +14,7 @@ use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
 use crate::db::Conn;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
+use crate::db::roles;
 use crate::db::teams::{self as rows, TeamRow};
 use crate::scim::ScimError;
 use crate::scim::filter::{Filter, matches_element};
@@ -23,6 +24,8 @@ use crate::scim::patch::{MemberStep, PatchPlan};
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::resource::Document;
 
+/// The schema of a team's document.
+const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 /// Unknown ids that an error names, so that its text stays readable.
 const NAMED_IDS: usize = 10;
 
@@ -297,7 +300,7 @@ fn write_back(
         return Ok(before);
     }
     let keys = Keys::of(document);
-    check_keys(conn, &before, &keys, document)?;
+    check_keys(conn, context, &before, &keys, document)?;
     let row = TeamRow {
         display_name: keys.display_name,
         display_name_fold: keys.display_name_fold,
@@ -335,15 +338,16 @@ fn apply_steps(
     steps: &[MemberStep],
 ) -> DirectoryResult<MemberChanges> {
     let mut changes = MemberChanges::default();
+    let said = context.said();
     for step in steps {
         match step {
             MemberStep::Delta { replace, add, remove } => {
                 let listed = || add.iter().map(String::as_str);
                 if *replace {
-                    changes.remove(memberships::retain_scim(conn, team_id, listed(), context.now)?);
+                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
                 } else if !remove.is_empty() {
                     let ids = remove.iter().map(String::as_str);
-                    let removed = memberships::remove_scim(conn, team_id, ids, context.now)?;
+                    let removed = memberships::remove_scim(conn, team_id, ids, said)?;
                     changes.absent |= removed.len() < remove.len();
                     changes.remove(removed);
                 }
@@ -351,7 +355,7 @@ fn apply_steps(
                     changes.skipped.extend(unknown(conn, context, add)?);
                     let connection_id = &context.connection.id;
                     let added =
-                        memberships::add_scim(conn, connection_id, team_id, listed(), context.now)?;
+                        memberships::add_scim(conn, connection_id, team_id, listed(), said)?;
                     changes.add(added);
                 }
             }
@@ -361,7 +365,7 @@ fn apply_steps(
                     .iter()
                     .filter(|row| matches_element(filter, &member(row, &context.base_url)))
                     .map(|row| row.user_id.as_str());
-                changes.remove(memberships::remove_scim(conn, team_id, selected, context.now)?);
+                changes.remove(memberships::remove_scim(conn, team_id, selected, said)?);
             }
         }
     }
@@ -444,18 +448,26 @@ impl Keys {
     }
 }
 
+/// Sees to it that nobody else holds the keys. A team that only sign-in has made, because a claim
+/// was faster than the push, gives its name and its claims away.
 fn check_keys(
     conn: &mut Conn,
+    context: &Context,
     before: &TeamRow,
     keys: &Keys,
     document: &Document,
 ) -> DirectoryResult<()> {
     let connection_id = before.connection_id.as_str();
     let is_other = |holder: Option<String>| holder.is_some_and(|id| id != before.id);
-    if keys.display_name_fold != before.display_name_fold
-        && is_other(rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?)
-    {
-        return Err(display_name_taken(document).into());
+    if keys.display_name_fold != before.display_name_fold {
+        let holder = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
+        if let Some(holder) = holder.filter(|id| *id != before.id) {
+            match rows::lock(conn, connection_id, &holder)? {
+                Some(other) if !other.scim_managed => absorb(conn, context, &other, &before.id)?,
+                Some(_) => return Err(display_name_taken(document).into()),
+                None => {}
+            }
+        }
     }
     if let Some(external_id) = &keys.external_id
         && before.external_id.as_ref() != Some(external_id)
@@ -464,6 +476,43 @@ fn check_keys(
         return Err(external_id_taken(document).into());
     }
     Ok(())
+}
+
+/// Gives what claims said of one team to another, and deletes the first.
+fn absorb(conn: &mut Conn, context: &Context, from: &TeamRow, to: &str) -> DirectoryResult<()> {
+    memberships::move_claims(conn, &from.id, to)?;
+    roles::move_to(conn, &from.id, to)?;
+    rows::delete(conn, &from.connection_id, &from.id)?;
+    let data = json!({ "before": stored(from)?.as_map(), "into": to });
+    Ok(record(conn, context, Subject::Team, &from.id, Action::Absorbed, &data)?)
+}
+
+/// The team that a claim names and that nobody has pushed.
+///
+/// # Errors
+/// The store's.
+pub(super) fn insert_claimed(
+    conn: &mut Conn,
+    context: &Context,
+    display_name: &str,
+) -> DirectoryResult<String> {
+    let document = json!({ "schemas": [GROUP_SCHEMA], "displayName": display_name });
+    let row = TeamRow {
+        id: new_id(),
+        connection_id: context.connection.id.clone(),
+        display_name: display_name.to_owned(),
+        display_name_fold: fold(display_name).into_owned(),
+        external_id: None,
+        scim_managed: false,
+        document: document.to_string(),
+        version: 1,
+        created_at: context.now,
+        updated_at: context.now,
+    };
+    rows::insert(conn, &row)?;
+    let data = json!({ "after": document });
+    record(conn, context, Subject::Team, &row.id, Action::Created, &data)?;
+    Ok(row.id)
 }
 
 fn stored(row: &TeamRow) -> DirectoryResult<Document> {

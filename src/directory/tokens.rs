@@ -30,11 +30,19 @@ impl PlainToken {
     /// # Errors
     /// The operating system gives no random bits.
     pub fn generate() -> Result<Self, StoreError> {
+        Self::generate_with(PREFIX)
+    }
+
+    /// A new random secret that starts in another way.
+    ///
+    /// # Errors
+    /// The operating system gives no random bits.
+    pub fn generate_with(prefix: &str) -> Result<Self, StoreError> {
         let mut bytes = [0_u8; 32];
         OsRng
             .try_fill_bytes(&mut bytes)
             .map_err(|error| StoreError::Unavailable(format!("no random bits: {error}")))?;
-        Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
     }
 
     /// The secret itself, to be shown to whoever asked for the token.

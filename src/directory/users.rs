@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::{Action, Subject, record};
-use super::lifecycle::set_active;
+use super::lifecycle::{set_active, sever};
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
 use crate::db::filter::{self as conditions, Kind};
@@ -86,7 +86,11 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     let keys = Keys::of(document);
     let by_name = rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?;
     let by_external_id = match &keys.external_id {
-        Some(external_id) => rows::find_by_external_id(conn, connection_id, external_id)?,
+        // A user whom sign-in has made is known by the external id that its identity carried.
+        Some(external_id) => match rows::find_by_external_id(conn, connection_id, external_id)? {
+            None => rows::find_by_linked_external_id(conn, connection_id, external_id)?,
+            found => found,
+        },
         None => None,
     };
     let met = match (by_name, by_external_id) {
@@ -98,6 +102,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     let document = document.clone().with_active(active);
     let row = match met {
         None => insert(conn, context, &document, active)?,
+        // It is made SCIM's own, with the same id.
         Some(row) if !row.scim_owned => {
             write_back(conn, context, row, &document, Some(Action::Adopted))?
         }
@@ -234,12 +239,73 @@ fn insert(
         version: 1,
         created_at: context.now,
         updated_at: context.now,
+        issuer: None,
+        subject: None,
+        linked_external_id: None,
+        claim_issued_at: None,
+        signed_in_at: None,
     };
     rows::insert(conn, &row)?;
     let addresses = folded_emails(document);
     emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
     let data = json!({ "after": document.as_map() });
     record(conn, context, Subject::User, &row.id, Action::Created, &data)?;
+    Ok(row)
+}
+
+/// The user whom sign-in creates; SCIM does not own it.
+///
+/// # Errors
+/// The store's; another user has the name.
+pub(super) fn insert_claimed(
+    conn: &mut Conn,
+    context: &Context,
+    profile: &Document,
+) -> DirectoryResult<UserRow> {
+    let document = profile.clone().with_active(true);
+    let mut row = insert(conn, context, &document, true)?;
+    row.scim_owned = false;
+    Ok(row)
+}
+
+/// Fills in the profile of a user that SCIM does not own. What the token does not speak of stays,
+/// and so does the name if it has become somebody else's.
+///
+/// # Errors
+/// The store's.
+pub(super) fn refresh_claimed(
+    conn: &mut Conn,
+    context: &Context,
+    before: UserRow,
+    profile: &Document,
+) -> DirectoryResult<UserRow> {
+    let old = stored(&before)?;
+    let mut merged = old.as_map().clone();
+    merged.extend(profile.as_map().clone());
+    let name = merged.get("userName").and_then(Value::as_str).unwrap_or_default();
+    let holder = rows::find_by_user_name(conn, &before.connection_id, &fold(name))?;
+    if holder.is_some_and(|id| id != before.id) {
+        merged.insert("userName".to_owned(), before.user_name.as_str().into());
+    }
+    let document = Document::from_stored(merged);
+    if document == old {
+        return Ok(before);
+    }
+    let keys = Keys::of(&document);
+    let row = UserRow {
+        user_name: keys.user_name,
+        user_name_fold: keys.user_name_fold,
+        display_name_fold: keys.display_name.as_deref().map(|name| fold(name).into_owned()),
+        display_name: keys.display_name,
+        document: serde_json::to_string(document.as_map())?,
+        version: before.version + 1,
+        updated_at: context.now.max(before.updated_at + 1),
+        ..before
+    };
+    let addresses = folded_emails(&document);
+    emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
+    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    record(conn, context, Subject::User, &row.id, Action::Updated, &data)?;
     Ok(row)
 }
 
@@ -272,8 +338,20 @@ fn write_back(
         updated_at: context.now.max(before.updated_at + 1),
         ..before
     };
-    let change = set_active(&mut row, active);
+    let change = set_active(conn, &mut row, active)?;
+    // SCIM speaks for the directory: with another externalId the user is another person.
+    let is_another = row.subject.is_some()
+        && row.linked_external_id.is_some()
+        && row.external_id.is_some()
+        && row.external_id != row.linked_external_id;
+    if is_another {
+        sever(conn, &mut row, context.now)?;
+    }
     rows::update(conn, &row)?;
+    if is_another {
+        let data = json!({ "external_id": row.external_id });
+        record(conn, context, Subject::User, &row.id, Action::Reassigned, &data)?;
+    }
     let addresses = folded_emails(document);
     if addresses != folded_emails(&old) {
         emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;

@@ -12,14 +12,15 @@ pub const CASES: &[Case] = pure_cases![
 ];
 
 /// Each module of the crate, and which others it may name.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("scim", &["scim"]),
+    ("oidc", &["oidc"]),
     ("clock", &[]),
     ("config", &[]),
     ("db", &["db", "scim"]),
     ("directory", &["directory", "db", "scim", "clock"]),
-    ("http", &["http", "app", "directory", "db", "scim", "clock", "config"]),
-    ("app", &["db", "directory", "scim", "clock", "config"]),
+    ("http", &["http", "oidc", "app", "directory", "db", "scim", "clock", "config"]),
+    ("app", &["oidc", "db", "directory", "scim", "clock", "config"]),
 ];
 
 /// Longest module, tests apart, in lines.

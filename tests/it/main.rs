@@ -15,6 +15,7 @@ mod fixtures;
 mod layout;
 mod ops;
 mod scim;
+mod signin;
 mod store;
 mod support;
 
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cases = [
         scim::cases(),
+        signin::CASES.to_vec(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

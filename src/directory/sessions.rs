@@ -1,0 +1,83 @@
+//! Sessions: 256 random bits in a cookie, stored as a hash, and over at once when the user is.
+
+use super::{Context, DirectoryResult, new_id, tokens};
+use crate::db::sessions::{self as rows, SessionRow};
+use crate::db::{Conn, StoreError, connections as connection_rows, users as user_rows};
+
+/// How long a session lasts at most, in microseconds.
+pub const ABSOLUTE: i64 = 12 * 3600 * 1_000_000;
+/// How long a session lasts without being used, in microseconds.
+pub const IDLE: i64 = 2 * 3600 * 1_000_000;
+/// How old the noted last use may be before it is noted again, in microseconds.
+const LAST_USE_GRAIN: i64 = 60_000_000;
+/// How every session secret starts.
+const PREFIX: &str = "muster_session_";
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub struct NewSession {
+    pub id: String,
+    pub user_id: String,
+    /// What the browser keeps; it is not stored here.
+    pub secret: tokens::PlainToken,
+}
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: String,
+    pub connection_id: String,
+    pub user_id: String,
+    /// Whether it is time to note that it was used.
+    pub note_use: bool,
+}
+
+/// Begins a session of a user.
+///
+/// # Errors
+/// The store's.
+pub fn create(conn: &mut Conn, context: &Context, user_id: &str) -> DirectoryResult<NewSession> {
+    let secret = tokens::PlainToken::generate_with(PREFIX)?;
+    let row = SessionRow {
+        id: new_id(),
+        hash: tokens::hash(secret.expose()),
+        connection_id: context.connection.id.clone(),
+        user_id: user_id.to_owned(),
+        created_at: context.now,
+        last_seen_at: context.now,
+        expires_at: context.now + ABSOLUTE,
+    };
+    rows::insert(conn, &row)?;
+    Ok(NewSession { id: row.id, user_id: row.user_id, secret })
+}
+
+/// The live session of a secret. A session of an inactive user, or of a connection that is gone,
+/// lives no more, whatever its row says.
+///
+/// # Errors
+/// The store's.
+pub fn find(conn: &mut Conn, secret: &str, now: i64) -> Result<Option<Session>, StoreError> {
+    let Some(row) = rows::find_by_hash(conn, &tokens::hash(secret))? else { return Ok(None) };
+    let lives = row.expires_at > now && now - row.last_seen_at < IDLE;
+    if !lives || connection_rows::find(conn, &row.connection_id)?.is_none() {
+        return Ok(None);
+    }
+    let user = user_rows::find(conn, &row.connection_id, &row.user_id)?;
+    if !user.is_some_and(|user| user.active) {
+        return Ok(None);
+    }
+    Ok(Some(Session {
+        note_use: now - row.last_seen_at >= LAST_USE_GRAIN,
+        id: row.id,
+        connection_id: row.connection_id,
+        user_id: row.user_id,
+    }))
+}
+
+/// Ends a session, with its codes and access tokens.
+///
+/// # Errors
+/// The store's.
+pub fn end(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    Ok(rows::delete(conn, id).map(drop)?)
+}

@@ -1,0 +1,159 @@
+//! The relying party of OpenID Connect: from an issuer's address to a verified identity.
+//!
+//! Code flow with PKCE, `nonce` and `state`; the ID token is checked in full. Everything that comes
+//! from a provider is held for hostile: sizes, times, redirects and types are bounded. Knows neither
+//! the store nor the web framework; `http` carries what is found here to `directory`.
+//! Entry points: [`Providers::start`] and [`Providers::finish`].
+
+mod fetch;
+mod flow;
+mod providers;
+mod token;
+
+pub use flow::{Answer, Asked, Started};
+pub use providers::Providers;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+/// A secret that no log, error or debug output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Muster as the provider knows it: one registration at one issuer.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The issuer, exactly as in its discovery document.
+    pub issuer: String,
+    pub client_id: String,
+    /// None for a public client, which has PKCE alone.
+    pub client_secret: Option<Secret>,
+    /// Where the provider sends the browser back to.
+    pub redirect_uri: String,
+}
+
+/// Who signed in, as the provider vouches for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifiedIdentity {
+    pub issuer: String,
+    pub subject: String,
+    /// When the ID token was issued, in UTC microseconds.
+    pub issued_at: i64,
+    /// The claims of the ID token, and those of userinfo that it lacks.
+    pub claims: Map<String, Value>,
+}
+
+/// Why a sign-in at the provider came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OidcError {
+    /// The issuer's address cannot be used.
+    #[error("the issuer {0} must be an https address, or http on this machine")]
+    BadIssuer(String),
+    /// The provider does not answer, or answers nonsense.
+    #[error("the identity provider cannot be used: {0}")]
+    Provider(String),
+    /// The provider refused the code.
+    #[error("the identity provider refused the sign-in code: {0}")]
+    CodeRefused(String),
+    /// The answer came from another issuer (RFC 9207).
+    #[error("the answer names another issuer than the one that was asked")]
+    WrongIssuer,
+    /// The provider says in its metadata that it names itself in answers, but did not (RFC 9207).
+    #[error("the answer does not name its issuer, though the provider says that it does")]
+    MissingIssuer,
+    /// The token response has no ID token.
+    #[error("the identity provider sent no ID token")]
+    NoIdToken,
+    /// The ID token failed a check; the text says which one, never what was in it.
+    #[error("the ID token is not valid: {0}")]
+    InvalidToken(&'static str),
+}
+
+/// The issuer's URL, if it may be asked: `https`, or `http` on this machine.
+///
+/// # Errors
+/// [`OidcError::BadIssuer`].
+pub fn issuer_url(issuer: &str) -> Result<Url, OidcError> {
+    let bad = || OidcError::BadIssuer(issuer.to_owned());
+    let url = Url::parse(issuer).map_err(|_| bad())?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    let bare = url.query().is_none() && url.fragment().is_none();
+    if is_safe(&url) && plain && bare { Ok(url) } else { Err(bad()) }
+}
+
+/// Whether requests and browsers may be sent there: `https`, or `http` on this machine.
+pub fn is_safe(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether the address is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_https_or_on_this_machine() {
+        for good in [
+            "https://example.okta.com",
+            "https://example.okta.com/oauth2/default",
+            "http://localhost:3000",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+        ] {
+            assert!(issuer_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "example.okta.com",
+            "http://example.okta.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "ftp://localhost",
+            "https://user@example.okta.com",
+            "https://example.okta.com?x",
+            "https://example.okta.com#x",
+            "file:///etc/passwd",
+        ] {
+            assert!(issuer_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+}

@@ -1,0 +1,188 @@
+//! What is known of providers: their metadata and keys, fetched once and kept.
+//!
+//! A provider that fails for a moment does not fail those who sign in meanwhile: what is known is
+//! used until it can be renewed. Requests for the same provider wait for one fetch.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openidconnect::core::{
+    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
+    CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
+};
+use openidconnect::{AdditionalProviderMetadata, IssuerUrl, ProviderMetadata};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::fetch::Fetch;
+use super::{OidcError, is_safe, issuer_url};
+
+/// How long metadata and keys are used before they are fetched again, in microseconds.
+const LIFETIME: i64 = 3600 * 1_000_000;
+/// How often keys, or a provider that failed, may be asked for out of turn, in microseconds.
+const INTERVAL: i64 = 60 * 1_000_000;
+/// How long a provider of which nothing is known and that failed is not asked again, in
+/// microseconds: those who wait for it fail together, not one after the other.
+const FAILURE_INTERVAL: i64 = 5 * 1_000_000;
+
+/// What a provider says of itself beyond OpenID Connect Discovery.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct More {
+    /// RFC 9207 section 3.
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for More {}
+
+/// A provider's metadata.
+pub type Metadata = ProviderMetadata<
+    More,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// The providers that have been asked so far.
+#[derive(Debug)]
+pub struct Providers {
+    pub(super) fetch: Fetch,
+    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+}
+
+/// What is known of one provider.
+#[derive(Debug, Default)]
+struct Known {
+    metadata: Option<Arc<Metadata>>,
+    /// When it was fetched, in UTC microseconds.
+    fetched_at: i64,
+    /// When a fetch was last tried, with or without success.
+    tried_at: Option<i64>,
+}
+
+impl Known {
+    fn may_try(&self, now: i64, interval: i64) -> bool {
+        self.tried_at.is_none_or(|at| now - at >= interval)
+    }
+}
+
+impl Providers {
+    /// No provider is known yet.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
+    pub fn new() -> Result<Self, OidcError> {
+        let fetch = Fetch::new().map_err(|error| OidcError::Provider(error.to_string()))?;
+        Ok(Self { fetch, known: Mutex::default() })
+    }
+
+    /// The metadata of a provider with its keys, from memory where it is young enough.
+    pub(super) async fn metadata(
+        &self,
+        issuer: &str,
+        now: i64,
+    ) -> Result<Arc<Metadata>, OidcError> {
+        let entry = self.entry(issuer);
+        let mut known = entry.lock().await;
+        match &known.metadata {
+            Some(metadata) if now - known.fetched_at < LIFETIME => return Ok(metadata.clone()),
+            Some(metadata) if !known.may_try(now, INTERVAL) => return Ok(metadata.clone()),
+            None if !known.may_try(now, FAILURE_INTERVAL) => {
+                return Err(OidcError::Provider("it failed a moment ago".to_owned()));
+            }
+            _ => {}
+        }
+        known.tried_at = Some(now);
+        match self.discover(issuer).await {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                known.metadata = Some(metadata.clone());
+                known.fetched_at = now;
+                Ok(metadata)
+            }
+            // Better an hour-old answer than nobody signing in.
+            Err(error) => match &known.metadata {
+                Some(metadata) => {
+                    log::warn!("could not renew what is known of {issuer}: {error}");
+                    Ok(metadata.clone())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The metadata with keys fetched anew, because a token names a key that is not known; `None`
+    /// if that was done a moment ago, so that forged tokens cannot make a flood of fetches.
+    pub(super) async fn renewed_keys(
+        &self,
+        issuer: &str,
+        used: &Arc<Metadata>,
+        now: i64,
+    ) -> Result<Option<Arc<Metadata>>, OidcError> {
+        let entry = self.entry(issuer);
+        let mut known = entry.lock().await;
+        let Some(metadata) = known.metadata.clone() else { return Ok(None) };
+        if !Arc::ptr_eq(&metadata, used) {
+            // Somebody else fetched while this one waited.
+            return Ok(Some(metadata));
+        }
+        if !known.may_try(now, INTERVAL) {
+            return Ok(None);
+        }
+        known.tried_at = Some(now);
+        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &self.fetch)
+            .await
+            .map_err(|error| OidcError::Provider(format!("its keys cannot be read: {error}")))?;
+        let metadata = Arc::new(Metadata::clone(&metadata).set_jwks(keys));
+        known.metadata = Some(metadata.clone());
+        known.fetched_at = now;
+        Ok(Some(metadata))
+    }
+
+    fn entry(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(issuer.to_owned()).or_default().clone()
+    }
+
+    async fn discover(&self, issuer: &str) -> Result<Metadata, OidcError> {
+        issuer_url(issuer)?;
+        let url = IssuerUrl::new(issuer.to_owned())
+            .map_err(|_| OidcError::BadIssuer(issuer.to_owned()))?;
+        // This checks that the document names the issuer exactly as it was asked for.
+        let metadata = Metadata::discover_async(url, &self.fetch).await.map_err(|error| {
+            OidcError::Provider(format!("its discovery document cannot be used: {}", chain(&error)))
+        })?;
+        let urls: [Option<&Url>; 4] = [
+            Some(metadata.authorization_endpoint().url()),
+            metadata.token_endpoint().map(|endpoint| endpoint.url()),
+            metadata.userinfo_endpoint().map(|endpoint| endpoint.url()),
+            Some(metadata.jwks_uri().url()),
+        ];
+        if urls.into_iter().flatten().any(|url| !is_safe(url)) {
+            return Err(OidcError::Provider(
+                "its discovery document names an address that is not https".to_owned(),
+            ));
+        }
+        Ok(metadata)
+    }
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

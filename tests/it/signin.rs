@@ -1,0 +1,435 @@
+//! Sign-in on the same users and teams that SCIM pushes: whichever comes first, both end in the
+//! same store.
+
+use futures_util::future::{join, join_all};
+use muster::directory::membership::Policy;
+use muster::directory::signin::{self, Identity, Refusal, SignInError};
+use muster::directory::{Actor, Context, connections, sessions};
+use muster::scim::schema::Registry;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Case, TestApp, cases, patch_body};
+
+pub const CASES: &[Case] = cases![
+    a_sign_in_creates_the_user_and_the_teams,
+    a_pushed_user_who_signs_in_is_the_same_user,
+    a_post_adopts_a_user_whom_sign_in_made,
+    a_post_finds_a_sign_in_made_user_by_external_id,
+    a_put_adopts_a_user_whom_sign_in_made,
+    an_owned_profile_is_left_alone,
+    an_unowned_profile_follows_the_token,
+    a_recycled_user_name_is_refused,
+    an_email_address_is_no_key,
+    an_inactive_user_is_refused_and_nothing_is_written,
+    without_just_in_time_creation_a_stranger_is_refused,
+    a_token_without_a_user_name_is_refused,
+    scim_decides_where_it_has_a_say_over_both,
+    a_union_lets_either_source_grant,
+    an_incomplete_claim_withdraws_nothing,
+    an_empty_claim_withdraws_everything_it_said,
+    a_stale_token_is_not_applied,
+    a_claim_outside_the_filter_is_ignored,
+    a_claim_names_a_team_by_external_id_first,
+    a_post_adopts_a_team_that_a_claim_made,
+    a_renamed_team_absorbs_the_one_that_a_claim_made,
+    deactivation_ends_every_session,
+    deletion_ends_every_session,
+    another_external_id_severs_the_old_identity,
+    a_sign_in_repeated_changes_nothing,
+    many_sign_ins_of_one_person_are_one_user,
+    a_sign_in_and_a_push_at_once_are_one_user,
+    one_tenants_identity_is_nobody_in_another,
+];
+
+const ISSUER: &str = "https://example.okta.com";
+
+/// A person as the provider's tokens describe her; her subject is her external id, as with Okta.
+fn ann(groups: Value) -> Identity {
+    let claims = json!({
+        "sub": "00uann",
+        "preferred_username": "Ann@example.com",
+        "name": "Ann Lee",
+        "given_name": "Ann",
+        "family_name": "Lee",
+        "email": "ann@example.com",
+        "groups": groups,
+    });
+    identity("00uann", 1_000_000, claims)
+}
+
+fn identity(subject: &str, issued_at: i64, claims: Value) -> Identity {
+    let Value::Object(claims) = claims else { panic!("claims are an object") };
+    Identity { issuer: ISSUER.to_owned(), subject: subject.to_owned(), issued_at, claims }
+}
+
+fn later(mut identity: Identity, groups: Value) -> Identity {
+    identity.issued_at += 1_000_000;
+    identity.claims.insert("groups".to_owned(), groups);
+    identity
+}
+
+/// Who has just signed in.
+#[derive(Debug)]
+struct In {
+    user: String,
+    session: String,
+}
+
+async fn try_sign_in(app: &TestApp, tenant: &str, identity: Identity) -> Result<In, SignInError> {
+    let (tenant, now) = (tenant.to_owned(), app.clock.now());
+    let registry = Registry::builtin().expect("schemas");
+    app.db
+        .write("sign_in", move |conn| {
+            let context = Context {
+                connection: connections::find(conn, &tenant).expect("a connection"),
+                actor: Actor::SignIn("test".to_owned()),
+                request_id: None,
+                now,
+                base_url: "http://localhost".into(),
+            };
+            let session = signin::sign_in(conn, &context, registry.user(), &identity)?;
+            Ok(In { user: session.user_id, session: session.secret.expose().to_owned() })
+        })
+        .await
+}
+
+async fn sign_in(app: &TestApp, identity: Identity) -> In {
+    try_sign_in(app, "default", identity).await.expect("a session")
+}
+
+async fn refusal(app: &TestApp, identity: Identity) -> Refusal {
+    match try_sign_in(app, "default", identity).await {
+        Err(SignInError::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn is_live(app: &TestApp, session: &str) -> bool {
+    let (session, now) = (session.to_owned(), app.clock.now());
+    let found = app.db.read(move |conn| sessions::find(conn, &session, now)).await;
+    found.expect("a look").is_some()
+}
+
+async fn push(app: &TestApp, body: Value) -> Answer {
+    app.scim().post("/Users", &body).await
+}
+
+fn pushed_ann() -> Value {
+    json!({ "userName": "ann@EXAMPLE.com", "externalId": "00uann", "displayName": "Ann Pushed" })
+}
+
+async fn user(app: &TestApp, id: &str) -> Value {
+    app.scim().get(&format!("/Users/{id}")).await.expect(200).body
+}
+
+/// Names of the teams that the user is in, as SCIM shows them.
+async fn teams_of(app: &TestApp, id: &str) -> Vec<String> {
+    let groups = user(app, id).await["groups"].as_array().cloned().unwrap_or_default();
+    let mut names: Vec<String> =
+        groups.iter().map(|group| group["display"].as_str().expect("a name").to_owned()).collect();
+    names.sort();
+    names
+}
+
+async fn total(app: &TestApp, path: &str) -> u64 {
+    app.scim().get(path).await.expect(200).body["totalResults"].as_u64().expect("a total")
+}
+
+async fn a_sign_in_creates_the_user_and_the_teams(app: TestApp) {
+    let ann = sign_in(&app, ann(json!(["Staff", "Admins"]))).await;
+    let resource = user(&app, &ann.user).await;
+    assert_eq!(resource["userName"], "Ann@example.com");
+    assert_eq!(resource["name"], json!({ "familyName": "Lee", "givenName": "Ann" }));
+    assert_eq!(resource["emails"][0]["value"], "ann@example.com");
+    assert_eq!(resource["active"], true);
+    assert!(resource.get("externalId").is_none(), "only SCIM gives external ids");
+    assert_eq!(teams_of(&app, &ann.user).await, ["Admins", "Staff"]);
+    // Okta can link them.
+    assert_eq!(app.scim().find("/Groups", "displayName eq \"staff\"").await.len(), 1);
+    assert!(is_live(&app, &ann.session).await);
+}
+
+async fn a_pushed_user_who_signs_in_is_the_same_user(app: TestApp) {
+    let id = push(&app, pushed_ann()).await.expect(201).id();
+    assert_eq!(sign_in(&app, ann(json!([]))).await.user, id, "by external id");
+    // By name, where the provider pushes no external id.
+    let bob = push(&app, json!({ "userName": "bob" })).await.expect(201).id();
+    let claims = json!({ "preferred_username": "BOB", "groups": [] });
+    assert_eq!(sign_in(&app, identity("00ubob", 1, claims)).await.user, bob);
+    assert_eq!(total(&app, "/Users").await, 2);
+}
+
+async fn a_post_adopts_a_user_whom_sign_in_made(app: TestApp) {
+    let ann = sign_in(&app, ann(json!(["Staff"]))).await;
+    let adopted = push(&app, pushed_ann()).await.expect(201);
+    assert_eq!(adopted.id(), ann.user);
+    assert_eq!(adopted.body["displayName"], "Ann Pushed", "SCIM's attributes win");
+    assert!(adopted.body.get("emails").is_none());
+    assert!(is_live(&app, &ann.session).await, "the link is kept");
+    push(&app, pushed_ann()).await.expect_error(409, Some("uniqueness"));
+}
+
+async fn a_post_finds_a_sign_in_made_user_by_external_id(app: TestApp) {
+    let ann = sign_in(&app, ann(json!([]))).await;
+    let renamed = json!({ "userName": "ann.lee@example.com", "externalId": "00uann" });
+    assert_eq!(push(&app, renamed).await.expect(201).id(), ann.user);
+    assert_eq!(total(&app, "/Users").await, 1);
+}
+
+async fn a_put_adopts_a_user_whom_sign_in_made(app: TestApp) {
+    // Okta's wizard app looks the name up, reads the user and puts it back with its own values.
+    let signed = sign_in(&app, ann(json!([]))).await;
+    let client = app.scim();
+    let found = client.find("/Users", "userName eq \"ann@example.com\"").await;
+    let mut body = found[0].clone();
+    body["externalId"] = "00uann".into();
+    body["displayName"] = "Ann Pushed".into();
+    client.put(&format!("/Users/{}", signed.user), &body).await.expect(200);
+    // It is SCIM's now: a token changes the profile no more, and a POST is a conflict.
+    sign_in(&app, ann(json!([]))).await;
+    assert_eq!(user(&app, &signed.user).await["displayName"], "Ann Pushed");
+    push(&app, pushed_ann()).await.expect_error(409, Some("uniqueness"));
+}
+
+async fn an_owned_profile_is_left_alone(app: TestApp) {
+    let id = push(&app, pushed_ann()).await.expect(201).id();
+    let before = user(&app, &id).await;
+    sign_in(&app, ann(json!([]))).await;
+    assert_eq!(user(&app, &id).await, before);
+}
+
+async fn an_unowned_profile_follows_the_token(app: TestApp) {
+    let id = sign_in(&app, ann(json!([]))).await.user;
+    let mut renamed = later(ann(json!([])), json!([]));
+    renamed.claims.insert("preferred_username".to_owned(), "anne@example.com".into());
+    renamed.claims.insert("name".to_owned(), "Anne Lee".into());
+    assert_eq!(sign_in(&app, renamed).await.user, id);
+    let resource = user(&app, &id).await;
+    assert_eq!(resource["userName"], "anne@example.com");
+    assert_eq!(resource["displayName"], "Anne Lee");
+}
+
+async fn a_recycled_user_name_is_refused(app: TestApp) {
+    push(&app, json!({ "userName": "ann@example.com", "externalId": "00uold" })).await.expect(201);
+    assert_eq!(refusal(&app, ann(json!(["Staff"]))).await, Refusal::NameTaken);
+    assert_eq!(total(&app, "/Groups").await, 0, "nothing is written");
+    // The same where only sign-in knows the other person.
+    let claims = |groups: Value| json!({ "preferred_username": "bob", "groups": groups });
+    sign_in(&app, identity("00ubob", 1, claims(json!([])))).await;
+    let second = refusal(&app, identity("00ubob2", 1, claims(json!([])))).await;
+    assert_eq!(second, Refusal::NameTaken);
+}
+
+async fn an_email_address_is_no_key(app: TestApp) {
+    let body = json!({ "userName": "boss", "emails": [{ "value": "ann@example.com" }] });
+    let boss = push(&app, body).await.expect(201).id();
+    assert_ne!(sign_in(&app, ann(json!([]))).await.user, boss);
+}
+
+async fn an_inactive_user_is_refused_and_nothing_is_written(app: TestApp) {
+    let mut body = pushed_ann();
+    body["active"] = false.into();
+    let id = push(&app, body).await.expect(201).id();
+    let before = user(&app, &id).await;
+    assert_eq!(refusal(&app, ann(json!(["Staff"]))).await, Refusal::Inactive);
+    assert_eq!(user(&app, &id).await, before);
+    assert_eq!(total(&app, "/Groups").await, 0);
+}
+
+async fn without_just_in_time_creation_a_stranger_is_refused(app: TestApp) {
+    app.set(|settings| settings.sign_in.jit = false).await;
+    assert_eq!(refusal(&app, ann(json!([]))).await, Refusal::NotProvisioned);
+    let id = push(&app, pushed_ann()).await.expect(201).id();
+    assert_eq!(sign_in(&app, ann(json!([]))).await.user, id);
+}
+
+async fn a_token_without_a_user_name_is_refused(app: TestApp) {
+    let nameless = identity("00u1", 1, json!({ "email": "ann@example.com", "groups": [] }));
+    assert_eq!(refusal(&app, nameless).await, Refusal::NoUserName);
+    assert_eq!(total(&app, "/Users").await, 0);
+}
+
+/// A pushed team without members, and a pushed user whose token says that she is in it.
+async fn disagreement(app: &TestApp) -> String {
+    let id = push(app, pushed_ann()).await.expect(201).id();
+    app.scim().post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201);
+    sign_in(app, ann(json!(["staff", "Sales"]))).await;
+    id
+}
+
+async fn scim_decides_where_it_has_a_say_over_both(app: TestApp) {
+    let id = disagreement(&app).await;
+    assert_eq!(teams_of(&app, &id).await, ["Sales"], "no one has pushed Sales");
+    let group = app.scim().find("/Groups", "displayName eq \"Staff\"").await;
+    let path = format!("/Groups/{}", group[0]["id"].as_str().expect("an id"));
+    let member = json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]);
+    app.scim().patch(&path, &patch_body(member)).await.expect(200);
+    // A claim that leaves the team out takes nothing from what SCIM says.
+    sign_in(&app, later(ann(json!([])), json!([]))).await;
+    assert_eq!(teams_of(&app, &id).await, ["Staff"]);
+}
+
+async fn a_union_lets_either_source_grant(app: TestApp) {
+    app.set(|settings| settings.membership = Policy::Union).await;
+    let id = disagreement(&app).await;
+    assert_eq!(teams_of(&app, &id).await, ["Sales", "Staff"]);
+}
+
+async fn an_incomplete_claim_withdraws_nothing(app: TestApp) {
+    let id = sign_in(&app, ann(json!(["Staff", "Sales"]))).await.user;
+    let mut missing = later(ann(json!([])), json!([]));
+    missing.claims.remove("groups");
+    sign_in(&app, missing).await;
+    assert_eq!(teams_of(&app, &id).await, ["Sales", "Staff"]);
+    sign_in(&app, later(ann(json!([])), json!("Legal"))).await;
+    assert_eq!(teams_of(&app, &id).await, ["Legal", "Sales", "Staff"], "what it lists is added");
+    let mut overage = later(ann(json!([])), json!([]));
+    overage.claims.insert("hasgroups".to_owned(), true.into());
+    sign_in(&app, overage).await;
+    let hundred: Vec<String> = (0..100).map(|number| format!("Team {number:03}")).collect();
+    sign_in(&app, later(ann(json!([])), json!(hundred))).await;
+    assert_eq!(teams_of(&app, &id).await.len(), 103);
+}
+
+async fn an_empty_claim_withdraws_everything_it_said(app: TestApp) {
+    let id = sign_in(&app, ann(json!(["Staff", "Sales"]))).await.user;
+    sign_in(&app, later(ann(json!([])), json!(["Sales"]))).await;
+    assert_eq!(teams_of(&app, &id).await, ["Sales"]);
+    sign_in(&app, later(ann(json!([])), json!([]))).await;
+    assert!(teams_of(&app, &id).await.is_empty());
+    assert_eq!(total(&app, "/Groups").await, 2, "a team without members stays");
+}
+
+async fn a_stale_token_is_not_applied(app: TestApp) {
+    let id = sign_in(&app, later(ann(json!([])), json!(["Sales"]))).await.user;
+    assert_eq!(sign_in(&app, ann(json!(["Staff"]))).await.user, id, "the person is let in");
+    assert_eq!(teams_of(&app, &id).await, ["Sales"]);
+    assert_eq!(total(&app, "/Groups").await, 1);
+}
+
+async fn a_claim_outside_the_filter_is_ignored(app: TestApp) {
+    app.set(|settings| settings.sign_in.groups_filter = Some("^app-".to_owned())).await;
+    let id = sign_in(&app, ann(json!(["app-staff", "Everyone"]))).await.user;
+    assert_eq!(teams_of(&app, &id).await, ["app-staff"]);
+}
+
+async fn a_claim_names_a_team_by_external_id_first(app: TestApp) {
+    let client = app.scim();
+    let pushed = json!({ "displayName": "Sales", "externalId": "Staff" });
+    client.post("/Groups", &pushed).await.expect(201);
+    client.post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201);
+    let id = sign_in(&app, ann(json!(["Staff"]))).await.user;
+    assert_eq!(teams_of(&app, &id).await, ["Sales"]);
+}
+
+async fn a_post_adopts_a_team_that_a_claim_made(app: TestApp) {
+    let id = sign_in(&app, ann(json!(["Staff"]))).await.user;
+    let client = app.scim();
+    let claimed = client.find("/Groups", "displayName eq \"Staff\"").await[0].clone();
+    let adopted = client.post("/Groups", &json!({ "displayName": "STAFF" })).await.expect(201);
+    assert_eq!(adopted.body["id"], claimed["id"]);
+    assert_eq!(teams_of(&app, &id).await, ["STAFF"], "SCIM does not know the person yet");
+    push(&app, pushed_ann()).await.expect(201);
+    assert!(teams_of(&app, &id).await.is_empty(), "now it speaks for both");
+    let again = client.post("/Groups", &json!({ "displayName": "Staff" })).await;
+    again.expect_error(409, Some("uniqueness"));
+}
+
+async fn a_renamed_team_absorbs_the_one_that_a_claim_made(app: TestApp) {
+    let client = app.scim();
+    let team = client.post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201).id();
+    // The claim has the new name before the push does.
+    let id = sign_in(&app, ann(json!(["Crew"]))).await.user;
+    let rename = json!([{ "op": "replace", "value": { "displayName": "Crew" } }]);
+    client.patch(&format!("/Groups/{team}"), &patch_body(rename)).await.expect(200);
+    assert_eq!(total(&app, "/Groups").await, 1);
+    assert_eq!(teams_of(&app, &id).await, ["Crew"]);
+    let members = client.get(&format!("/Groups/{team}")).await.expect(200).body;
+    assert_eq!(members["members"][0]["value"], id.as_str());
+}
+
+async fn deactivation_ends_every_session(app: TestApp) {
+    let id = push(&app, pushed_ann()).await.expect(201).id();
+    let (first, second) =
+        (sign_in(&app, ann(json!(["Staff"]))).await, sign_in(&app, ann(json!(["Staff"]))).await);
+    assert!(is_live(&app, &first.session).await && is_live(&app, &second.session).await);
+    let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
+    app.scim().patch(&format!("/Users/{id}"), &off).await.expect(200);
+    assert!(!is_live(&app, &first.session).await && !is_live(&app, &second.session).await);
+    assert!(teams_of(&app, &id).await.is_empty());
+    // Reactivation brings the teams back, and no session.
+    let on = patch_body(json!([{ "op": "replace", "value": { "active": true } }]));
+    app.scim().patch(&format!("/Users/{id}"), &on).await.expect(200);
+    assert!(!is_live(&app, &first.session).await);
+    assert_eq!(teams_of(&app, &id).await, ["Staff"]);
+}
+
+async fn deletion_ends_every_session(app: TestApp) {
+    let id = push(&app, pushed_ann()).await.expect(201).id();
+    let session = sign_in(&app, ann(json!(["Staff"]))).await.session;
+    app.scim().delete(&format!("/Users/{id}")).await.expect(204);
+    assert!(!is_live(&app, &session).await);
+    // A later sign-in meets nobody, and is created anew.
+    assert_ne!(sign_in(&app, ann(json!([]))).await.user, id);
+}
+
+async fn another_external_id_severs_the_old_identity(app: TestApp) {
+    // Okta gives the user name of somebody who left to somebody new, and links the old user.
+    let old = sign_in(&app, ann(json!(["Staff"]))).await;
+    let path = format!("/Users/{}", old.user);
+    let body = json!({ "userName": "ann@example.com", "externalId": "00unew" });
+    app.scim().put(&path, &body).await.expect(200);
+    assert!(!is_live(&app, &old.session).await);
+    assert!(teams_of(&app, &old.user).await.is_empty(), "the old person's claims say nothing");
+    assert_eq!(refusal(&app, ann(json!(["Staff"]))).await, Refusal::NameTaken);
+    let mut new = ann(json!(["Sales"]));
+    new.subject = "00unew".to_owned();
+    assert_eq!(sign_in(&app, new).await.user, old.user);
+}
+
+async fn a_sign_in_repeated_changes_nothing(app: TestApp) {
+    let id = sign_in(&app, ann(json!(["Staff"]))).await.user;
+    let groups = app.scim().get("/Groups").await.expect(200).body;
+    let before = user(&app, &id).await;
+    sign_in(&app, ann(json!(["Staff"]))).await;
+    assert_eq!(user(&app, &id).await, before);
+    assert_eq!(app.scim().get("/Groups").await.expect(200).body, groups);
+}
+
+async fn many_sign_ins_of_one_person_are_one_user(app: TestApp) {
+    let sign_ins = (0..16).map(|number| {
+        let groups = json!([format!("Team {}", number % 4), "Staff"]);
+        sign_in(&app, later(ann(json!([])), groups))
+    });
+    let users: Vec<String> = join_all(sign_ins).await.into_iter().map(|one| one.user).collect();
+    assert!(users.iter().all(|id| *id == users[0]), "{users:?}");
+    assert_eq!(total(&app, "/Users").await, 1);
+    assert_eq!(total(&app, "/Groups").await, 5);
+    assert_eq!(teams_of(&app, &users[0]).await.len(), 2, "the last one's word");
+}
+
+async fn a_sign_in_and_a_push_at_once_are_one_user(app: TestApp) {
+    for round in 0..12 {
+        let name = format!("user{round}");
+        let body = json!({ "userName": name, "externalId": format!("00u{round}") });
+        let claims = json!({ "preferred_username": name, "groups": ["Staff"] });
+        let who = identity(&format!("00u{round}"), 1, claims);
+        let group = json!({ "displayName": "Staff" });
+        let client = app.scim();
+        let ((pushed, signed), grouped) =
+            join(join(push(&app, body), sign_in(&app, who)), client.post("/Groups", &group)).await;
+        assert_eq!(pushed.expect(201).id(), signed.user);
+        assert!(matches!(grouped.status, 201 | 409), "{}", grouped.text);
+        assert_eq!(total(&app, "/Users").await, round + 1);
+        assert_eq!(total(&app, "/Groups").await, 1);
+    }
+}
+
+async fn one_tenants_identity_is_nobody_in_another(app: TestApp) {
+    let ours = sign_in(&app, ann(json!(["Staff"]))).await;
+    app.other("other").await;
+    let theirs = try_sign_in(&app, "other", ann(json!(["Staff"]))).await.expect("a session");
+    assert_ne!(theirs.user, ours.user);
+    assert_eq!(total(&app, "/Users").await, 1);
+    assert_eq!(total(&app, "/Groups").await, 1);
+}
