@@ -5,7 +5,17 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
+use crate::oidc::{OidcError, Providers};
 use crate::scim::schema::{Registry, SchemaError};
+
+/// Why the application cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(transparent)]
+    Providers(#[from] OidcError),
+}
 
 /// What every request handler has at hand.
 pub struct App {
@@ -13,6 +23,8 @@ pub struct App {
     pub registry: Registry,
     pub settings: Settings,
     pub clock: Clock,
+    /// The identity providers that people sign in at.
+    pub providers: Providers,
     /// Base URL of the SCIM endpoint, without a slash at its end.
     pub scim_base_url: Arc<str>,
 }
@@ -21,12 +33,13 @@ impl App {
     /// Puts an application together.
     ///
     /// # Errors
-    /// A schema file is wrong.
-    pub fn new(db: Db, settings: Settings, clock: Clock) -> Result<Self, SchemaError> {
+    /// A schema file is wrong, or the TLS library cannot be set up.
+    pub fn new(db: Db, settings: Settings, clock: Clock) -> Result<Self, AppError> {
         Ok(Self {
             db,
             registry: Registry::builtin()?,
             scim_base_url: Arc::from(settings.scim_base_url()),
+            providers: Providers::new()?,
             settings,
             clock,
         })

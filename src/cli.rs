@@ -1,5 +1,6 @@
 //! The command line: a file per command. Words for people go to stderr, results to stdout.
 
+mod app;
 mod backup;
 mod check;
 mod connection;
@@ -52,6 +53,12 @@ enum Command {
     /// Manage the SCIM tokens of connections
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Manage the applications that ask for sign-in
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// Manage the tokens of the vendor's own back end
+    #[command(subcommand)]
+    AdminToken(app::AdminTokenCommand),
     /// Test any SCIM server the way an identity provider uses it
     Check(check::CheckArgs),
     /// Bring the database's tables up to date
@@ -91,6 +98,8 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Serve(_) => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
+        Command::App(command) => app::run(command, database_url, json).await?,
+        Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Check(args) => return check::run(args, json).await,
         Command::Migrate => migrate::run(database_url, json).await?,
         Command::Backup(args) => backup::run(args, database_url, json).await?,

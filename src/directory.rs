@@ -4,9 +4,12 @@
 //! Each operation is one function that takes a connection inside a transaction which the caller
 //! opened with `db`'s read or write; nothing here knows of HTTP.
 
+pub mod apps;
 pub mod claims;
 pub mod connections;
 pub mod events;
+pub mod flows;
+pub mod grants;
 pub mod lifecycle;
 pub mod membership;
 pub mod sessions;

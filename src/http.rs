@@ -10,6 +10,7 @@ mod ops;
 mod query;
 mod routes;
 mod scim;
+mod signin;
 
 use std::io;
 use std::net::TcpListener;

@@ -1,5 +1,8 @@
 //! `muster connection …`
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -7,9 +10,10 @@ use super::{output, store};
 use crate::clock::{rfc3339, system};
 use crate::db::DatabaseUrl;
 use crate::directory::connections::{
-    self, AdminError, Connection, Provider, Settings, UnknownMembers,
+    self, AdminError, Connection, Provider, Settings, SignInSettings, UnknownMembers,
 };
 use crate::directory::membership::Policy;
+use crate::oidc;
 
 #[derive(Debug, Subcommand)]
 pub enum ConnectionCommand {
@@ -47,6 +51,31 @@ pub struct SettingsArgs {
     /// How membership follows from SCIM and sign-in: scim-first or union [default: scim-first]
     #[arg(long)]
     membership: Option<Policy>,
+    /// The provider's issuer, such as <https://example.okta.com>
+    #[arg(long)]
+    issuer: Option<String>,
+    /// Muster's client id at the provider
+    #[arg(long)]
+    client_id: Option<String>,
+    /// The file with Muster's client secret; it is read at each sign-in. Without one Muster is a
+    /// public client, with PKCE alone
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<PathBuf>,
+    /// The claim that lists groups [default: groups]
+    #[arg(long, value_name = "CLAIM")]
+    groups_claim: Option<String>,
+    /// The regular expression that a group of the claim has to match; empty for none
+    #[arg(long, value_name = "REGEX")]
+    groups_filter: Option<String>,
+    /// The claim that equals the pushed externalId, or none [default: sub for okta, oid for entra]
+    #[arg(long, value_name = "CLAIM")]
+    external_id_claim: Option<String>,
+    /// The claim that equals the pushed userName [default: `preferred_username`]
+    #[arg(long, value_name = "CLAIM")]
+    user_name_claim: Option<String>,
+    /// Whether sign-in creates users whom nobody has pushed [default: on]
+    #[arg(long, value_parser = ["on", "off"])]
+    jit: Option<String>,
     /// What to do with a group that names unknown users: reject or skip [default: reject]
     #[arg(long)]
     unknown_members: Option<UnknownMembers>,
@@ -63,6 +92,52 @@ impl SettingsArgs {
         if let Some(unknown_members) = self.unknown_members {
             settings.unknown_members = unknown_members;
         }
+        let sign_in = &mut settings.sign_in;
+        if let Some(provider) = self.provider {
+            // The claims of the other provider would mean something else.
+            sign_in.external_id_claim = SignInSettings::of(provider).external_id_claim;
+        }
+        let given = |text: &Option<String>| text.clone();
+        sign_in.issuer = given(&self.issuer).or(sign_in.issuer.take());
+        sign_in.client_id = given(&self.client_id).or(sign_in.client_id.take());
+        if let Some(file) = &self.client_secret_file {
+            sign_in.client_secret_file = Some(file.display().to_string());
+        }
+        if let Some(claim) = given(&self.groups_claim) {
+            sign_in.groups_claim = claim;
+        }
+        if let Some(filter) = given(&self.groups_filter) {
+            sign_in.groups_filter = Some(filter).filter(|filter| !filter.is_empty());
+        }
+        if let Some(claim) = given(&self.external_id_claim) {
+            sign_in.external_id_claim = Some(claim).filter(|claim| claim != "none");
+        }
+        if let Some(claim) = given(&self.user_name_claim) {
+            sign_in.user_name_claim = claim;
+        }
+        if let Some(jit) = &self.jit {
+            sign_in.jit = jit == "on";
+        }
+    }
+
+    /// Checks what can be checked before anything is written, and makes the path absolute: the
+    /// server may run in another folder.
+    fn check(mut self) -> anyhow::Result<Self> {
+        if let Some(issuer) = &self.issuer {
+            oidc::issuer_url(issuer)?;
+        }
+        if let Some(filter) = &self.groups_filter {
+            regex::Regex::new(filter).context("the groups filter is no regular expression")?;
+        }
+        if let Some(file) = self.client_secret_file.take() {
+            let name = file.display().to_string();
+            let whole = file.canonicalize().with_context(|| format!("cannot find {name}"))?;
+            let secret =
+                std::fs::read_to_string(&whole).with_context(|| format!("cannot read {name}"))?;
+            anyhow::ensure!(!secret.trim().is_empty(), "{name} is empty");
+            self.client_secret_file = Some(whole);
+        }
+        Ok(self)
     }
 }
 
@@ -78,6 +153,7 @@ pub async fn run(
     let now = system()();
     match command {
         ConnectionCommand::Create { name, settings } => {
+            let settings = settings.check()?;
             let db = store::migrated(url).await?;
             let mut wanted = Settings::default();
             settings.apply(&mut wanted);
@@ -98,6 +174,7 @@ pub async fn run(
             show(&db.read(move |conn| connections::find(conn, &name)).await?, as_json);
         }
         ConnectionCommand::Update { name, settings } => {
+            let settings = settings.check()?;
             let db = store::existing(url).await?;
             let updated = db
                 .write("update_connection", move |conn| {
@@ -150,12 +227,22 @@ fn show(connection: &Connection, as_json: bool) {
     if as_json {
         return output::json(&connection.to_json());
     }
+    let sign_in = &connection.settings.sign_in;
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     output::fields(&[
         ("name", connection.name.clone()),
         ("id", connection.id.clone()),
         ("provider", connection.settings.provider.to_string()),
         ("membership", connection.settings.membership.to_string()),
         ("unknown members", connection.settings.unknown_members.to_string()),
+        ("issuer", or_dash(sign_in.issuer.as_deref())),
+        ("client id", or_dash(sign_in.client_id.as_deref())),
+        ("client secret file", or_dash(sign_in.client_secret_file.as_deref())),
+        ("groups claim", sign_in.groups_claim.clone()),
+        ("groups filter", or_dash(sign_in.groups_filter.as_deref())),
+        ("external id claim", or_dash(sign_in.external_id_claim.as_deref())),
+        ("user name claim", sign_in.user_name_claim.clone()),
+        ("just-in-time users", if sign_in.jit { "on" } else { "off" }.to_owned()),
         ("created", rfc3339(connection.created_at)),
         ("updated", rfc3339(connection.updated_at)),
     ]);

@@ -103,7 +103,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
 }
 
 /// A duration as a number with a unit: `365d`, `12h`, `30m`, `90s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("'{text}' is no duration; write a number and d, h, m or s, such as 365d");
     let unit = text.chars().next_back().ok_or_else(wrong)?;

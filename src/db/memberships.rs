@@ -177,7 +177,12 @@ pub fn remove_scim<'a>(
     ids: impl IntoIterator<Item = &'a str>,
     said: Said<'_>,
 ) -> QueryResult<Vec<String>> {
-    let listed = Sql::new("IN (").set(conn, ids).raw(")");
+    // PostgreSQL takes an array to the index; a subquery it may join with the whole team.
+    let listed = if conn.is_postgres() {
+        Sql::new("= ANY (ARRAY (").set(conn, ids).raw("))")
+    } else {
+        Sql::new("IN (").set(conn, ids).raw(")")
+    };
     withdraw_scim(conn, team_id, listed, said)
 }
 

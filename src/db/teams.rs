@@ -8,7 +8,8 @@ use super::sql::Sql;
 
 /// A row of `teams`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
-#[diesel(table_name = teams, treat_none_as_null = true)]
+// An update leaves the keys alone: the database would look every row up that refers to them.
+#[diesel(table_name = teams, treat_none_as_null = true, primary_key(id, connection_id))]
 pub struct TeamRow {
     pub id: String,
     pub connection_id: String,

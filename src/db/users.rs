@@ -8,7 +8,8 @@ use super::sql::Sql;
 
 /// A row of `users`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
-#[diesel(table_name = users, treat_none_as_null = true)]
+// An update leaves the keys alone: the database would look every row up that refers to them.
+#[diesel(table_name = users, treat_none_as_null = true, primary_key(id, connection_id))]
 pub struct UserRow {
     pub id: String,
     pub connection_id: String,

@@ -246,6 +246,15 @@ pub enum AdminError {
     BadName(String),
     #[error("there is no token with the id '{0}'; see 'muster token list'")]
     NoToken(String),
+    #[error("there is already an application '{0}'")]
+    AppNameTaken(String),
+    #[error("there is no application '{0}'; see 'muster app list'")]
+    NoApp(String),
+    #[error(
+        "'{0}' cannot be a redirect URI: it must be an absolute https address (or http on this \
+         machine) without a fragment"
+    )]
+    BadRedirectUri(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -321,6 +330,14 @@ pub fn find(conn: &mut Conn, name: &str) -> Result<Connection, AdminError> {
         Some(row) => Ok(Connection::from_row(row)?),
         None => Err(AdminError::NoConnection(name.to_owned())),
     }
+}
+
+/// The connections whose people sign in at that issuer, by name.
+///
+/// # Errors
+/// The store's.
+pub fn of_issuer(conn: &mut Conn, issuer: &str) -> Result<Vec<Connection>, StoreError> {
+    rows::find_by_issuer(conn, issuer)?.into_iter().map(Connection::from_row).collect()
 }
 
 /// Changes the settings of a connection.

@@ -74,6 +74,14 @@ pub fn find(conn: &mut Conn, secret: &str, now: i64) -> Result<Option<Session>, 
     }))
 }
 
+/// Notes that a session was used.
+///
+/// # Errors
+/// The store's.
+pub fn touch(conn: &mut Conn, id: &str, now: i64) -> Result<(), StoreError> {
+    Ok(rows::touch(conn, id, now)?)
+}
+
 /// Ends a session, with its codes and access tokens.
 ///
 /// # Errors

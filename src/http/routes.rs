@@ -4,6 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
 
 use super::scim::{discovery, groups, search, users};
+use super::signin::{authorize, callback, initiate, logout, metadata, token, userinfo};
 use super::{client, ops, scim};
 
 /// Adds every route.
@@ -14,6 +15,50 @@ pub fn configure(config: &mut ServiceConfig) {
         )
         .service(
             resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/authorize")
+                .route(get().to(authorize::get))
+                .default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/login/initiate")
+                .route(get().to(initiate::get))
+                .route(post().to(initiate::post))
+                .default_service(not_allowed("GET, POST")),
+        )
+        .service(
+            resource("/login/callback")
+                .route(get().to(callback::get))
+                .route(post().to(callback::post))
+                .default_service(not_allowed("GET, POST")),
+        )
+        .service(
+            resource("/logout")
+                .route(get().to(logout::ask))
+                .route(post().to(logout::end))
+                .default_service(not_allowed("GET, POST")),
+        )
+        .service(
+            resource("/token")
+                .route(post().to(token::exchange))
+                .default_service(not_allowed("POST")),
+        )
+        .service(
+            resource("/introspect")
+                .route(post().to(token::introspect))
+                .default_service(not_allowed("POST")),
+        )
+        .service(
+            resource("/userinfo")
+                .route(get().to(userinfo::userinfo))
+                .route(post().to(userinfo::userinfo))
+                .default_service(not_allowed("GET, POST")),
+        )
+        .service(
+            resource("/.well-known/oauth-authorization-server")
+                .route(get().to(metadata::get))
+                .default_service(not_allowed("GET")),
         )
         .service(
             scope("/scim/v2")

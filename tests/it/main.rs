@@ -13,6 +13,7 @@
 mod cli;
 mod fixtures;
 mod layout;
+mod login;
 mod ops;
 mod scim;
 mod signin;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let cases = [
         scim::cases(),
         signin::CASES.to_vec(),
+        login::CASES.to_vec(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

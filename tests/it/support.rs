@@ -5,6 +5,7 @@ mod app;
 mod cases;
 mod database;
 mod postgres;
+pub mod provider;
 
 pub use answer::Answer;
 pub use app::{ScimClient, TestApp, patch_body};

@@ -1,0 +1,161 @@
+//! `muster app …` and `muster admin-token …`
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::token::duration;
+use super::{output, store};
+use crate::clock::{rfc3339, system};
+use crate::db::DatabaseUrl;
+use crate::directory::apps;
+
+#[derive(Debug, Subcommand)]
+pub enum AppCommand {
+    /// Add an application that may ask for sign-in, and print its client id
+    Create {
+        name: String,
+        /// Where browsers may be sent back to; compared as it stands
+        #[arg(long, required = true, num_args = 1..)]
+        redirect_uri: Vec<String>,
+        /// Let the application have its token in the address (`response_type=token`)
+        #[arg(long)]
+        allow_implicit: bool,
+        /// Give the application a secret, which is shown this once
+        #[arg(long)]
+        confidential: bool,
+    },
+    /// List applications
+    List,
+    /// Delete an application, by client id or name, with its codes and access tokens
+    Delete { app: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminTokenCommand {
+    /// Make a token for the vendor's own back end and print it, once
+    Create {
+        /// What the token is for
+        #[arg(long, default_value = "")]
+        label: String,
+        /// How long the token works, such as 365d, 12h or 30m [default: for ever]
+        #[arg(long, value_parser = duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List admin tokens, never the secrets
+    List,
+    /// Revoke an admin token at once
+    Revoke { id: String },
+}
+
+/// Runs a command on applications.
+///
+/// # Errors
+/// What the store or the directory says.
+pub async fn run(command: AppCommand, url: DatabaseUrl, as_json: bool) -> anyhow::Result<()> {
+    let now = system()();
+    match command {
+        AppCommand::Create { name, redirect_uri, allow_implicit, confidential } => {
+            let db = store::migrated(url).await?;
+            let (made, secret) = db
+                .write("create_app", move |conn| {
+                    apps::create(conn, &name, &redirect_uri, allow_implicit, confidential, now)
+                })
+                .await?;
+            let secret = secret.as_ref().map(super::super::directory::tokens::PlainToken::expose);
+            if as_json {
+                let mut object = made.to_json();
+                if let Some(members) = object.as_object_mut() {
+                    members.insert("client_secret".to_owned(), secret.into());
+                }
+                output::json(&object);
+            } else {
+                let mut fields = vec![("client id", made.id.clone())];
+                fields.extend(secret.map(|secret| ("client secret", secret.to_owned())));
+                output::fields(&fields);
+                if secret.is_some() {
+                    eprintln!("the secret is not shown again");
+                }
+            }
+        }
+        AppCommand::List => {
+            let found = store::existing(url).await?.read(apps::all).await?;
+            if as_json {
+                output::json(&found.iter().map(apps::VendorApp::to_json).collect::<Value>());
+            } else {
+                let rows: Vec<Vec<String>> = found
+                    .into_iter()
+                    .map(|app| {
+                        let implicit = if app.allow_implicit { "allowed" } else { "-" };
+                        let uris = app.redirect_uris.join(" ");
+                        vec![app.id, app.name, implicit.to_owned(), uris, rfc3339(app.created_at)]
+                    })
+                    .collect();
+                output::table(
+                    &["client id", "name", "implicit", "redirect URIs", "created"],
+                    &rows,
+                );
+            }
+        }
+        AppCommand::Delete { app } => {
+            let db = store::existing(url).await?;
+            let deleted = db.write("delete_app", move |conn| apps::delete(conn, &app)).await?;
+            if as_json {
+                output::json(&json!({ "deleted": deleted.id }));
+            } else {
+                eprintln!("deleted the application {}", deleted.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command on admin tokens.
+///
+/// # Errors
+/// What the store or the directory says.
+pub async fn run_admin(
+    command: AdminTokenCommand,
+    url: DatabaseUrl,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let now = system()();
+    match command {
+        AdminTokenCommand::Create { label, expires_in } => {
+            let expires_at = expires_in
+                .map(|lasts| {
+                    i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts))
+                })
+                .transpose()?;
+            let db = store::migrated(url).await?;
+            let (id, token) = db
+                .write("create_admin_token", move |conn| {
+                    apps::create_admin_token(conn, &label, expires_at, now)
+                })
+                .await?;
+            if as_json {
+                output::json(&json!({ "id": id, "token": token.expose() }));
+            } else {
+                println!("{}", token.expose());
+                eprintln!("admin token {id}; it is not shown again");
+            }
+        }
+        AdminTokenCommand::List => {
+            let found = store::existing(url).await?.read(apps::admin_tokens).await?;
+            output::json(&found.into());
+        }
+        AdminTokenCommand::Revoke { id } => {
+            let db = store::existing(url).await?;
+            let revoked = id.clone();
+            db.write("revoke_admin_token", move |conn| apps::revoke_admin_token(conn, &id, now))
+                .await?;
+            if as_json {
+                output::json(&json!({ "revoked": revoked }));
+            } else {
+                eprintln!("revoked the admin token {revoked}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! The vendor's applications that ask for sign-in, and the tokens of its own back end.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::connections::AdminError;
+use super::{new_id, tokens};
+use crate::clock::rfc3339;
+use crate::db::apps::{self as rows, AdminTokenRow, AppRow};
+use crate::db::{Conn, StoreError};
+use crate::scim::fold::fold;
+
+/// How every application's secret starts.
+const SECRET_PREFIX: &str = "muster_app_";
+/// How every admin token starts.
+const ADMIN_PREFIX: &str = "muster_admin_";
+
+/// An application of the vendor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorApp {
+    /// The client id.
+    pub id: String,
+    pub name: String,
+    /// Where browsers may be sent back to; compared as they stand.
+    pub redirect_uris: Vec<String>,
+    /// Whether the application may have its token in the fragment of the address.
+    pub allow_implicit: bool,
+    /// UTC microseconds.
+    pub created_at: i64,
+    secret_hash: Option<String>,
+}
+
+impl VendorApp {
+    fn from_row(row: AppRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            redirect_uris: serde_json::from_str(&row.redirect_uris)?,
+            id: row.id,
+            name: row.name,
+            allow_implicit: row.allow_implicit,
+            created_at: row.created_at,
+            secret_hash: row.secret_hash,
+        })
+    }
+
+    /// Whether the application has a secret to prove who it is.
+    pub fn is_confidential(&self) -> bool {
+        self.secret_hash.is_some()
+    }
+
+    /// Whether this is the application's secret; a public one has none.
+    pub fn accepts(&self, secret: Option<&str>) -> bool {
+        match (&self.secret_hash, secret) {
+            (None, None) => true,
+            (Some(hash), Some(secret)) => equal(hash, &tokens::hash(secret)),
+            _ => false,
+        }
+    }
+
+    /// The application for programs, keys in snake case.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "client_id": self.id,
+            "name": self.name,
+            "redirect_uris": self.redirect_uris,
+            "allow_implicit": self.allow_implicit,
+            "confidential": self.is_confidential(),
+            "created_at": rfc3339(self.created_at),
+        })
+    }
+}
+
+/// Whether two texts are equal, in a time that does not tell where they differ.
+pub fn equal(a: &str, b: &str) -> bool {
+    let differing = a.bytes().zip(b.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
+    a.len() == b.len() && differing == 0
+}
+
+/// Checks an address that browsers may be sent back to: absolute, `https` or on this machine, and
+/// without a fragment (RFC 6749 section 3.1.2).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_redirect_uri(uri: &str) -> Result<(), AdminError> {
+    let bad = || AdminError::BadRedirectUri(uri.to_owned());
+    let url = Url::parse(uri).map_err(|_| bad())?;
+    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let clean = uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if scheme && plain && clean && url.has_host() { Ok(()) } else { Err(bad()) }
+}
+
+/// Adds an application; the secret, if it has one, is shown this once.
+///
+/// # Errors
+/// The name is taken, or a redirect URI is not acceptable.
+pub fn create(
+    conn: &mut Conn,
+    name: &str,
+    redirect_uris: &[String],
+    allow_implicit: bool,
+    confidential: bool,
+    now: i64,
+) -> Result<(VendorApp, Option<tokens::PlainToken>), AdminError> {
+    if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
+        return Err(AdminError::BadName(name.to_owned()));
+    }
+    for uri in redirect_uris {
+        check_redirect_uri(uri)?;
+    }
+    if rows::find_by_name(conn, &fold(name))?.is_some() {
+        return Err(AdminError::AppNameTaken(name.to_owned()));
+    }
+    let secret =
+        confidential.then(|| tokens::PlainToken::generate_with(SECRET_PREFIX)).transpose()?;
+    let row = AppRow {
+        id: new_id(),
+        name: name.to_owned(),
+        name_fold: fold(name).into_owned(),
+        secret_hash: secret.as_ref().map(|secret| tokens::hash(secret.expose())),
+        redirect_uris: serde_json::to_string(redirect_uris).map_err(StoreError::from)?,
+        allow_implicit,
+        created_at: now,
+    };
+    rows::insert(conn, &row)?;
+    Ok((VendorApp::from_row(row)?, secret))
+}
+
+/// All applications, by name.
+///
+/// # Errors
+/// The store's.
+pub fn all(conn: &mut Conn) -> Result<Vec<VendorApp>, StoreError> {
+    rows::all(conn)?.into_iter().map(VendorApp::from_row).collect()
+}
+
+/// The application with that client id.
+///
+/// # Errors
+/// The store's.
+pub fn find(conn: &mut Conn, id: &str) -> Result<Option<VendorApp>, StoreError> {
+    rows::find(conn, id)?.map(VendorApp::from_row).transpose()
+}
+
+/// Deletes an application by its client id or name, with its codes and access tokens.
+///
+/// # Errors
+/// There is none.
+pub fn delete(conn: &mut Conn, id_or_name: &str) -> Result<VendorApp, AdminError> {
+    let row = match rows::find(conn, id_or_name)? {
+        Some(row) => Some(row),
+        None => rows::find_by_name(conn, &fold(id_or_name))?,
+    };
+    let row = row.ok_or_else(|| AdminError::NoApp(id_or_name.to_owned()))?;
+    rows::delete(conn, &row.id)?;
+    Ok(VendorApp::from_row(row)?)
+}
+
+/// Adds an admin token; gives its id and the token, which is shown this once.
+///
+/// # Errors
+/// The store's.
+pub fn create_admin_token(
+    conn: &mut Conn,
+    label: &str,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Result<(String, tokens::PlainToken), AdminError> {
+    let plain = tokens::PlainToken::generate_with(ADMIN_PREFIX)?;
+    let row = AdminTokenRow {
+        id: new_id(),
+        hash: tokens::hash(plain.expose()),
+        label: label.to_owned(),
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    rows::insert_admin_token(conn, &row)?;
+    Ok((row.id, plain))
+}
+
+/// All admin tokens for programs, oldest first; never the secrets.
+///
+/// # Errors
+/// The store's.
+pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<Value>, StoreError> {
+    let show = |row: AdminTokenRow| {
+        json!({
+            "id": row.id,
+            "label": row.label,
+            "created_at": rfc3339(row.created_at),
+            "expires_at": row.expires_at.map(rfc3339),
+            "revoked_at": row.revoked_at.map(rfc3339),
+        })
+    };
+    Ok(rows::admin_tokens(conn)?.into_iter().map(show).collect())
+}
+
+/// Revokes an admin token.
+///
+/// # Errors
+/// There is no live one with that id.
+pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> Result<(), AdminError> {
+    if rows::revoke_admin_token(conn, id, now)? == 0 {
+        return Err(AdminError::NoToken(id.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether this is a live admin token.
+///
+/// # Errors
+/// The store's.
+pub fn is_admin(conn: &mut Conn, token: &str, now: i64) -> Result<bool, StoreError> {
+    let row = rows::find_admin_token(conn, &tokens::hash(token))?;
+    Ok(row.is_some_and(|row| {
+        row.revoked_at.is_none() && row.expires_at.is_none_or(|expires| expires > now)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_uri_is_absolute_and_safe() {
+        for good in [
+            "https://app.example.com/callback",
+            "https://app.example.com/callback?tenant=1",
+            "http://localhost:3000/cb",
+            "http://127.0.0.1/cb",
+        ] {
+            assert!(check_redirect_uri(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/callback",
+            "//app.example.com/cb",
+            "http://app.example.com/cb",
+            "https://app.example.com/cb#x",
+            "https://user@app.example.com/cb",
+            "https://app.example.com\\@evil.example/cb",
+            "https://app.example.com/cb x",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "myapp:callback",
+        ] {
+            assert!(check_redirect_uri(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn equality_is_equality() {
+        assert!(equal("abc", "abc") && equal("", ""));
+        assert!(!equal("abc", "abd") && !equal("abc", "ab") && !equal("", "a"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Sign-ins on their way to the provider and back: each bound to a browser, taken once, and not
+//! older than ten minutes.
+
+use serde::{Deserialize, Serialize};
+
+use super::apps::equal;
+use super::connections::Connection;
+use super::tokens;
+use crate::db::flows::{self as rows, FlowRow};
+use crate::db::{Conn, StoreError, connections};
+
+/// How long a person may take at the provider, in microseconds.
+const LIFETIME: i64 = 600 * 1_000_000;
+
+/// What an application asked for, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The application's client id; none where only a session is wanted.
+    pub app_id: Option<String>,
+    /// Where the browser goes in the end.
+    pub redirect_uri: Option<String>,
+    pub wanted: Wanted,
+    /// Handed back to the application as it came.
+    pub state: Option<String>,
+}
+
+/// What is handed over in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// A code, with the challenge of RFC 7636.
+    Code { challenge: String },
+    /// An access token in the fragment of the address.
+    Token,
+    /// A session cookie.
+    Session,
+}
+
+/// What was kept at the start of a sign-in.
+#[derive(Debug)]
+pub struct Flow {
+    pub connection: Connection,
+    pub nonce: String,
+    pub pkce_verifier: String,
+    pub request: Request,
+}
+
+/// Keeps a sign-in until the browser is back, and forgets those that never came back.
+///
+/// # Errors
+/// The store's.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own that is kept")]
+pub fn keep(
+    conn: &mut Conn,
+    connection_id: &str,
+    state: &str,
+    browser: &str,
+    nonce: &str,
+    pkce_verifier: &str,
+    request: &Request,
+    now: i64,
+) -> Result<(), StoreError> {
+    rows::delete_older(conn, now - LIFETIME)?;
+    let row = FlowRow {
+        state_hash: tokens::hash(state),
+        browser_hash: tokens::hash(browser),
+        connection_id: connection_id.to_owned(),
+        nonce: nonce.to_owned(),
+        pkce_verifier: pkce_verifier.to_owned(),
+        request: serde_json::to_string(request)?,
+        created_at: now,
+    };
+    Ok(rows::insert(conn, &row)?)
+}
+
+/// Takes a sign-in out: `None` if there is none with that state, if it is too old, or if another
+/// browser began it. Whoever comes a second time finds nothing.
+///
+/// # Errors
+/// The store's.
+pub fn take(
+    conn: &mut Conn,
+    state: &str,
+    browser: Option<&str>,
+    now: i64,
+) -> Result<Option<Flow>, StoreError> {
+    let Some(row) = rows::take(conn, &tokens::hash(state))? else { return Ok(None) };
+    let same = browser.is_some_and(|browser| equal(&tokens::hash(browser), &row.browser_hash));
+    if !same || now - row.created_at > LIFETIME {
+        return Ok(None);
+    }
+    let Some(connection) = connections::find(conn, &row.connection_id)? else { return Ok(None) };
+    Ok(Some(Flow {
+        connection: Connection::from_row(connection)?,
+        nonce: row.nonce,
+        pkce_verifier: row.pkce_verifier,
+        request: serde_json::from_str(&row.request)?,
+    }))
+}

@@ -1,0 +1,165 @@
+//! `/authorize`: an application asks for somebody to sign in (RFC 6749 sections 4.1.1 and 4.2.1).
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use url::Url;
+
+use super::{page, start};
+use crate::app::App;
+use crate::directory::apps::{self, VendorApp};
+use crate::directory::connections::{self, AdminError, Connection};
+use crate::directory::flows::{Request, Wanted};
+use crate::http::answer::Failure;
+use crate::oidc::Asked;
+
+/// The longest `state` that is handed back, in bytes.
+const MAX_STATE: usize = 2048;
+
+/// The parameters of a request for authorization.
+#[derive(Debug, Deserialize)]
+pub struct Parameters {
+    response_type: Option<String>,
+    client_id: Option<String>,
+    connection: Option<String>,
+    redirect_uri: Option<String>,
+    state: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+    login_hint: Option<String>,
+    prompt: Option<String>,
+}
+
+/// `GET /authorize`
+pub async fn get(
+    app: web::Data<App>,
+    request: HttpRequest,
+    parameters: web::Query<Parameters>,
+) -> Result<HttpResponse, Failure> {
+    let parameters = parameters.into_inner();
+    // Nothing is sent to an address that is not the application's own: until that is known, what
+    // is wrong is said on a page of ours (RFC 6749 section 4.1.2.1).
+    let client = match parameters.client_id.clone() {
+        None => {
+            return Ok(page::bad_request("The address lacks the client_id of the application."));
+        }
+        Some(id) => app.db.read(move |conn| apps::find(conn, &id)).await?,
+    };
+    let Some(client) = client else {
+        return Ok(page::bad_request("There is no application with this client_id."));
+    };
+    let Some(redirect_uri) = redirect_uri(&client, parameters.redirect_uri.as_deref()) else {
+        return Ok(page::bad_request(
+            "The redirect_uri is not one that this application was created with.",
+        ));
+    };
+    let wanted = match wanted(&client, &parameters) {
+        Ok(wanted) => wanted,
+        Err(error) => return Ok(error.answer(&redirect_uri, parameters.state.as_deref())),
+    };
+    let connection = match chosen(&app, parameters.connection).await? {
+        Ok(connection) => connection,
+        Err(text) => return Ok(page::bad_request(text)),
+    };
+    let asked = Asked { login_hint: parameters.login_hint, prompt: parameters.prompt };
+    let wanted = Request {
+        app_id: Some(client.id),
+        redirect_uri: Some(redirect_uri),
+        wanted,
+        state: parameters.state,
+    };
+    start::start(&app, &request, connection, wanted, asked).await
+}
+
+/// The connection by name; without a name, the only one there is.
+async fn chosen(
+    app: &web::Data<App>,
+    name: Option<String>,
+) -> Result<Result<Connection, &'static str>, Failure> {
+    let found = app
+        .db
+        .read(move |conn| {
+            if let Some(name) = name {
+                match connections::find(conn, &name) {
+                    Ok(connection) => Ok(Some(connection)),
+                    Err(AdminError::Store(error)) => Err(error),
+                    Err(_) => Ok(None),
+                }
+            } else {
+                let mut all = connections::all(conn).map_err(|error| match error {
+                    AdminError::Store(error) => error,
+                    other => crate::db::StoreError::Corrupt(other.to_string()),
+                })?;
+                Ok(if all.len() == 1 { all.pop() } else { None })
+            }
+        })
+        .await?;
+    Ok(found.ok_or("The address does not name a connection that exists (connection=NAME)."))
+}
+
+/// The redirect URI, if it is one of the application's, compared as it stands (RFC 9700 section
+/// 2.1); where there is only one it may be left out.
+fn redirect_uri(client: &VendorApp, asked: Option<&str>) -> Option<String> {
+    match (asked, client.redirect_uris.as_slice()) {
+        (None, [only]) => Some(only.clone()),
+        (None, _) => None,
+        (Some(asked), known) => known.iter().find(|known| *known == asked).cloned(),
+    }
+}
+
+/// An error that the application is told by way of the browser.
+#[derive(Debug)]
+struct OAuthError {
+    error: &'static str,
+    description: &'static str,
+    in_fragment: bool,
+}
+
+impl OAuthError {
+    fn answer(&self, redirect_uri: &str, state: Option<&str>) -> HttpResponse {
+        let mut pairs = vec![("error", self.error), ("error_description", self.description)];
+        pairs.extend(state.map(|state| ("state", state)));
+        match address(redirect_uri, &pairs, self.in_fragment) {
+            Some(address) => start::redirect(&address),
+            None => page::bad_request(self.description),
+        }
+    }
+}
+
+fn wanted(client: &VendorApp, parameters: &Parameters) -> Result<Wanted, OAuthError> {
+    let error = |error, description| OAuthError { error, description, in_fragment: false };
+    if parameters.state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
+        return Err(error("invalid_request", "state is too long"));
+    }
+    match parameters.response_type.as_deref() {
+        None | Some("") => Ok(Wanted::Session),
+        Some("token") if client.allow_implicit => Ok(Wanted::Token),
+        Some("token") => Err(OAuthError {
+            error: "unauthorized_client",
+            description: "this application was not created with --allow-implicit",
+            in_fragment: true,
+        }),
+        Some("code") => match (&parameters.code_challenge, &parameters.code_challenge_method) {
+            (Some(challenge), Some(method)) if method == "S256" && challenge.len() == 43 => {
+                Ok(Wanted::Code { challenge: challenge.clone() })
+            }
+            _ => Err(error(
+                "invalid_request",
+                "a code_challenge with code_challenge_method=S256 is needed (RFC 7636)",
+            )),
+        },
+        Some(_) => Err(error("unsupported_response_type", "use response_type=code")),
+    }
+}
+
+/// The address with parameters in its query, or in its fragment.
+pub fn address(redirect_uri: &str, pairs: &[(&str, &str)], in_fragment: bool) -> Option<String> {
+    let mut url = Url::parse(redirect_uri).ok()?;
+    if in_fragment {
+        let fragment =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        url.set_fragment(Some(&fragment));
+    } else {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    Some(url.into())
+}

@@ -1,0 +1,229 @@
+//! `/login/callback`: the browser is back from the provider, by GET or by a form.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::authorize::address;
+use super::start::{redirect, registration};
+use super::{cookie, page};
+use crate::app::App;
+use crate::db::StoreError;
+use crate::directory::flows::{self, Flow, Wanted};
+use crate::directory::signin::{self, Identity, SignInError};
+use crate::directory::tokens::PlainToken;
+use crate::directory::{Actor, Context, DirectoryError, grants};
+use crate::http::answer::Failure;
+use crate::oidc::{Answer, OidcError, Secret};
+
+/// What the provider sends by way of the browser.
+#[derive(Debug, Deserialize)]
+pub struct Parameters {
+    code: Option<String>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+/// `GET /login/callback`
+pub async fn get(
+    app: web::Data<App>,
+    request: HttpRequest,
+    parameters: web::Query<Parameters>,
+) -> Result<HttpResponse, Failure> {
+    finish(app, request, parameters.into_inner()).await
+}
+
+/// `POST /login/callback` (OAuth 2.0 Form Post Response Mode)
+pub async fn post(
+    app: web::Data<App>,
+    request: HttpRequest,
+    parameters: web::Form<Parameters>,
+) -> Result<HttpResponse, Failure> {
+    finish(app, request, parameters.into_inner()).await
+}
+
+async fn finish(
+    app: web::Data<App>,
+    request: HttpRequest,
+    parameters: Parameters,
+) -> Result<HttpResponse, Failure> {
+    let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
+                 was finished already, or was begun elsewhere. Begin again at the application.";
+    let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
+    let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
+    let flow = app
+        .db
+        .write("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
+        .await?;
+    let Some(flow) = flow else { return Ok(page::bad_request(stale)) };
+    if let Some(error) = parameters.error {
+        return Ok(page::refused(provider_error(&error)));
+    }
+    let Some(code) = parameters.code else { return Ok(page::bad_request(stale)) };
+    let registration = match registration(&app, &flow.connection).await? {
+        Ok(registration) => registration,
+        Err(text) => return Ok(page::provider_failed(text)),
+    };
+    let answer = Answer {
+        code: Secret::new(code),
+        issuer: parameters.iss,
+        nonce: Secret::new(flow.nonce.clone()),
+        pkce_verifier: Secret::new(flow.pkce_verifier.clone()),
+    };
+    let verified = match app.providers.finish(&registration, &answer, now).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            log::warn!("sign-in failed connection={}: {error}", flow.connection.name);
+            return Ok(failed(&error));
+        }
+    };
+    let identity = Identity {
+        issuer: verified.issuer,
+        subject: verified.subject,
+        issued_at: verified.issued_at,
+        claims: verified.claims,
+    };
+    enter(&app, flow, identity, now).await
+}
+
+/// Lets the person in, or says why not.
+async fn enter(
+    app: &web::Data<App>,
+    flow: Flow,
+    identity: Identity,
+    now: i64,
+) -> Result<HttpResponse, Failure> {
+    let context = Context {
+        connection: flow.connection,
+        actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
+        request_id: None,
+        now,
+        base_url: app.scim_base_url.clone(),
+    };
+    let wanted = flow.request;
+    let (registry_app, kept) = (app.clone(), (context.clone(), identity.clone(), wanted.clone()));
+    let entered = app
+        .db
+        .write("sign_in", move |conn| {
+            let (context, identity, wanted) = &kept;
+            let user_type = registry_app.registry.user();
+            let session = signin::sign_in(conn, context, user_type, identity)?;
+            let handed = match (&wanted.wanted, &wanted.app_id, &wanted.redirect_uri) {
+                (Wanted::Code { challenge }, Some(client), Some(uri)) => {
+                    Some(grants::issue_code(conn, &session.id, client, uri, challenge, now)?)
+                }
+                (Wanted::Token, Some(client), _) => {
+                    Some(grants::issue_token(conn, &session.id, client, None, now)?)
+                }
+                _ => None,
+            };
+            Ok::<_, SignInError>((session.secret.expose().to_owned(), handed))
+        })
+        .await;
+    let (secret, handed) = match entered {
+        Ok(entered) => entered,
+        Err(SignInError::Directory(DirectoryError::Refused(error))) => {
+            log::warn!("sign-in failed connection={}: {error}", context.connection.name);
+            return Ok(page::refused(
+                "What the identity provider says of you cannot be stored; tell the administrator.",
+            ));
+        }
+        Err(SignInError::Directory(error)) => return Err(error.into()),
+        Err(SignInError::Refused(refusal)) => {
+            let text = sentence(&refusal.to_string());
+            app.db
+                .write("record_refusal", move |conn| {
+                    signin::record_refusal(conn, &context, &identity, refusal)
+                })
+                .await?;
+            return Ok(page::refused(&text));
+        }
+    };
+    let mut response = hand_over(app, &wanted, handed.as_ref());
+    let session = cookie::session(app, secret);
+    response
+        .add_cookie(&session)
+        .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
+    Ok(response)
+}
+
+/// Sends the browser to the application with what it asked for.
+fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -> HttpResponse {
+    let Some(redirect_uri) = &request.redirect_uri else {
+        return page::page(
+            actix_web::http::StatusCode::OK,
+            "You are signed in",
+            "You can go on to the application.",
+        );
+    };
+    let lifetime = grants::TOKEN_LIFETIME.to_string();
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    let mut in_fragment = false;
+    match (&request.wanted, handed) {
+        (Wanted::Code { .. }, Some(code)) => {
+            pairs.push(("code", code.expose()));
+            // RFC 9207: who answers.
+            pairs.push(("iss", &app.settings.public_url));
+        }
+        (Wanted::Token, Some(token)) => {
+            in_fragment = true;
+            pairs.push(("access_token", token.expose()));
+            pairs.push(("token_type", "Bearer"));
+            pairs.push(("expires_in", &lifetime));
+        }
+        _ => return redirect(redirect_uri),
+    }
+    pairs.extend(request.state.as_deref().map(|state| ("state", state)));
+    match address(redirect_uri, &pairs, in_fragment) {
+        Some(address) => redirect(&address),
+        None => page::bad_request("The application's address cannot be used."),
+    }
+}
+
+/// What a provider's error means for the person (RFC 6749 section 4.1.2.1); its own words are not
+/// repeated, since anybody can write them into the address.
+fn provider_error(error: &str) -> &'static str {
+    match error {
+        "access_denied" => {
+            "The identity provider did not let you in: the application is not assigned to you, or \
+             you did not agree. Ask the administrator to assign it."
+        }
+        "login_required" | "interaction_required" | "consent_required" => {
+            "The identity provider wants you to sign in there first. Begin again at the application."
+        }
+        "temporarily_unavailable" | "server_error" => {
+            "The identity provider has a problem for the moment. Try again in a minute."
+        }
+        _ => {
+            "The identity provider refused the request. Tell the administrator to check the \
+             application's settings there: redirect URI, grant type and scopes."
+        }
+    }
+}
+
+fn failed(error: &OidcError) -> HttpResponse {
+    let text = match error {
+        OidcError::Provider(_) | OidcError::BadIssuer(_) => {
+            return page::provider_failed(
+                "Muster cannot reach the identity provider, or does not understand it. Try again \
+                 in a minute; if it stays so, tell the administrator.",
+            );
+        }
+        OidcError::CodeRefused(_) => {
+            "The identity provider did not accept the answer that it gave itself. Begin again at \
+             the application."
+        }
+        _ => {
+            "What the identity provider says of you did not stand the checks. Begin again at the \
+             application; if it stays so, tell the administrator."
+        }
+    };
+    page::refused(text)
+}
+
+/// The text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), characters.as_str())
+}

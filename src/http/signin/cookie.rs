@@ -1,0 +1,66 @@
+//! The two cookies: one binds a sign-in to the browser that began it, one is the session.
+//!
+//! Both are host-only and closed to scripts; over plain http, which is for this machine alone, they
+//! do without `Secure` and the prefix that demands it.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+
+use crate::app::App;
+
+/// How long a sign-in may take, in minutes.
+const FLOW_MINUTES: i64 = 10;
+
+fn is_secure(app: &App) -> bool {
+    app.settings.public_url.starts_with("https://")
+}
+
+fn name(app: &App, plain: &str) -> String {
+    if is_secure(app) { format!("__Host-muster_{plain}") } else { format!("muster_{plain}") }
+}
+
+fn cookie(app: &App, plain: &str, value: String, same_site: SameSite) -> Cookie<'static> {
+    Cookie::build(name(app, plain), value)
+        .path("/")
+        .http_only(true)
+        .secure(is_secure(app))
+        .same_site(same_site)
+        .finish()
+}
+
+/// The cookie of a sign-in under way. The provider may send the browser back by a form, which is a
+/// cross-site POST: that needs `SameSite=None`, which browsers take over https only.
+pub fn flow(app: &App, value: String) -> Cookie<'static> {
+    let same_site = if is_secure(app) { SameSite::None } else { SameSite::Lax };
+    let mut cookie = cookie(app, "flow", value, same_site);
+    cookie.set_max_age(Duration::minutes(FLOW_MINUTES));
+    cookie
+}
+
+/// The cookie of a session; it goes when the browser does, and the session ends by itself.
+pub fn session(app: &App, value: String) -> Cookie<'static> {
+    cookie(app, "session", value, SameSite::Lax)
+}
+
+/// The cookie that takes the session's away.
+pub fn no_session(app: &App) -> Cookie<'static> {
+    let mut cookie = session(app, String::new());
+    cookie.make_removal();
+    cookie
+}
+
+/// What the browser sent back of a cookie.
+pub fn flow_value(app: &App, request: &HttpRequest) -> Option<String> {
+    value(app, request, "flow")
+}
+
+/// The session's secret, if the browser has one.
+pub fn session_value(app: &App, request: &HttpRequest) -> Option<String> {
+    value(app, request, "session")
+}
+
+fn value(app: &App, request: &HttpRequest, plain: &str) -> Option<String> {
+    let value = request.cookie(&name(app, plain))?.value().to_owned();
+    (!value.is_empty() && value.len() <= 128).then_some(value)
+}

@@ -1,0 +1,51 @@
+//! `/logout`: ends the session, with the codes and access tokens that hang on it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ORIGIN;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::userinfo::{bearer, grant};
+use super::{cookie, page};
+use crate::app::App;
+use crate::db::StoreError;
+use crate::directory::sessions;
+use crate::http::answer::Failure;
+
+/// `GET /logout` asks first: any page could send a browser here.
+pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    Ok(match grant(&app, &request).await? {
+        None => signed_out(&app)?,
+        Some(_) => page::question(
+            "Sign out?",
+            "This ends your session in every application that it was begun for.",
+            "/logout",
+            "Sign out",
+        ),
+    })
+}
+
+/// `POST /logout`, from Muster's own page or, with an access token, from an application.
+pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    if bearer(&request).is_none() && !is_own_page(&app, &request) {
+        return Ok(page::bad_request("Signing out has to begin on Muster's own page."));
+    }
+    if let Some(grant) = grant(&app, &request).await? {
+        app.db.write("sign_out", move |conn| sessions::end(conn, &grant.session_id)).await?;
+    }
+    signed_out(&app)
+}
+
+/// Whether a browser says that the form stood on a page of ours. Every browser names the origin of
+/// a POST.
+fn is_own_page(app: &App, request: &HttpRequest) -> bool {
+    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&app.settings.public_url))
+}
+
+fn signed_out(app: &App) -> Result<HttpResponse, Failure> {
+    let mut response = page::page(StatusCode::OK, "You are signed out", "You can close this page.");
+    response
+        .add_cookie(&cookie::no_session(app))
+        .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
+    Ok(response)
+}

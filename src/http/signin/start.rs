@@ -1,0 +1,101 @@
+//! The beginning of every sign-in, whoever asked for it: a fresh flow, and off to the provider.
+
+use std::path::PathBuf;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{cookie, page};
+use crate::app::App;
+use crate::db::StoreError;
+use crate::directory::connections::Connection;
+use crate::directory::flows::{self, Request};
+use crate::directory::tokens::PlainToken;
+use crate::http::answer::Failure;
+use crate::oidc::{Asked, Registration, Secret};
+
+/// Sends the browser to the connection's provider.
+pub async fn start(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    connection: Connection,
+    wanted: Request,
+    asked: Asked,
+) -> Result<HttpResponse, Failure> {
+    let now = (app.clock)();
+    let registration = match registration(app, &connection).await? {
+        Ok(registration) => registration,
+        Err(text) => return Ok(page::provider_failed(text)),
+    };
+    let started = match app.providers.start(&registration, &asked, now).await {
+        Ok(started) => started,
+        Err(error) => {
+            log::warn!("sign-in cannot begin connection={}: {error}", connection.name);
+            return Ok(page::provider_failed(
+                "Muster cannot reach the identity provider, or does not understand it. Try again \
+                 in a minute; if it stays so, tell the administrator.",
+            ));
+        }
+    };
+    // A browser that signs in twice at once keeps its cookie, so that both can come back.
+    let browser = match cookie::flow_value(app, request) {
+        Some(browser) => browser,
+        None => PlainToken::generate_with("")?.expose().to_owned(),
+    };
+    let cookie = cookie::flow(app, browser.clone());
+    app.db
+        .write("start_sign_in", move |conn| {
+            flows::keep(
+                conn,
+                &connection.id,
+                started.state.expose(),
+                &browser,
+                started.nonce.expose(),
+                started.pkce_verifier.expose(),
+                &wanted,
+                now,
+            )
+        })
+        .await?;
+    let mut response = redirect(started.url.as_str());
+    if response.add_cookie(&cookie).is_err() {
+        return Err(StoreError::Corrupt("a cookie that is none".to_owned()).into());
+    }
+    Ok(response)
+}
+
+/// Muster as the connection's provider knows it, or what is missing of it.
+pub async fn registration(
+    app: &web::Data<App>,
+    connection: &Connection,
+) -> Result<Result<Registration, &'static str>, Failure> {
+    let settings = &connection.settings.sign_in;
+    let (Some(issuer), Some(client_id)) = (settings.issuer.clone(), settings.client_id.clone())
+    else {
+        return Ok(Err("Sign-in is not set up for this connection: it has no issuer."));
+    };
+    let client_secret = match settings.client_secret_file.clone().map(PathBuf::from) {
+        None => None,
+        Some(file) => {
+            let read = web::block(move || std::fs::read_to_string(file)).await;
+            if let Ok(Ok(text)) = read {
+                Some(Secret::new(text.trim()))
+            } else {
+                log::error!("cannot read the client secret of connection={}", connection.name);
+                return Ok(Err("Muster cannot read its secret for the identity provider."));
+            }
+        }
+    };
+    let redirect_uri = app.settings.redirect_uri();
+    Ok(Ok(Registration { issuer, client_id, client_secret, redirect_uri }))
+}
+
+/// Sends the browser elsewhere, by a GET, and tells nobody where it came from.
+pub fn redirect(location: &str) -> HttpResponse {
+    HttpResponse::build(StatusCode::SEE_OTHER)
+        .insert_header((LOCATION, location))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .finish()
+}

@@ -1,0 +1,62 @@
+//! `/userinfo`: who is signed in (OpenID Connect Core section 5.3).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::cookie;
+use super::token::answer;
+use crate::app::App;
+use crate::db::StoreError;
+use crate::directory::grants::{self, Grant};
+use crate::directory::sessions;
+use crate::http::answer::Failure;
+
+/// `GET` and `POST /userinfo`, with an access token, or with the session cookie.
+pub async fn userinfo(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    Ok(match grant(&app, &request).await? {
+        Some(grant) => answer(StatusCode::OK, &grant.person),
+        None => unauthorized(),
+    })
+}
+
+/// What the request's token or session stands for, if it lives.
+pub async fn grant(app: &web::Data<App>, request: &HttpRequest) -> Result<Option<Grant>, Failure> {
+    let now = (app.clock)();
+    if let Some(token) = bearer(request) {
+        return Ok(app.db.snapshot(move |conn| grants::of_token(conn, &token, now)).await?);
+    }
+    let Some(secret) = cookie::session_value(app, request) else { return Ok(None) };
+    let found = app
+        .db
+        .snapshot(move |conn| {
+            let Some(session) = sessions::find(conn, &secret, now)? else { return Ok(None) };
+            let grant = grants::of_session(conn, &session.id, now)?;
+            Ok::<_, StoreError>(grant.map(|grant| (grant, session.note_use)))
+        })
+        .await?;
+    let Some((grant, note_use)) = found else { return Ok(None) };
+    if note_use {
+        let id = grant.session_id.clone();
+        app.db.write("note_session_use", move |conn| sessions::touch(conn, &id, now)).await?;
+    }
+    Ok(Some(grant))
+}
+
+/// The bearer token of a request (RFC 6750 section 2.1).
+pub fn bearer(request: &HttpRequest) -> Option<String> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+fn unauthorized() -> HttpResponse {
+    let body = json!({ "error": "invalid_token", "error_description": "nobody is signed in" });
+    let mut response = answer(StatusCode::UNAUTHORIZED, &body);
+    response.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"muster\", error=\"invalid_token\""),
+    );
+    response
+}
