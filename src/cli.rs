@@ -10,11 +10,14 @@ mod serve;
 mod store;
 mod token;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
+use std::str::FromStr;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, DatabaseUrlError};
 
 /// SCIM 2.0 provisioning server.
 #[derive(Debug, Parser)]
@@ -37,10 +40,23 @@ struct Global {
         default_value = "sqlite://muster.db",
         hide_env_values = true
     )]
-    database_url: DatabaseUrl,
+    database_url: GivenUrl,
     /// Print results as JSON
-    #[arg(long, global = true, env = "MUSTER_JSON")]
+    #[arg(long, global = true, env = "MUSTER_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
+}
+
+/// A database URL as it was given, good or bad: the parser of arguments would repeat a bad one, with
+/// its password.
+#[derive(Debug, Clone)]
+struct GivenUrl(Result<DatabaseUrl, DatabaseUrlError>);
+
+impl FromStr for GivenUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +100,7 @@ pub fn main(cli: Cli) -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
-        Command::Serve(args) => serve::run(args, global.database_url, global.json),
+        Command::Serve(args) => serve::run(args, global.database_url.0?, global.json),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run_async(command, global))
@@ -95,15 +111,22 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode> {
     let Global { database_url, json } = global;
     match command {
-        Command::Serve(_) => {}
+        Command::Check(args) => return check::run(args, json).await,
+        Command::Version => {
+            output::version(json);
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let database_url = database_url.0?;
+    match command {
+        Command::Serve(_) | Command::Check(_) | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
-        Command::Check(args) => return check::run(args, json).await,
         Command::Migrate => migrate::run(database_url, json).await?,
         Command::Backup(args) => backup::run(args, database_url, json).await?,
-        Command::Version => output::version(json),
     }
     Ok(ExitCode::SUCCESS)
 }

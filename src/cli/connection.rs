@@ -45,10 +45,10 @@ pub enum ConnectionCommand {
 
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
-    /// The identity provider: okta, entra or generic [default: okta]
+    /// The identity provider: okta, entra or generic [okta at first]
     #[arg(long)]
     provider: Option<Provider>,
-    /// How membership follows from SCIM and sign-in: scim-first or union [default: scim-first]
+    /// How membership follows from SCIM and sign-in: scim-first or union [scim-first at first]
     #[arg(long)]
     membership: Option<Policy>,
     /// The provider's issuer, such as <https://example.okta.com>
@@ -61,22 +61,22 @@ pub struct SettingsArgs {
     /// public client, with PKCE alone
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
-    /// The claim that lists groups [default: groups]
+    /// The claim that lists groups [groups at first]
     #[arg(long, value_name = "CLAIM")]
     groups_claim: Option<String>,
     /// The regular expression that a group of the claim has to match; empty for none
     #[arg(long, value_name = "REGEX")]
     groups_filter: Option<String>,
-    /// The claim that equals the pushed externalId, or none [default: sub for okta, oid for entra]
+    /// The claim that equals the pushed externalId, or none [at first sub for okta, oid for entra]
     #[arg(long, value_name = "CLAIM")]
     external_id_claim: Option<String>,
-    /// The claim that equals the pushed userName [default: `preferred_username`]
+    /// The claim that equals the pushed userName [`preferred_username` at first]
     #[arg(long, value_name = "CLAIM")]
     user_name_claim: Option<String>,
-    /// Whether sign-in creates users whom nobody has pushed [default: on]
+    /// Whether sign-in creates users whom nobody has pushed [on at first]
     #[arg(long, value_parser = ["on", "off"])]
     jit: Option<String>,
-    /// What to do with a group that names unknown users: reject or skip [default: reject]
+    /// What to do with a group that names unknown users: reject or skip [reject at first]
     #[arg(long)]
     unknown_members: Option<UnknownMembers>,
 }

@@ -122,5 +122,9 @@ fn public_url(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
         return Err(format!("'{text}' must be of the form https://muster.example.com"));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    let text = text.trim_end_matches('/');
+    if text.ends_with("/scim/v2") {
+        return Err("leave /scim/v2 away: it is added".to_owned());
+    }
+    Ok(text.to_owned())
 }

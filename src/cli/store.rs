@@ -12,7 +12,9 @@ pub async fn existing(url: DatabaseUrl) -> anyhow::Result<Db> {
     if let Some(file) = url.file()
         && !file.exists()
     {
-        bail!("there is no store at {url}; 'muster serve' and 'muster migrate' create one");
+        bail!(
+            "there is no store at {url}; 'muster serve', 'muster migrate' and 'muster connection create' make one"
+        );
     }
     let db = open(url);
     let pending = db

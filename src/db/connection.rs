@@ -137,6 +137,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
     })?;
     // A name such as `file:…` would be read as a URI with options of its own.
     let name = if name.starts_with("file:") { format!("./{name}") } else { name.to_owned() };
+    keep_private(file);
     let mut conn = SqliteConnection::establish(&name)?;
     let mode = match access {
         Access::Read => "PRAGMA query_only = ON;",
@@ -157,6 +158,16 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
     Ok(conn)
 }
 
+/// Creates the file for its owner alone, if there is none: it will hold personal data. What cannot
+/// be created, SQLite complains of.
+fn keep_private(file: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(file);
+}
+
 /// The functions that the PostgreSQL migrations define in SQL.
 fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_fold_utils::register_impl(conn, |text: Option<String>| {
@@ -165,6 +176,13 @@ fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_micros_utils::register_impl(conn, |text: Option<String>| {
         text.and_then(|text| instant(&text))
     })
+}
+
+/// The error of a transaction that found something else than it had looked up, because another one
+/// was faster: it is run again.
+pub fn changed_meanwhile() -> DieselError {
+    let text = "the row has changed since it was looked up".to_owned();
+    DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(text))
 }
 
 /// Whether running the transaction again may well succeed: another one was in the way.

@@ -4,9 +4,10 @@ use diesel::prelude::*;
 
 use super::connection::Conn;
 use super::schema::connections;
+use super::sql::Sql;
 
 /// A row of `connections`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
 #[diesel(table_name = connections, treat_none_as_null = true)]
 pub struct ConnectionRow {
     pub id: String,
@@ -47,6 +48,18 @@ pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<ConnectionRow>> {
 /// The connection with that folded name.
 pub fn find_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<ConnectionRow>> {
     connections::table.filter(connections::name_fold.eq(name_fold)).first(conn).optional()
+}
+
+/// The connection with that folded name, locked against other writers until the transaction ends.
+pub fn lock_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<ConnectionRow>> {
+    if conn.is_postgres() {
+        let lock = Sql::new("SELECT * FROM connections WHERE name_fold = ")
+            .text(name_fold)
+            .raw(" FOR NO KEY UPDATE");
+        lock.get_result(conn).optional()
+    } else {
+        find_by_name(conn, name_fold)
+    }
 }
 
 /// The connections with that issuer, by name.

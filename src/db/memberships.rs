@@ -284,6 +284,15 @@ pub fn retain_claim<'a>(
     Ok(ids_of(withdrawn))
 }
 
+/// Nobody says any more that the user is in any team. Returns the teams.
+pub fn withdraw_user(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<String>> {
+    Sql::new("DELETE FROM memberships WHERE user_id = ")
+        .text(user_id)
+        .raw(" RETURNING team_id AS id")
+        .load(conn)
+        .map(ids_of)
+}
+
 /// What claims say of one team, they say of another from now on.
 pub fn move_claims(conn: &mut Conn, from: &str, to: &str) -> QueryResult<()> {
     Sql::new(

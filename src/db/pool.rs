@@ -4,7 +4,7 @@
 //! SQLite has one writer and several readers; PostgreSQL has one pool for both.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -60,8 +60,15 @@ impl StoreError {
         }
     }
 
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(error) if is_transient(error))
+    /// Whether running the transaction again may help. The library does not tell PostgreSQL's
+    /// deadlock from other errors but by its text, which is in the server's language.
+    fn may_be_transient(&self) -> bool {
+        use diesel::result::DatabaseErrorKind::Unknown;
+        match self {
+            Self::Database(DieselError::DatabaseError(Unknown, _)) => true,
+            Self::Database(error) => is_transient(error),
+            _ => false,
+        }
     }
 }
 
@@ -132,6 +139,12 @@ impl Pool {
         let turns = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
         Self { connections, turns }
     }
+
+    /// The same connections, of which at most so many are used at a time.
+    fn limited(&self, turns: u32) -> Self {
+        let turns = Arc::new(Semaphore::new(usize::try_from(turns).unwrap_or(1)));
+        Self { connections: self.connections.clone(), turns }
+    }
 }
 
 /// The store.
@@ -154,8 +167,12 @@ impl Db {
                 (writers, Arc::new(Pool::new(&url, Access::Read, size)))
             }
             DatabaseUrl::Postgres(_) => {
-                let pool = Arc::new(Pool::new(&url, Access::Write, size));
-                (pool.clone(), pool)
+                // Writers that wait for each other's rows must not keep readers out, and with
+                // them every request, since each begins with the look at its token.
+                let pool = Pool::new(&url, Access::Write, size);
+                let for_reading = (size / 3).max(1);
+                let for_writing = size.saturating_sub(for_reading).max(1);
+                (Arc::new(pool.limited(for_writing)), Arc::new(pool.limited(for_reading)))
             }
         };
         Self { url, writers, readers }
@@ -225,11 +242,13 @@ impl Db {
     {
         self.run(&self.writers, move |conn| {
             let mut attempt = 1;
+            let begun = Instant::now();
             loop {
                 match conn.write(&work) {
                     Err(error)
                         if attempt < MAX_ATTEMPTS
-                            && error.store_error().is_some_and(StoreError::is_transient) =>
+                            && begun.elapsed() < PATIENCE
+                            && error.store_error().is_some_and(StoreError::may_be_transient) =>
                     {
                         log::debug!("retrying operation={operation} attempt={attempt}");
                         attempt += 1;

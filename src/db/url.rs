@@ -23,6 +23,11 @@ pub enum DatabaseUrlError {
     UnknownScheme(String),
     #[error("the database URL has no scheme; use sqlite://FILE or postgres://HOST/DATABASE")]
     NoScheme,
+    #[error(
+        "the database URL cannot be read; write @, :, / and # in a user name or password as %40, \
+         %3A, %2F and %23"
+    )]
+    Unreadable,
     #[error("sqlite:// needs a file name, such as sqlite://muster.db")]
     NoFile,
     #[error("an in-memory SQLite database cannot be shared by several connections; name a file")]
@@ -40,7 +45,14 @@ impl FromStr for DatabaseUrl {
                 ":memory:" => Err(DatabaseUrlError::InMemory),
                 file => Ok(Self::Sqlite(PathBuf::from(file))),
             },
-            "postgres" | "postgresql" => Ok(Self::Postgres(text.to_owned())),
+            "postgres" | "postgresql" => {
+                // libpq would take part of a password for a host, and say so in its errors.
+                let authority = rest.split(['/', '?']).next().unwrap_or_default();
+                if authority.matches('@').count() > 1 || url::Url::parse(text).is_err() {
+                    return Err(DatabaseUrlError::Unreadable);
+                }
+                Ok(Self::Postgres(text.to_owned()))
+            }
             other => Err(DatabaseUrlError::UnknownScheme(other.to_owned())),
         }
     }
@@ -63,7 +75,9 @@ impl fmt::Display for DatabaseUrl {
             Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
             Self::Postgres(url) => match url::Url::parse(url) {
                 Ok(url) => {
-                    write!(f, "postgres://{}{}", url.host_str().unwrap_or("localhost"), url.path())
+                    let host = url.host_str().unwrap_or("localhost");
+                    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                    write!(f, "postgres://{host}{port}{}", url.path())
                 }
                 Err(_) => f.write_str("postgres://…"),
             },
@@ -98,10 +112,20 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_would_be_misread_is_refused() {
+        for text in ["postgres://m:s3cr@t@localhost/m", "postgres://m:ab/cd@localhost/m"] {
+            let error = text.parse::<DatabaseUrl>().expect_err("a refusal");
+            assert_eq!(error, DatabaseUrlError::Unreadable);
+            assert!(!error.to_string().contains("s3cr"), "{error}");
+        }
+        assert!("postgres://m:s3cr%40t@localhost/m".parse::<DatabaseUrl>().is_ok());
+    }
+
+    #[test]
     fn the_password_is_not_shown() {
         let url: DatabaseUrl = "postgres://muster:hunter2@db:5432/muster?sslmode=require"
             .parse()
             .expect("a PostgreSQL URL");
-        assert_eq!(format!("{url} {url:?}"), "postgres://db/muster postgres://db/muster");
+        assert_eq!(format!("{url} {url:?}"), "postgres://db:5432/muster postgres://db:5432/muster");
     }
 }

@@ -350,7 +350,10 @@ pub fn update(
     change: impl FnOnce(&mut Settings),
     now: i64,
 ) -> Result<Connection, AdminError> {
-    let before = find(conn, name)?;
+    let before = match rows::lock_by_name(conn, &fold(name))? {
+        Some(row) => Connection::from_row(row)?,
+        None => return Err(AdminError::NoConnection(name.to_owned())),
+    };
     let mut after = before.clone();
     change(&mut after.settings);
     if after != before {

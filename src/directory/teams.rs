@@ -12,6 +12,7 @@ use super::events::{Action, Subject, record};
 use super::membership::{Facts, granted};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
 use crate::db::Conn;
+use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::roles;
@@ -127,7 +128,11 @@ pub fn create(
     };
     let met = match (by_name, by_external_id) {
         (Some(a), Some(b)) if a != b => return Err(display_name_taken(document).into()),
-        (Some(id), _) | (None, Some(id)) => rows::lock(conn, connection_id, &id)?,
+        (Some(id), _) | (None, Some(id)) => Some(
+            rows::lock(conn, connection_id, &id)?
+                .filter(|row| keys.meet(row))
+                .ok_or_else(changed_meanwhile)?,
+        ),
         (None, None) => None,
     };
     let steps = [replace_all(members)];
@@ -253,8 +258,10 @@ pub fn patch(
 pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<()> {
     let connection_id = context.connection.id.as_str();
     let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    let members = members_of(conn, context, &[id])?;
     rows::delete(conn, connection_id, id)?;
-    let data = json!({ "before": stored(&row)?.as_map() });
+    let removed: Vec<&str> = members.iter().map(|member| member.user_id.as_str()).collect();
+    let data = json!({ "before": stored(&row)?.as_map(), "members": { "removed": removed } });
     Ok(record(conn, context, Subject::Team, id, Action::Deleted, &data)?)
 }
 
@@ -297,6 +304,10 @@ fn write_back(
     let old = stored(&before)?;
     let document_changes = *document != old;
     if !document_changes && before.scim_managed && members.is_empty() {
+        if !members.skipped.is_empty() {
+            let data = json!({ "members": members.to_json() });
+            record(conn, context, Subject::Team, &before.id, Action::Updated, &data)?;
+        }
         return Ok(before);
     }
     let keys = Keys::of(document);
@@ -398,7 +409,7 @@ fn unknown(
 
 impl MemberChanges {
     fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.skipped.is_empty()
+        self.added.is_empty() && self.removed.is_empty()
     }
 
     fn add(&mut self, ids: Vec<String>) {
@@ -438,6 +449,12 @@ struct Keys {
 }
 
 impl Keys {
+    /// Whether the team holds one of the keys.
+    fn meet(&self, row: &TeamRow) -> bool {
+        row.display_name_fold == self.display_name_fold
+            || (row.external_id.is_some() && row.external_id == self.external_id)
+    }
+
     fn of(document: &Document) -> Self {
         let display_name = document.text("displayName").unwrap_or_default();
         Self {

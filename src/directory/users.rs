@@ -9,8 +9,10 @@ use super::events::{Action, Subject, record};
 use super::lifecycle::{set_active, sever};
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
+use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
+use crate::db::teams as team_rows;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
@@ -95,7 +97,11 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     };
     let met = match (by_name, by_external_id) {
         (Some(a), Some(b)) if a != b => return Err(user_name_taken(document).into()),
-        (Some(id), _) | (None, Some(id)) => rows::lock(conn, connection_id, &id)?,
+        (Some(id), _) | (None, Some(id)) => Some(
+            rows::lock(conn, connection_id, &id)?
+                .filter(|row| keys.meet(row))
+                .ok_or_else(changed_meanwhile)?,
+        ),
         (None, None) => None,
     };
     let active = document.active().unwrap_or(true);
@@ -107,6 +113,11 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
             write_back(conn, context, row, &document, Some(Action::Adopted))?
         }
         Some(row) if !row.active => {
+            // With another externalId it is another person, who inherits nothing.
+            if row.external_id.is_some() && row.external_id != keys.external_id {
+                let left = memberships::withdraw_user(conn, &row.id)?;
+                team_rows::touch(conn, left.iter().map(String::as_str), context.now)?;
+            }
             write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
         }
         Some(row) if row.user_name_fold == keys.user_name_fold => {
@@ -371,6 +382,14 @@ struct Keys {
 }
 
 impl Keys {
+    /// Whether the user holds one of the keys.
+    fn meet(&self, row: &UserRow) -> bool {
+        let same = |held: &Option<String>| held.is_some() && *held == self.external_id;
+        row.user_name_fold == self.user_name_fold
+            || same(&row.external_id)
+            || same(&row.linked_external_id)
+    }
+
     fn of(document: &Document) -> Self {
         let user_name = document.text("userName").unwrap_or_default();
         Self {

@@ -9,6 +9,9 @@ use crate::app::App;
 use crate::db::{StoreError, connections};
 use crate::scim::ScimError;
 
+/// How long the database may take to answer for the process to count as ready.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The process answers.
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -16,8 +19,10 @@ pub async fn healthz() -> HttpResponse {
 
 /// The process and its database answer.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
-    let reached =
-        app.db.read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?)).await;
+    let look = app.db.read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?));
+    // Whoever asks wants to know now.
+    let late = || StoreError::Unavailable("it takes too long to answer".to_owned());
+    let reached = tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| Err(late()));
     match reached {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
         Err(error) => {

@@ -8,6 +8,7 @@ use super::signin::{authorize, callback, initiate, logout, metadata, token, user
 use super::{client, ops, scim};
 
 /// Adds every route.
+#[expect(clippy::too_many_lines, reason = "it is the one table")]
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(

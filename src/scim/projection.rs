@@ -243,7 +243,7 @@ fn add_name(container: &mut Names, name: &str, sub: Option<&Attribute>) {
         // The whole attribute includes every part of it.
         (Some(subs), None) => subs.clear(),
         (Some(subs), Some(sub)) => {
-            if !subs.is_empty() {
+            if !subs.is_empty() && !subs.contains(&sub.name) {
                 subs.push(sub.name.clone());
             }
         }

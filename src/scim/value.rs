@@ -12,6 +12,8 @@ use super::error::{ScimError, ScimResult};
 use super::quirks::{Quirk, Quirks};
 use super::schema::{Attribute, AttributeType, Returned};
 
+/// The longest text that an attribute may hold, in bytes.
+pub const MAX_TEXT: usize = 64 * 1024;
 /// Most values that a multi-valued attribute may have; a group's members are not counted here.
 pub const MAX_ELEMENTS: usize = 1000;
 
@@ -94,6 +96,9 @@ pub fn coerce_single(
         (AttributeType::Decimal, number @ Value::Number(_)) => Ok(Some(number)),
         (AttributeType::Decimal, _) => Err(wrong("a number")),
         (kind, Value::String(text)) => {
+            if text.len() > MAX_TEXT {
+                return Err(wrong(&format!("no longer than {MAX_TEXT} bytes")));
+            }
             if text.contains('\0') {
                 return Err(wrong("text without NUL characters"));
             }

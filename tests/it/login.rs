@@ -482,9 +482,9 @@ async fn an_old_state_is_refused(app: TestApp) {
 }
 
 async fn an_id_token_that_fails_a_check_is_refused(app: TestApp) {
+    type Break = fn(&mut Token, i64);
     let login = Login::new(&app).await;
     let now = app.clock.now() / 1_000_000;
-    type Break = fn(&mut Token, i64);
     let breaks: [(&str, Break); 19] = [
         ("wrong nonce", |token, _| token.claims["nonce"] = "another".into()),
         ("missing nonce", |token, _| token.claims["nonce"] = Value::Null),

@@ -161,8 +161,10 @@ fn group(
     let mut quirks = Quirks::default();
     let mut members = Value::Null;
     if let Value::Object(object) = &mut body {
-        let key = object.keys().find(|key| key.eq_ignore_ascii_case("members")).cloned();
-        if let Some(key) = key {
+        // In whichever case, and however often: the last one counts, as for any attribute.
+        let is_members = |key: &&String| key.eq_ignore_ascii_case("members");
+        let keys: Vec<String> = object.keys().filter(is_members).cloned().collect();
+        for key in keys {
             members = object.shift_remove(&key).unwrap_or_default();
         }
     }

@@ -8,7 +8,7 @@ use crate::scim::filter::matches_element;
 use crate::scim::fold::fold;
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::schema::Attribute;
-use crate::scim::value::{is_primary, is_unassigned};
+use crate::scim::value::{MAX_ELEMENTS, is_primary, is_unassigned};
 
 /// Carries out `change` on the attributes of a resource.
 pub(super) fn apply(
@@ -94,6 +94,7 @@ fn multi_valued(
         (Place::Whole, Action::Add(values)) => {
             // "If the value already exists, no changes SHOULD be made" (RFC 7644 section 3.5.2.1).
             for value in each(values) {
+                check_room(&elements, &change.attribute.name)?;
                 if !elements.iter().any(|element| element.value == *value) {
                     elements.push(Element { value: value.clone(), touched: true });
                 }
@@ -181,6 +182,16 @@ fn at_elements(
         }
         _ => Err(no_match(change)),
     }
+}
+
+/// The limit holds between operations too: comparing with ever more elements would cost ever more.
+fn check_room(elements: &[Element], name: &str) -> ScimResult<()> {
+    if elements.len() > MAX_ELEMENTS {
+        return Err(ScimError::invalid_value(format!(
+            "'{name}' must not have more than {MAX_ELEMENTS} values"
+        )));
+    }
+    Ok(())
 }
 
 struct Element {

@@ -28,6 +28,9 @@ pub enum MemberStep {
     RemoveWhere(Filter),
 }
 
+/// Most filters of one request that are asked of every member.
+const MAX_FILTERS: usize = 10;
+
 /// Folds the operations of one request into as few steps as there can be.
 #[derive(Debug, Default)]
 pub(super) struct MemberPlanner {
@@ -35,6 +38,7 @@ pub(super) struct MemberPlanner {
     replace: bool,
     add: BTreeSet<String>,
     remove: BTreeSet<String>,
+    filters: usize,
 }
 
 impl MemberPlanner {
@@ -82,6 +86,13 @@ impl MemberPlanner {
                 let filter = filter::check_element(expression, attribute, quirks)
                     .map_err(filter::FilterError::into_path_error)?;
                 self.close();
+                self.filters += 1;
+                if self.filters > MAX_FILTERS {
+                    return Err(ScimError::invalid_value(format!(
+                        "a request may filter 'members' by other than 'value' at most \
+                         {MAX_FILTERS} times"
+                    )));
+                }
                 self.done.push(MemberStep::RemoveWhere(filter));
             }
             return Ok(());

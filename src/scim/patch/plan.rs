@@ -248,7 +248,7 @@ impl Planner {
             (&place, attribute.multi_valued, &value)
             && attribute.is_complex()
         {
-            return self.merge(text, target, object);
+            return self.merge(op, text, target, object);
         }
         let coerced = match &place {
             Place::Whole => coerce(attribute, value, text, &mut self.quirks)?,
@@ -264,6 +264,8 @@ impl Planner {
         match (coerced, op) {
             (Some(value), Op::Add) => self.push(target, place, Action::Add(value)),
             (Some(value), _) => self.push(target, place, Action::Replace(value)),
+            // What is replaced with nothing is unassigned.
+            (None, Op::Replace) => return self.remove(text, target, place),
             (None, _) => {}
         }
         Ok(())
@@ -272,6 +274,7 @@ impl Planner {
     /// "Sub-attributes that are not specified SHALL be left unchanged" (RFC 7644 section 3.5.2.3).
     fn merge(
         &mut self,
+        op: Op,
         text: &str,
         target: &Target,
         object: &Map<String, Value>,
@@ -284,6 +287,7 @@ impl Planner {
             let name = format!("{text}.{}", sub.name);
             let action = match coerce(sub, value.clone(), &name, &mut self.quirks)? {
                 Some(value) => Action::Replace(value),
+                None if op == Op::Add => continue,
                 None => Action::Remove,
             };
             self.push(target, Place::Sub(sub.clone()), action);
