@@ -37,10 +37,10 @@ pub enum AdminTokenCommand {
     /// Make a token for the vendor's own back end and print it, once
     Create {
         /// What the token is for
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", env = "MUSTER_LABEL")]
         label: String,
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = duration, env = "MUSTER_EXPIRES_IN")]
         expires_in: Option<Duration>,
     },
     /// List admin tokens, never the secrets

@@ -46,38 +46,38 @@ pub enum ConnectionCommand {
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
     /// The identity provider: okta, entra or generic [okta at first]
-    #[arg(long)]
+    #[arg(long, env = "MUSTER_PROVIDER")]
     provider: Option<Provider>,
     /// How membership follows from SCIM and sign-in: scim-first or union [scim-first at first]
-    #[arg(long)]
+    #[arg(long, env = "MUSTER_MEMBERSHIP")]
     membership: Option<Policy>,
     /// The provider's issuer, such as <https://example.okta.com>
-    #[arg(long)]
+    #[arg(long, env = "MUSTER_ISSUER")]
     issuer: Option<String>,
     /// Muster's client id at the provider
-    #[arg(long)]
+    #[arg(long, env = "MUSTER_CLIENT_ID")]
     client_id: Option<String>,
     /// The file with Muster's client secret; it is read at each sign-in. Without one Muster is a
     /// public client, with PKCE alone
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MUSTER_CLIENT_SECRET_FILE")]
     client_secret_file: Option<PathBuf>,
     /// The claim that lists groups [groups at first]
-    #[arg(long, value_name = "CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_GROUPS_CLAIM")]
     groups_claim: Option<String>,
     /// The regular expression that a group of the claim has to match; empty for none
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", env = "MUSTER_GROUPS_FILTER")]
     groups_filter: Option<String>,
     /// The claim that equals the pushed externalId, or none [at first sub for okta, oid for entra]
-    #[arg(long, value_name = "CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_EXTERNAL_ID_CLAIM")]
     external_id_claim: Option<String>,
     /// The claim that equals the pushed userName [`preferred_username` at first]
-    #[arg(long, value_name = "CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_USER_NAME_CLAIM")]
     user_name_claim: Option<String>,
     /// Whether sign-in creates users whom nobody has pushed [on at first]
-    #[arg(long, value_parser = ["on", "off"])]
+    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_JIT")]
     jit: Option<String>,
     /// What to do with a group that names unknown users: reject or skip [reject at first]
-    #[arg(long)]
+    #[arg(long, env = "MUSTER_UNKNOWN_MEMBERS")]
     unknown_members: Option<UnknownMembers>,
 }
 

@@ -17,10 +17,10 @@ pub enum TokenCommand {
     Create {
         connection: String,
         /// What the token is for
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", env = "MUSTER_LABEL")]
         label: String,
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = duration, env = "MUSTER_EXPIRES_IN")]
         expires_in: Option<Duration>,
     },
     /// List tokens, never the secrets

@@ -176,6 +176,10 @@ impl<'a> Parser<'a> {
                     Err(_) if is_huge_number(word) => {
                         return Err(FilterError::NumberRange { at: self.at() });
                     }
+                    // Quotes of another kind would make a value that nobody has.
+                    Err(_) if !is_bare_value(word) => {
+                        return Err(self.unexpected(Expected::Value));
+                    }
                     Err(_) => {
                         let text = (*word).to_owned();
                         self.tolerate(Quirk::UnquotedValue);
@@ -280,6 +284,11 @@ fn is_name(text: &str) -> bool {
 
 fn is_urn_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b":.-_$/%".contains(&byte)
+}
+
+/// A word that can pass for a string: the characters of names, ids and addresses.
+fn is_bare_value(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+:/=|".contains(&byte))
 }
 
 /// A number that JSON could write but that has no value here.

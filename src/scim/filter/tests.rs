@@ -183,6 +183,8 @@ fn a_bad_filter_says_what_is_wrong_and_where() {
         ("userName eq \"\\x\"", "at byte offset 12: the string that begins here is no JSON string"),
         ("userName eq \"\\ud800\"", "is no JSON string"),
         ("userName eq \"\\u0000\"", "NUL"),
+        ("userName eq 'x'", "expected a value"),
+        ("userName eq “x”", "expected a value"),
         ("userName eq \"x\" and", "found the end"),
         ("userName eq \"x\" nickName pr", "expected `and`, `or` or the end"),
         ("(userName pr", "expected `and`, `or` or `)`, found the end"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Case, TestApp, cases};
+use crate::support::{Case, TestApp, cases, patch_body};
 
 pub const CASES: &[Case] = cases![
     a_user_is_created_and_read_back,
@@ -34,6 +34,9 @@ pub const CASES: &[Case] = cases![
     a_search_covers_users_and_groups,
     the_empty_list_has_resources,
     a_new_primary_takes_over,
+    a_recycled_user_name_inherits_no_membership,
+    a_patch_cannot_grow_a_list_without_limit,
+    a_replacement_with_nothing_unassigns,
 ];
 
 fn ann() -> Value {
@@ -539,4 +542,48 @@ async fn a_new_primary_takes_over(app: TestApp) {
         client.patch(&format!("/Users/{id}"), &patch).await.expect(200).body["emails"].clone();
     assert_eq!(emails[0]["primary"], false);
     assert_eq!(emails[1]["primary"], true);
+}
+
+async fn a_recycled_user_name_inherits_no_membership(app: TestApp) {
+    let client = app.scim();
+    let old = json!({ "userName": "ann", "externalId": "00uold" });
+    let id = client.post("/Users", &old).await.expect(201).id();
+    let group = json!({ "displayName": "Admins", "members": [{ "value": id }] });
+    let group = client.post("/Groups", &group).await.expect(201).id();
+    let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
+    client.patch(&format!("/Users/{id}"), &off).await.expect(200);
+    // The same person comes back to the same teams.
+    let back = client.post("/Users", &old).await.expect(201);
+    assert_eq!(back.body["groups"][0]["display"], "Admins");
+    client.patch(&format!("/Users/{id}"), &off).await.expect(200);
+    let new = json!({ "userName": "ann", "externalId": "00unew" });
+    let new = client.post("/Users", &new).await.expect(201);
+    assert_eq!(new.id(), id);
+    assert!(new.body.get("groups").is_none(), "{}", new.text);
+    let group = client.get(&format!("/Groups/{group}")).await.expect(200).body;
+    assert_eq!(group["members"].as_array().map_or(0, Vec::len), 0);
+}
+
+async fn a_patch_cannot_grow_a_list_without_limit(app: TestApp) {
+    let client = app.scim();
+    let path = format!("/Users/{}", client.post("/Users", &ann()).await.expect(201).id());
+    let add = |operation: usize| {
+        let values: Vec<String> = (0..900).map(|n| format!("{operation}-{n}")).collect();
+        json!({ "op": "add", "path": "ims", "value": values })
+    };
+    let operations: Vec<Value> = (0..20).map(add).collect();
+    let answer = client.patch(&path, &patch_body(json!(operations))).await;
+    answer.expect_error(400, Some("invalidValue"));
+    assert!(client.get(&path).await.expect(200).body.get("ims").is_none());
+}
+
+async fn a_replacement_with_nothing_unassigns(app: TestApp) {
+    let client = app.scim();
+    let path = format!("/Users/{}", client.post("/Users", &ann()).await.expect(201).id());
+    let empty = json!([{ "op": "replace", "path": "emails", "value": [{ "value": null }] }]);
+    let after = client.patch(&path, &patch_body(empty)).await.expect(200).body;
+    assert!(after.get("emails").is_none());
+    let nothing = json!([{ "op": "add", "path": "name", "value": { "familyName": null } }]);
+    let after = client.patch(&path, &patch_body(nothing)).await.expect(200).body;
+    assert_eq!(after["name"]["familyName"], "Lee", "adding nothing changes nothing");
 }
