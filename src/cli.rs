@@ -6,6 +6,7 @@ mod check;
 mod connection;
 mod migrate;
 mod output;
+mod role;
 mod serve;
 mod store;
 mod token;
@@ -72,6 +73,9 @@ enum Command {
     /// Manage the applications that ask for sign-in
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Manage the roles that teams stand for in your application
+    #[command(subcommand)]
+    Role(role::RoleCommand),
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
@@ -124,6 +128,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,
+        Command::Role(command) => role::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Migrate => migrate::run(database_url, json).await?,
         Command::Backup(args) => backup::run(args, database_url, json).await?,

@@ -12,6 +12,7 @@ pub mod flows;
 pub mod grants;
 pub mod lifecycle;
 pub mod membership;
+pub mod roles;
 pub mod sessions;
 pub mod signin;
 pub mod teams;

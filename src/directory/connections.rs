@@ -248,6 +248,10 @@ pub enum AdminError {
     NoToken(String),
     #[error("there is already an application '{0}'")]
     AppNameTaken(String),
+    #[error("the connection has no team '{0}'; a team is there once it is pushed or claimed")]
+    NoTeam(String),
+    #[error("'{0}' is no name for a role: use 1 to 64 printable characters without spaces")]
+    BadRole(String),
     #[error("there is no application '{0}'; see 'muster app list'")]
     NoApp(String),
     #[error(

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use muster::directory::apps;
 use muster::directory::connections::{self, AdminError};
+use muster::directory::{apps, roles};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -26,6 +26,7 @@ pub const CASES: &[Case] = cases![
     deactivation_ends_tokens_codes_and_sessions,
     signing_out_ends_the_session_and_its_tokens,
     a_token_can_be_introspected,
+    a_role_follows_the_team,
     a_code_works_once,
     a_code_needs_its_verifier_and_its_address,
     a_state_that_is_wrong_missing_or_replayed_is_refused,
@@ -417,6 +418,30 @@ async fn a_token_can_be_introspected(app: TestApp) {
     ask(&token, &format!("Bearer {token}")).await.expect(401);
     app.clock.advance(3601);
     assert_eq!(ask(&token, &bearer).await.expect(200).body, json!({ "active": false }));
+}
+
+async fn a_role_follows_the_team(app: TestApp) {
+    let login = Login::new(&app).await;
+    let token = login.access_token(&app).await;
+    let now = app.clock.now();
+    let granted = app.db.write("grant", move |conn| {
+        roles::grant(conn, "default", "staff", "editor", now)?;
+        roles::grant(conn, "default", "Staff", "editor", now)?;
+        roles::grant(conn, "DEFAULT", "STAFF", "admin", now)?;
+        roles::revoke(conn, "default", "staff", "admin", now)?;
+        roles::all(conn, "default")
+    });
+    assert_eq!(granted.await.expect("roles"), [("Staff".to_owned(), "editor".to_owned())]);
+    let person = login.userinfo(&token).await.expect(200).body;
+    assert_eq!(person["roles"], json!(["editor"]));
+    // The team's role goes with the membership: SCIM takes both over, and has nobody in the team.
+    app.scim().post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201);
+    app.scim().post("/Users", &json!({ "userName": "ann@example.com" })).await.expect(201);
+    let person = login.userinfo(&token).await.expect(200).body;
+    assert_eq!((&person["roles"], &person["teams"]), (&json!([]), &json!([])));
+    let unknown =
+        app.db.write("grant", move |conn| roles::grant(conn, "default", "Nobody", "editor", now));
+    assert!(matches!(unknown.await, Err(AdminError::NoTeam(_))));
 }
 
 async fn a_code_works_once(app: TestApp) {
