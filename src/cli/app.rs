@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::token::duration;
+use super::token::{duration, expiry};
 use super::{output, store};
 use crate::clock::{rfc3339, system};
 use crate::db::DatabaseUrl;
@@ -123,11 +123,7 @@ pub async fn run_admin(
     let now = system()();
     match command {
         AdminTokenCommand::Create { label, expires_in } => {
-            let expires_at = expires_in
-                .map(|lasts| {
-                    i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts))
-                })
-                .transpose()?;
+            let expires_at = expiry(now, expires_in)?;
             let db = store::migrated(url).await?;
             let (id, token) = db
                 .write("create_admin_token", move |conn| {

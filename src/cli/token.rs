@@ -41,11 +41,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
     let db = store::existing(url).await?;
     match command {
         TokenCommand::Create { connection, label, expires_in } => {
-            let expires_at = expires_in
-                .map(|lasts| {
-                    i64::try_from(lasts.as_micros()).map(|lasts| now.saturating_add(lasts))
-                })
-                .transpose()?;
+            let expires_at = expiry(now, expires_in)?;
             let (token, plain) = db
                 .write("create_token", move |conn| {
                     let connection = connections::find(conn, &connection)?;
@@ -100,6 +96,15 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
         }
     }
     Ok(())
+}
+
+/// When something that lasts so long from now on ends, in UTC microseconds.
+///
+/// # Errors
+/// It lasts longer than time can be written.
+pub fn expiry(now: i64, lasts: Option<Duration>) -> anyhow::Result<Option<i64>> {
+    let end = |lasts: Duration| i64::try_from(lasts.as_micros()).map(|l| now.saturating_add(l));
+    Ok(lasts.map(end).transpose()?)
 }
 
 /// A duration as a number with a unit: `365d`, `12h`, `30m`, `90s`.

@@ -8,7 +8,7 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::connection::{Access, Conn};
+use super::connection::{Access, Conn, keep_private};
 use super::migrations;
 use super::pool::StoreError;
 use super::sql::Sql;
@@ -60,6 +60,7 @@ pub fn write(conn: &mut Conn, file: &Path) -> Result<(), StoreError> {
         // Writes to another file, which a connection for reading is not kept from by the database
         // but by its own setting.
         diesel::sql_query("PRAGMA query_only = OFF").execute(conn)?;
+        keep_private(file);
         let written = Sql::new("VACUUM INTO ").text(name).execute(conn);
         diesel::sql_query("PRAGMA query_only = ON").execute(conn)?;
         written.map(drop).map_err(StoreError::from)

@@ -160,7 +160,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
 
 /// Creates the file for its owner alone, if there is none: it will hold personal data. What cannot
 /// be created, SQLite complains of.
-fn keep_private(file: &Path) {
+pub(super) fn keep_private(file: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -37,6 +37,8 @@ pub struct Session {
 /// # Errors
 /// The store's.
 pub fn create(conn: &mut Conn, context: &Context, user_id: &str) -> DirectoryResult<NewSession> {
+    // Those that nobody ended are forgotten as new ones begin.
+    rows::delete_expired(conn, context.now)?;
     let secret = tokens::PlainToken::generate_with(PREFIX)?;
     let row = SessionRow {
         id: new_id(),
