@@ -10,6 +10,7 @@ pub mod connections;
 pub mod events;
 pub mod flows;
 pub mod grants;
+pub mod identities;
 pub mod lifecycle;
 pub mod membership;
 pub mod roles;

@@ -314,6 +314,56 @@ pub fn move_claims(conn: &mut Conn, from: &str, to: &str) -> QueryResult<()> {
     .map(drop)
 }
 
+/// What is said of one user, is said of another from now on; what claims say only if
+/// `with_claims`. Returns the teams of the first.
+pub fn move_user(
+    conn: &mut Conn,
+    from: &str,
+    to: &str,
+    with_claims: bool,
+) -> QueryResult<Vec<String>> {
+    Sql::new(
+        "INSERT INTO memberships (team_id, user_id, connection_id, \
+         scim, scim_at, scim_by, claim, claim_at, claim_by) SELECT m.team_id, ",
+    )
+    .text(to)
+    .raw(", m.connection_id, m.scim, m.scim_at, m.scim_by, m.claim AND ")
+    .boolean(with_claims)
+    .raw(", m.claim_at, m.claim_by FROM memberships AS m WHERE (m.scim OR (m.claim AND ")
+    .boolean(with_claims)
+    .raw(")) AND m.user_id = ")
+    .text(from)
+    .raw(
+        " ON CONFLICT (team_id, user_id) DO UPDATE SET \
+         scim_at = CASE WHEN memberships.scim THEN memberships.scim_at ELSE excluded.scim_at END, \
+         scim_by = CASE WHEN memberships.scim THEN memberships.scim_by ELSE excluded.scim_by END, \
+         claim_at = CASE WHEN memberships.claim THEN memberships.claim_at ELSE excluded.claim_at END, \
+         claim_by = CASE WHEN memberships.claim THEN memberships.claim_by ELSE excluded.claim_by END, \
+         scim = memberships.scim OR excluded.scim, claim = memberships.claim OR excluded.claim",
+    )
+    .execute(conn)?;
+    withdraw_user(conn, from)
+}
+
+/// Whether the claim does not say of one of the teams that the user is in it: the team has gone
+/// since it was looked up.
+pub fn lacks_claim<'a>(
+    conn: &mut Conn,
+    user_id: &str,
+    team_ids: impl IntoIterator<Item = &'a str>,
+) -> QueryResult<bool> {
+    let row: CountRow = Sql::new("SELECT COUNT(*) AS total FROM (")
+        .set(conn, team_ids)
+        .raw(
+            ") AS listed_ids WHERE NOT EXISTS (SELECT 1 FROM memberships AS m \
+             WHERE m.team_id = listed_ids.value AND m.claim AND m.user_id = ",
+        )
+        .text(user_id)
+        .raw(")")
+        .get_result(conn)?;
+    Ok(row.total > 0)
+}
+
 /// Where the statements about a user come from.
 pub fn sources(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<SourceRow>> {
     Sql::new(

@@ -54,6 +54,7 @@ diesel::table! {
         linked_external_id -> Nullable<Text>,
         claim_issued_at -> Nullable<BigInt>,
         signed_in_at -> Nullable<BigInt>,
+        token_issued_at -> Nullable<BigInt>,
     }
 }
 

@@ -29,9 +29,11 @@ pub struct UserRow {
     pub subject: Option<String>,
     /// The external id that the identity carried when it last signed in.
     pub linked_external_id: Option<String>,
-    /// When the token was issued whose claim was last applied, in UTC microseconds.
+    /// When the token was issued whose claim was the last complete one, in UTC microseconds.
     pub claim_issued_at: Option<i64>,
     pub signed_in_at: Option<i64>,
+    /// When the latest token that was believed was issued, in UTC microseconds.
+    pub token_issued_at: Option<i64>,
 }
 
 /// The user with that id.

@@ -27,20 +27,3 @@ pub fn set_active(
     sessions::delete_of_user(conn, &user.id)?;
     Ok(Some(Action::Deactivated))
 }
-
-/// Severs the identity that signs in as the user, because SCIM says that the user is somebody else
-/// now: the sessions end, and what the identity's claims said is forgotten. The caller writes the
-/// row.
-///
-/// # Errors
-/// The store's.
-pub fn sever(conn: &mut Conn, user: &mut UserRow, now: i64) -> DirectoryResult<()> {
-    user.issuer = None;
-    user.subject = None;
-    user.linked_external_id = None;
-    user.claim_issued_at = None;
-    sessions::delete_of_user(conn, &user.id)?;
-    let said = crate::db::memberships::Said { at: now, by: "reassigned" };
-    crate::db::memberships::retain_claim(conn, &user.id, [], said)?;
-    Ok(())
-}

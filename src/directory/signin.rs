@@ -13,6 +13,7 @@ use super::claims::{self, GroupsClaim};
 use super::events::{Action, Subject, record};
 use super::sessions::{self, NewSession};
 use super::{Context, DirectoryError, teams, users};
+use crate::db::connection::changed_meanwhile;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, MayBeStore, StoreError, memberships, teams as team_rows};
 use crate::scim::fold::fold;
@@ -121,16 +122,20 @@ pub fn sign_in(
             users::insert_claimed(conn, context, &profile(user_type, identity, user_name)?)?
         }
     };
-    if !row.scim_owned && !created {
+    // A token that is older than one that was believed says nothing of the person any more.
+    let is_stale = row.token_issued_at.is_some_and(|at| identity.issued_at < at);
+    if !row.scim_owned && !created && !is_stale {
         let name = user_name.unwrap_or(&row.user_name).to_owned();
         let profile = profile(user_type, identity, &name)?;
-        row = users::refresh_claimed(conn, context, row, &profile)?;
+        row = users::refresh_claimed(conn, context, row, &profile, identity.issued_at)?;
     }
-    row.issuer = Some(identity.issuer.clone());
-    row.subject = Some(identity.subject.clone());
-    row.linked_external_id = external_id.map(str::to_owned);
+    link(&mut row, identity, external_id);
     row.signed_in_at = Some(context.now);
-    let applied = apply_claims(conn, context, identity, &mut row)?;
+    let applied = if is_stale {
+        json!({ "stale": true })
+    } else {
+        apply_claims(conn, context, identity, &mut row)?
+    };
     rows::update(conn, &row)?;
     let data = json!({
         "issuer": identity.issuer,
@@ -178,30 +183,48 @@ fn find(
     user_name: Option<&str>,
 ) -> Result<Option<UserRow>, SignInError> {
     let tenant = context.connection.id.as_str();
+    // What was looked up is looked at once more under the lock: SCIM may have been faster.
+    let locked = |conn: &mut Conn, id: &str, is_still: &dyn Fn(&UserRow) -> bool| {
+        rows::lock(conn, tenant, id)?.filter(is_still).ok_or_else(changed_meanwhile)
+    };
     if let Some(id) = rows::find_by_subject(conn, tenant, &identity.issuer, &identity.subject)? {
-        return Ok(rows::lock(conn, tenant, &id)?);
+        return Ok(Some(locked(conn, &id, &|row| is_linked(row, identity))?));
     }
     if let Some(external_id) = external_id
         && let Some(id) = rows::find_by_external_id(conn, tenant, external_id)?
     {
-        return Ok(rows::lock(conn, tenant, &id)?);
+        let is_still = |row: &UserRow| row.external_id.as_deref() == Some(external_id);
+        return Ok(Some(locked(conn, &id, &is_still)?));
     }
-    let Some(user_name) = user_name else { return Ok(None) };
-    let Some(id) = rows::find_by_user_name(conn, tenant, &fold(user_name))? else {
+    let Some(folded) = user_name.map(fold) else { return Ok(None) };
+    let Some(id) = rows::find_by_user_name(conn, tenant, &folded)? else {
         return Ok(None);
     };
-    let Some(row) = rows::lock(conn, tenant, &id)? else { return Ok(None) };
+    let row = locked(conn, &id, &|row| row.user_name_fold == *folded)?;
     if is_somebody_else(&row, identity, external_id) {
         return Err(Refusal::NameTaken.into());
     }
     Ok(Some(row))
 }
 
+/// Whether the identity signs in as the user already.
+fn is_linked(row: &UserRow, identity: &Identity) -> bool {
+    row.subject.as_ref() == Some(&identity.subject) && row.issuer.as_ref() == Some(&identity.issuer)
+}
+
+/// The identity signs in as the user from now on.
+fn link(row: &mut UserRow, identity: &Identity, external_id: Option<&str>) {
+    // A token may leave out what an earlier one said.
+    if external_id.is_some() || !is_linked(row, identity) {
+        row.linked_external_id = external_id.map(str::to_owned);
+    }
+    row.issuer = Some(identity.issuer.clone());
+    row.subject = Some(identity.subject.clone());
+}
+
 /// Whether a user of the same name is another person than the one who signs in.
 fn is_somebody_else(row: &UserRow, identity: &Identity, external_id: Option<&str>) -> bool {
-    let linked_to_another = row.subject.as_ref().is_some_and(|subject| {
-        *subject != identity.subject || row.issuer.as_deref() != Some(&identity.issuer)
-    });
+    let linked_to_another = row.subject.is_some() && !is_linked(row, identity);
     let pushed_as_another = row
         .external_id
         .as_deref()
@@ -234,9 +257,6 @@ fn apply_claims(
     identity: &Identity,
     row: &mut UserRow,
 ) -> Result<Value, SignInError> {
-    if row.claim_issued_at.is_some_and(|at| identity.issued_at < at) {
-        return Ok(json!({ "stale": true }));
-    }
     let settings = &context.connection.settings.sign_in;
     let filter = settings
         .groups_filter
@@ -253,7 +273,12 @@ fn apply_claims(
         withdrawn = memberships::retain_claim(conn, &row.id, ids(), said)?;
         row.claim_issued_at = Some(identity.issued_at);
     }
+    row.token_issued_at = Some(identity.issued_at);
     let added = memberships::add_claim(conn, &context.connection.id, &row.id, ids(), said)?;
+    if memberships::lacks_claim(conn, &row.id, ids())? {
+        // A team was deleted or renamed since the claim's values were looked up.
+        return Err(changed_meanwhile().into());
+    }
     let changed: BTreeSet<&str> = added.iter().chain(&withdrawn).map(String::as_str).collect();
     if !changed.is_empty() {
         team_rows::touch(conn, changed, context.now)?;

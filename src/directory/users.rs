@@ -6,7 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::events::{Action, Subject, record};
-use super::lifecycle::{set_active, sever};
+use super::identities::{name_is_free, sever, take_keys};
+use super::lifecycle::set_active;
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
 use crate::db::connection::changed_meanwhile;
@@ -95,14 +96,14 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         },
         None => None,
     };
-    let met = match (by_name, by_external_id) {
-        (Some(a), Some(b)) if a != b => return Err(user_name_taken(document).into()),
-        (Some(id), _) | (None, Some(id)) => Some(
+    // The external id says who somebody is; a name is but a name.
+    let met = match by_external_id.or(by_name) {
+        Some(id) => Some(
             rows::lock(conn, connection_id, &id)?
                 .filter(|row| keys.meet(row))
                 .ok_or_else(changed_meanwhile)?,
         ),
-        (None, None) => None,
+        None => None,
     };
     let active = document.active().unwrap_or(true);
     let document = document.clone().with_active(active);
@@ -115,8 +116,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         Some(row) if !row.active => {
             // With another externalId it is another person, who inherits nothing.
             if row.external_id.is_some() && row.external_id != keys.external_id {
-                let left = memberships::withdraw_user(conn, &row.id)?;
-                team_rows::touch(conn, left.iter().map(String::as_str), context.now)?;
+                leave_teams(conn, context, &row.id)?;
             }
             write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
         }
@@ -255,6 +255,7 @@ fn insert(
         linked_external_id: None,
         claim_issued_at: None,
         signed_in_at: None,
+        token_issued_at: None,
     };
     rows::insert(conn, &row)?;
     let addresses = folded_emails(document);
@@ -280,7 +281,7 @@ pub(super) fn insert_claimed(
 }
 
 /// Fills in the profile of a user that SCIM does not own. What the token does not speak of stays,
-/// and so does the name if it has become somebody else's.
+/// and so does the name if it is somebody else's.
 ///
 /// # Errors
 /// The store's.
@@ -289,13 +290,13 @@ pub(super) fn refresh_claimed(
     context: &Context,
     before: UserRow,
     profile: &Document,
+    issued_at: i64,
 ) -> DirectoryResult<UserRow> {
     let old = stored(&before)?;
     let mut merged = old.as_map().clone();
     merged.extend(profile.as_map().clone());
     let name = merged.get("userName").and_then(Value::as_str).unwrap_or_default();
-    let holder = rows::find_by_user_name(conn, &before.connection_id, &fold(name))?;
-    if holder.is_some_and(|id| id != before.id) {
+    if !name_is_free(conn, context, &before, &fold(name), issued_at)? {
         merged.insert("userName".to_owned(), before.user_name.as_str().into());
     }
     let document = Document::from_stored(merged);
@@ -336,7 +337,6 @@ fn write_back(
         return Ok(before);
     }
     let keys = Keys::of(document);
-    check_keys(conn, &before, &keys, document)?;
     let mut row = UserRow {
         user_name: keys.user_name,
         user_name_fold: keys.user_name_fold,
@@ -347,9 +347,17 @@ fn write_back(
         document: serde_json::to_string(document.as_map())?,
         version: before.version + 1,
         updated_at: context.now.max(before.updated_at + 1),
-        ..before
+        ..before.clone()
     };
     let change = set_active(conn, &mut row, active)?;
+    // Brought back for another person, who inherits nothing.
+    let is_successor = change == Some(Action::Reactivated)
+        && before.external_id.is_some()
+        && row.external_id.is_some()
+        && before.external_id != row.external_id;
+    if is_successor {
+        leave_teams(conn, context, &row.id)?;
+    }
     // SCIM speaks for the directory: with another externalId the user is another person.
     let is_another = row.subject.is_some()
         && row.linked_external_id.is_some()
@@ -358,6 +366,7 @@ fn write_back(
     if is_another {
         sever(conn, &mut row, context.now)?;
     }
+    take_keys(conn, context, &before, &mut row, document)?;
     rows::update(conn, &row)?;
     if is_another {
         let data = json!({ "external_id": row.external_id });
@@ -401,29 +410,14 @@ impl Keys {
     }
 }
 
-fn check_keys(
-    conn: &mut Conn,
-    before: &UserRow,
-    keys: &Keys,
-    document: &Document,
-) -> DirectoryResult<()> {
-    let connection_id = before.connection_id.as_str();
-    let is_other = |holder: Option<String>| holder.is_some_and(|id| id != before.id);
-    if keys.user_name_fold != before.user_name_fold
-        && is_other(rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?)
-    {
-        return Err(user_name_taken(document).into());
-    }
-    if let Some(external_id) = &keys.external_id
-        && before.external_id.as_ref() != Some(external_id)
-        && is_other(rows::find_by_external_id(conn, connection_id, external_id)?)
-    {
-        return Err(external_id_taken(document).into());
-    }
+/// The user belongs to no team any more, whoever said so.
+fn leave_teams(conn: &mut Conn, context: &Context, user_id: &str) -> DirectoryResult<()> {
+    let left = memberships::withdraw_user(conn, user_id)?;
+    team_rows::touch(conn, left.iter().map(String::as_str), context.now)?;
     Ok(())
 }
 
-fn stored(row: &UserRow) -> DirectoryResult<Document> {
+pub(super) fn stored(row: &UserRow) -> DirectoryResult<Document> {
     Ok(Document::from_stored(serde_json::from_str(&row.document)?))
 }
 
@@ -465,7 +459,7 @@ fn not_found(id: &str) -> ScimError {
     ScimError::not_found(format!("there is no user with the id '{id}'"))
 }
 
-fn user_name_taken(document: &Document) -> ScimError {
+pub(super) fn user_name_taken(document: &Document) -> ScimError {
     let name = document.text("userName").unwrap_or_default();
     ScimError::uniqueness(format!(
         "another user already has the userName '{name}' (upper and lower case count as the same); \
@@ -473,7 +467,7 @@ fn user_name_taken(document: &Document) -> ScimError {
     ))
 }
 
-fn external_id_taken(document: &Document) -> ScimError {
+pub(super) fn external_id_taken(document: &Document) -> ScimError {
     let external_id = document.text("externalId").unwrap_or_default();
     ScimError::uniqueness(format!(
         "another user already has the externalId '{external_id}'; find it by externalId and update \

@@ -17,6 +17,7 @@ mod login;
 mod ops;
 mod scim;
 mod signin;
+mod simulation;
 mod store;
 mod support;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         scim::cases(),
         signin::CASES.to_vec(),
         login::CASES.to_vec(),
+        simulation::CASES.to_vec(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

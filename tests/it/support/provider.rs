@@ -1,5 +1,6 @@
 //! An OpenID provider of the tests' own, which can be told to misbehave.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,8 @@ pub enum Signed {
 struct Script {
     /// The token of the next answer.
     token: Option<Token>,
+    /// The tokens of codes that were given out.
+    by_code: HashMap<String, Token>,
     userinfo: Option<Value>,
     /// Parameters of the last request at the token endpoint.
     last_request: String,
@@ -127,6 +130,11 @@ impl Provider {
         self.lock().token = Some(token);
     }
 
+    /// The token that a code is exchanged for, once.
+    pub fn gives_for(&self, code: &str, token: Token) {
+        self.lock().by_code.insert(code.to_owned(), token);
+    }
+
     /// What userinfo says.
     pub fn says(&self, claims: Value) {
         self.lock().userinfo = Some(claims);
@@ -177,7 +185,11 @@ fn token_answer(
         let status = actix_web::http::StatusCode::from_u16(*status).expect("a status");
         return HttpResponse::build(status).content_type("application/json").body(text.clone());
     }
-    let Some(token) = script.token.take() else {
+    let code = url::form_urlencoded::parse(script.last_request.as_bytes())
+        .find(|(name, _)| name == "code")
+        .map(|(_, value)| value.into_owned());
+    let by_code = code.and_then(|code| script.by_code.remove(&code));
+    let Some(token) = by_code.or_else(|| script.token.take()) else {
         return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant" }));
     };
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());

@@ -1,0 +1,116 @@
+//! A model of an organisation and its identity provider drives the real server, by SCIM and by
+//! sign-ins, through histories drawn at random: what has to hold of the convergence of the two
+//! (`docs/convergence.md`) is checked after each step and in the end.
+//!
+//! `MUSTER_TEST_HISTORIES` says how many histories, `MUSTER_TEST_SEED` which one is the first.
+
+mod browser;
+mod dump;
+mod history;
+mod okta;
+mod org;
+mod sabotage;
+mod world;
+
+use std::ops::Range;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use self::browser::Browser;
+use self::history::{Setup, Step, generate, shrink};
+use self::sabotage::Sabotage;
+use self::world::World;
+use crate::support::{Case, TestApp, cases};
+
+pub const CASES: &[Case] = cases![histories_converge, a_broken_rule_is_noticed];
+
+/// Histories of a run where nothing else is said.
+const FEW: u64 = 40;
+/// Within so many histories a broken rule has to be noticed.
+const SOON: u64 = 100;
+/// Histories at a time, each with a connection of its own.
+const AT_A_TIME: usize = 6;
+
+/// A history in which something does not hold.
+struct Failure {
+    seed: u64,
+    error: String,
+}
+
+async fn run(
+    app: &TestApp,
+    browser: &Browser,
+    setup: Setup,
+    steps: &[Step],
+    sabotage: Option<Sabotage>,
+) -> Result<(), String> {
+    World::new(app, browser, setup, sabotage).await.run(steps).await
+}
+
+/// The first failure among the histories of some seeds.
+async fn explore(
+    app: &TestApp,
+    browser: &Browser,
+    seeds: Range<u64>,
+    sabotage: Option<Sabotage>,
+) -> Option<Failure> {
+    let failures = stream::iter(seeds)
+        .map(|seed| async move {
+            let (setup, steps) = generate(seed);
+            let done = run(app, browser, setup, &steps, sabotage).await;
+            done.err().map(|error| Failure { seed, error })
+        })
+        .buffered(AT_A_TIME)
+        .filter_map(std::future::ready);
+    std::pin::pin!(failures).next().await
+}
+
+/// A failure as a short history that can be read.
+async fn told(
+    app: &TestApp,
+    browser: &Browser,
+    failure: &Failure,
+    sabotage: Option<Sabotage>,
+) -> (usize, String) {
+    use std::fmt::Write;
+
+    let (setup, steps) = generate(failure.seed);
+    let fails = async |steps: &[Step]| run(app, browser, setup, steps, sabotage).await.is_err();
+    let steps = shrink(steps, fails).await;
+    let error = run(app, browser, setup, &steps, sabotage).await.err();
+    let mut text = format!(
+        "seed {}: {}\nshortened: {}\nwith {setup:?}",
+        failure.seed,
+        failure.error,
+        error.unwrap_or_else(|| "it does not fail any more: a race".to_owned())
+    );
+    for (number, step) in steps.iter().enumerate() {
+        let _ = write!(text, "\n{number:3}. {step:?}");
+    }
+    (steps.len(), text)
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+async fn histories_converge(app: TestApp) {
+    let browser = Browser::new(&app).await;
+    let first = number("MUSTER_TEST_SEED", 1);
+    let seeds = first..first + number("MUSTER_TEST_HISTORIES", FEW);
+    if let Some(failure) = explore(&app, &browser, seeds, None).await {
+        panic!("{}", told(&app, &browser, &failure, None).await.1);
+    }
+}
+
+async fn a_broken_rule_is_noticed(app: TestApp) {
+    let browser = Browser::new(&app).await;
+    for sabotage in Sabotage::ALL {
+        let failure = explore(&app, &browser, 1..SOON + 1, Some(sabotage)).await;
+        let failure = failure.unwrap_or_else(|| panic!("nobody noticed: {sabotage:?}"));
+        let (length, text) = told(&app, &browser, &failure, Some(sabotage)).await;
+        println!("{sabotage:?}: {text}");
+        assert!(length <= 12, "a short history shows it: {text}");
+    }
+}
