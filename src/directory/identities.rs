@@ -136,7 +136,7 @@ fn is_same_person(made: &UserRow, meant: &UserRow, external_id: Option<&str>) ->
 ///
 /// # Errors
 /// The store's.
-fn absorb(
+pub(super) fn absorb(
     conn: &mut Conn,
     context: &Context,
     from: UserRow,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::claims::{self, GroupsClaim};
 use super::events::{Action, Subject, record};
 use super::sessions::{self, NewSession};
-use super::{Context, DirectoryError, teams, users};
+use super::{Context, DirectoryError, identities, teams, users};
 use crate::db::connection::changed_meanwhile;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, MayBeStore, StoreError, memberships, teams as team_rows};
@@ -188,7 +188,8 @@ fn find(
         rows::lock(conn, tenant, id)?.filter(is_still).ok_or_else(changed_meanwhile)
     };
     if let Some(id) = rows::find_by_subject(conn, tenant, &identity.issuer, &identity.subject)? {
-        return Ok(Some(locked(conn, &id, &|row| is_linked(row, identity))?));
+        let row = locked(conn, &id, &|row| is_linked(row, identity))?;
+        return Ok(Some(pushed_apart(conn, context, row, identity, external_id, user_name)?));
     }
     if let Some(external_id) = external_id
         && let Some(id) = rows::find_by_external_id(conn, tenant, external_id)?
@@ -205,6 +206,40 @@ fn find(
         return Err(Refusal::NameTaken.into());
     }
     Ok(Some(row))
+}
+
+/// The user that an identity signs in as: `row`, unless only sign-in knows that one and SCIM has
+/// pushed the same person as another user since, under a key that no sign-in had carried by then.
+/// The two become one.
+fn pushed_apart(
+    conn: &mut Conn,
+    context: &Context,
+    row: UserRow,
+    identity: &Identity,
+    external_id: Option<&str>,
+    user_name: Option<&str>,
+) -> Result<UserRow, SignInError> {
+    if row.scim_owned {
+        return Ok(row);
+    }
+    let tenant = context.connection.id.as_str();
+    let mut found = None;
+    if let Some(external_id) = external_id {
+        found = rows::find_by_external_id(conn, tenant, external_id)?;
+    }
+    if let (None, Some(user_name)) = (&found, user_name) {
+        found = rows::find_by_user_name(conn, tenant, &fold(user_name))?;
+    }
+    let Some(id) = found.filter(|id| *id != row.id) else { return Ok(row) };
+    let pushed = rows::lock(conn, tenant, &id)?.ok_or_else(changed_meanwhile)?;
+    if !pushed.scim_owned || is_somebody_else(&pushed, identity, external_id) {
+        return Ok(row);
+    }
+    let mut pushed = pushed;
+    if pushed.active {
+        identities::absorb(conn, context, row, &mut pushed)?;
+    }
+    Ok(pushed)
 }
 
 /// Whether the identity signs in as the user already.

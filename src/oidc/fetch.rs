@@ -48,6 +48,8 @@ impl Fetch {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
+            // A kept connection that the provider closes just then would fail somebody's sign-in.
+            .pool_max_idle_per_host(0)
             .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self(client))

@@ -389,8 +389,15 @@ async fn signing_out_ends_the_session_and_its_tokens(app: TestApp) {
     let foreign = [("cookie", session.as_str()), ("origin", "https://evil.example")];
     login.post("/logout", &[], &foreign).await.expect(400);
     login.userinfo(&token).await.expect(200);
-    let own = [("cookie", session.as_str()), ("origin", app.base_url.as_str())];
+    let hidden = [("cookie", session.as_str()), ("origin", "null")];
+    login.post("/logout", &[], &hidden).await.expect(400);
+    let cross = [("cookie", session.as_str()), ("sec-fetch-site", "cross-site")];
+    login.post("/logout", &[], &cross).await.expect(400);
+    login.userinfo(&token).await.expect(200);
+    // A browser that hides the origin says at least that the form was ours.
+    let own = [hidden[0], hidden[1], ("sec-fetch-site", "same-origin")];
     login.post("/logout", &[], &own).await.expect(200);
+    login.post("/logout", &[], &[("origin", app.base_url.as_str())]).await.expect(200);
     login.userinfo(&token).await.expect(401);
     login.get("/userinfo", Some(&session)).await.expect(401);
 }

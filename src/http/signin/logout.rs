@@ -1,8 +1,9 @@
 //! `/logout`: ends the session, with the codes and access tokens that hang on it.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::ORIGIN;
+use actix_web::http::header::{HeaderName, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
+use url::Url;
 
 use super::userinfo::{bearer, grant};
 use super::{cookie, page};
@@ -11,6 +12,8 @@ use crate::db::StoreError;
 use crate::directory::sessions;
 use crate::http::answer::Failure;
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// `GET /logout` asks first: any page could send a browser here.
 pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
     Ok(match grant(&app, &request).await? {
@@ -18,7 +21,8 @@ pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
         Some(_) => page::question(
             "Sign out?",
             "This ends your session in every application that it was begun for.",
-            "/logout",
+            // Relative, since the public address may have a path.
+            "logout",
             "Sign out",
         ),
     })
@@ -35,11 +39,16 @@ pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
     signed_out(&app)
 }
 
-/// Whether a browser says that the form stood on a page of ours. Every browser names the origin of
-/// a POST.
+/// Whether a browser says that the form stood on a page of ours: by Fetch Metadata, else by the
+/// origin, which every browser names with a POST.
 fn is_own_page(app: &App, request: &HttpRequest) -> bool {
-    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&app.settings.public_url))
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = header(SEC_FETCH_SITE) {
+        return site == "same-origin";
+    }
+    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+    let own = origin(&app.settings.public_url).filter(url::Origin::is_tuple);
+    own.is_some() && header(ORIGIN).and_then(origin) == own
 }
 
 fn signed_out(app: &App) -> Result<HttpResponse, Failure> {

@@ -7,6 +7,7 @@ use muster::db::{Db, StoreError};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
+#[expect(clippy::struct_field_names, reason = "the columns' names")]
 pub struct User {
     #[diesel(sql_type = Text)]
     pub id: String,

@@ -88,12 +88,15 @@ pub enum Step {
 /// The history of a seed.
 pub fn generate(seed: u64) -> (Setup, Vec<Step>) {
     let mut random = StdRng::seed_from_u64(seed);
+    let external_ids = random.random_bool(0.85);
     let setup = Setup {
         patches: random.random(),
         deletes: random.random_bool(0.2),
         looks_up: random.random_bool(0.7),
-        forgets: random.random(),
-        external_ids: random.random_bool(0.85),
+        // Without an external id nothing would tell that somebody who has another name by then is
+        // the one of before.
+        forgets: external_ids && random.random(),
+        external_ids,
         filters: random.random_bool(0.3),
         union: random.random_bool(0.2),
         jit: random.random_bool(0.9),

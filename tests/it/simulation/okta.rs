@@ -315,9 +315,8 @@ fn id_of(resource: &Value) -> String {
 fn outcome(answer: Answer, success: u16) -> Result<Outcome, String> {
     match answer.status {
         status if status == success => Ok(Outcome::Linked(answer.id())),
-        409 => Ok(Outcome::Conflict(answer.text)),
-        // Deleted meanwhile; the next attempt looks it up anew.
-        404 => Ok(Outcome::Conflict(answer.text)),
+        // What was deleted meanwhile is looked up anew by the next attempt.
+        404 | 409 => Ok(Outcome::Conflict(answer.text)),
         _ => Err(unexpected(&answer)),
     }
 }

@@ -287,8 +287,8 @@ impl<'a> World<'a> {
         self.check(&before, &after).await
     }
 
-    /// Lets a token arrive.
-    async fn sign_in(&mut self, token: &Token, how: How) -> Result<(), String> {
+    /// Lets a token arrive; gives whether the person is let in.
+    async fn sign_in(&mut self, token: &Token, how: How) -> Result<bool, String> {
         let before = self.dump().await;
         let (first, second) = match how {
             How::Once | How::AnswerLost => (self.arrive(token).await?, None),
@@ -322,13 +322,16 @@ impl<'a> World<'a> {
         let owned = |dump: &Dump| -> Vec<User> {
             let mut users = dump.users.clone();
             users.retain(|user| user.scim_owned);
-            users.iter_mut().for_each(|user| user.subject = None);
+            for user in &mut users {
+                user.subject = None;
+            }
             users
         };
         if owned(&before) != owned(&after) {
             return Err("(iii) a sign-in changed a user that SCIM owns".to_owned());
         }
-        self.check(&before, &after).await
+        self.check(&before, &after).await?;
+        Ok(is_in)
     }
 
     /// What has to hold of claims once somebody is in.
@@ -452,7 +455,7 @@ impl<'a> World<'a> {
         let everybody: Vec<usize> =
             (0..self.org.people.len()).filter(|one| !self.org.people[*one].gone).collect();
         if self.setup.sign_in_first {
-            self.sign_in_all(&everybody).await?;
+            let refused = self.sign_in_all(&everybody).await?;
             self.okta.has_deleted = false;
             self.drain().await?;
             // What SCIM deletes is gone with its claims; who was not let in comes again.
@@ -464,7 +467,7 @@ impl<'a> World<'a> {
             let again: Vec<usize> = everybody
                 .iter()
                 .copied()
-                .filter(|one| self.okta.has_deleted || !is_in(one))
+                .filter(|one| self.okta.has_deleted || refused.contains(one) || !is_in(one))
                 .collect();
             self.sign_in_all(&again).await?;
         } else {
@@ -479,15 +482,19 @@ impl<'a> World<'a> {
         self.compare_teams(&dump)
     }
 
-    async fn sign_in_all(&mut self, people: &[usize]) -> Result<(), String> {
+    /// Lets people sign in with what holds of them now; gives those who are not let in.
+    async fn sign_in_all(&mut self, people: &[usize]) -> Result<BTreeSet<usize>, String> {
+        let mut refused = BTreeSet::new();
         for person in people {
             self.now += 1;
             self.issue(*person, Claim::Complete);
-            if let Some(token) = self.tokens.pop() {
-                self.sign_in(&token, How::Once).await?;
+            if let Some(token) = self.tokens.pop()
+                && !self.sign_in(&token, How::Once).await?
+            {
+                refused.insert(*person);
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     async fn drain(&mut self) -> Result<(), String> {
