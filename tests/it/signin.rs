@@ -28,6 +28,7 @@ pub const CASES: &[Case] = cases![
     an_incomplete_claim_withdraws_nothing,
     an_empty_claim_withdraws_everything_it_said,
     a_stale_token_is_not_applied,
+    a_stale_token_leaves_the_profile_alone,
     a_claim_outside_the_filter_is_ignored,
     a_claim_names_a_team_by_external_id_first,
     a_post_adopts_a_team_that_a_claim_made,
@@ -35,6 +36,15 @@ pub const CASES: &[Case] = cases![
     deactivation_ends_every_session,
     deletion_ends_every_session,
     another_external_id_severs_the_old_identity,
+    a_push_takes_a_name_from_whom_only_sign_in_knows,
+    a_rename_takes_in_the_user_that_a_sign_in_made,
+    an_external_id_takes_in_the_user_who_signed_in_with_it,
+    an_inactive_user_gives_its_name_up,
+    an_inactive_user_gives_its_external_id_up,
+    somebody_else_who_is_brought_back_inherits_no_membership,
+    a_sign_in_joins_a_user_that_was_pushed_apart,
+    people_who_exchange_names_are_not_mixed_up,
+    a_name_is_not_given_away_where_names_are_all_that_is_known,
     a_sign_in_repeated_changes_nothing,
     many_sign_ins_of_one_person_are_one_user,
     a_sign_in_and_a_push_at_once_are_one_user,
@@ -308,6 +318,17 @@ async fn a_stale_token_is_not_applied(app: TestApp) {
     assert_eq!(total(&app, "/Groups").await, 1);
 }
 
+async fn a_stale_token_leaves_the_profile_alone(app: TestApp) {
+    let mut renamed = later(ann(json!([])), json!([]));
+    renamed.claims.insert("name".to_owned(), "Anne Lee".into());
+    // A token that says nothing of groups is the latest one all the same.
+    renamed.claims.remove("groups");
+    let id = sign_in(&app, renamed).await.user;
+    sign_in(&app, ann(json!(["Staff"]))).await;
+    assert_eq!(user(&app, &id).await["displayName"], "Anne Lee");
+    assert!(teams_of(&app, &id).await.is_empty());
+}
+
 async fn a_claim_outside_the_filter_is_ignored(app: TestApp) {
     app.set(|settings| settings.sign_in.groups_filter = Some("^app-".to_owned())).await;
     let id = sign_in(&app, ann(json!(["app-staff", "Everyone"]))).await.user;
@@ -386,6 +407,147 @@ async fn another_external_id_severs_the_old_identity(app: TestApp) {
     let mut new = ann(json!(["Sales"]));
     "00unew".clone_into(&mut new.subject);
     assert_eq!(sign_in(&app, new).await.user, old.user);
+}
+
+/// Somebody whose subject is her external id, under a name.
+fn called(subject: &str, name: &str, groups: Value) -> Identity {
+    identity(subject, 1_000_000, json!({ "preferred_username": name, "groups": groups }))
+}
+
+async fn put(app: &TestApp, id: &str, body: Value) -> Answer {
+    app.scim().put(&format!("/Users/{id}"), &body).await
+}
+
+async fn a_push_takes_a_name_from_whom_only_sign_in_knows(app: TestApp) {
+    let ann = sign_in(&app, called("00uann", "ann", json!([]))).await;
+    let bob = sign_in(&app, called("00ubob", "bob", json!(["Staff"]))).await;
+    // Bob has another name by now, of which Muster does not know, and Ann has his.
+    let pushed = push(&app, json!({ "userName": "bob", "externalId": "00uann" })).await;
+    assert_eq!(pushed.expect(201).id(), ann.user);
+    let former = user(&app, &bob.user).await["userName"].as_str().map(str::to_owned);
+    assert_eq!(former, Some(format!("bob (former, {})", bob.user)));
+    assert!(is_live(&app, &bob.session).await, "he is still who he is");
+    assert_eq!(teams_of(&app, &bob.user).await, ["Staff"]);
+    let back = later(called("00ubob", "bobby", json!([])), json!(["Staff"]));
+    assert_eq!(sign_in(&app, back).await.user, bob.user);
+    assert_eq!(user(&app, &bob.user).await["userName"], "bobby");
+}
+
+async fn names_are_all_that_is_known(app: &TestApp) {
+    app.set(|settings| settings.sign_in.external_id_claim = None).await;
+}
+
+async fn a_rename_takes_in_the_user_that_a_sign_in_made(app: TestApp) {
+    names_are_all_that_is_known(&app).await;
+    let pushed = push(&app, json!({ "userName": "ann" })).await.expect(201).id();
+    // The token has the new name before the push does.
+    let made = sign_in(&app, called("s1", "anne", json!(["Staff"]))).await;
+    assert_ne!(made.user, pushed);
+    let staff = app.scim().find("/Groups", "displayName eq \"Staff\"").await[0].clone();
+    let members = json!({ "displayName": "Crew", "members": [{ "value": made.user }] });
+    app.scim().post("/Groups", &members).await.expect(201);
+    put(&app, &pushed, json!({ "userName": "anne" })).await.expect(200);
+    assert_eq!(total(&app, "/Users").await, 1);
+    assert_eq!(teams_of(&app, &pushed).await, ["Crew", "Staff"], "whoever said so");
+    assert!(!is_live(&app, &made.session).await);
+    assert_eq!(sign_in(&app, called("s1", "anne", json!(["Staff"]))).await.user, pushed);
+    let path = format!("/Groups/{}", staff["id"].as_str().expect("an id"));
+    let staff = app.scim().get(&path).await.expect(200).body;
+    assert_eq!(staff["members"][0]["value"], pushed.as_str());
+}
+
+async fn an_external_id_takes_in_the_user_who_signed_in_with_it(app: TestApp) {
+    let pushed = push(&app, json!({ "userName": "lee" })).await.expect(201).id();
+    let made = sign_in(&app, called("00uann", "ann", json!(["Staff"]))).await;
+    put(&app, &pushed, json!({ "userName": "lee", "externalId": "00uann" })).await.expect(200);
+    assert_eq!(total(&app, "/Users").await, 1);
+    assert_eq!(teams_of(&app, &pushed).await, ["Staff"]);
+    app.scim().get(&format!("/Users/{}", made.user)).await.expect(404);
+    assert_eq!(sign_in(&app, called("00uann", "lee", json!([]))).await.user, pushed);
+}
+
+async fn an_inactive_user_gives_its_name_up(app: TestApp) {
+    let old = json!({ "userName": "bob", "externalId": "00uold", "active": false });
+    let old = push(&app, old).await.expect(201).id();
+    let new = push(&app, json!({ "userName": "rob", "externalId": "00unew" })).await;
+    let new = new.expect(201).id();
+    let renamed = json!({ "userName": "BOB", "externalId": "00unew" });
+    assert_eq!(put(&app, &new, renamed).await.expect(200).body["userName"], "BOB");
+    let former = user(&app, &old).await;
+    assert_eq!(former["userName"], format!("bob (former, {old})"));
+    assert_eq!((&former["externalId"], &former["active"]), (&json!("00uold"), &json!(false)));
+    // Whoever is active keeps the name.
+    let other = push(&app, json!({ "userName": "robert" })).await.expect(201).id();
+    let taken = put(&app, &other, json!({ "userName": "bob" })).await;
+    taken.expect_error(409, Some("uniqueness"));
+}
+
+async fn an_inactive_user_gives_its_external_id_up(app: TestApp) {
+    // Okta assigns Ann again, finds her by the name that somebody else had, and links that one.
+    let hers = push(&app, json!({ "userName": "ann", "externalId": "00uann" })).await;
+    let hers = hers.expect(201).id();
+    assert_eq!(sign_in(&app, called("00uann", "ann", json!([]))).await.user, hers);
+    let off = json!({ "userName": "ann", "externalId": "00uann", "active": false });
+    put(&app, &hers, off).await.expect(200);
+    let other = json!({ "userName": "lee", "externalId": "00ulee", "active": false });
+    let other = push(&app, other).await.expect(201).id();
+    let linked = json!({ "userName": "lee", "externalId": "00uann", "active": true });
+    put(&app, &other, linked).await.expect(200);
+    assert!(user(&app, &hers).await.get("externalId").is_none());
+    assert_eq!(sign_in(&app, called("00uann", "lee", json!([]))).await.user, other);
+}
+
+async fn somebody_else_who_is_brought_back_inherits_no_membership(app: TestApp) {
+    let old = push(&app, json!({ "userName": "bob", "externalId": "00uold" })).await;
+    let id = old.expect(201).id();
+    let group = json!({ "displayName": "Staff", "members": [{ "value": id }] });
+    app.scim().post("/Groups", &group).await.expect(201);
+    let active = |external_id: &str, active: bool| json!({ "userName": "bob", "externalId": external_id, "active": active });
+    put(&app, &id, active("00uold", false)).await.expect(200);
+    put(&app, &id, active("00uold", true)).await.expect(200);
+    assert_eq!(teams_of(&app, &id).await, ["Staff"], "the same person");
+    put(&app, &id, active("00uold", false)).await.expect(200);
+    put(&app, &id, active("00unew", true)).await.expect(200);
+    assert!(teams_of(&app, &id).await.is_empty(), "another one");
+}
+
+async fn a_sign_in_joins_a_user_that_was_pushed_apart(app: TestApp) {
+    names_are_all_that_is_known(&app).await;
+    let made = sign_in(&app, called("s1", "ann", json!(["Staff"]))).await;
+    let pushed = push(&app, json!({ "userName": "anne" })).await.expect(201).id();
+    assert_ne!(pushed, made.user);
+    let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
+    let on = patch_body(json!([{ "op": "replace", "value": { "active": true } }]));
+    let (path, token) = (format!("/Users/{pushed}"), called("s1", "anne", json!(["Staff"])));
+    app.scim().patch(&path, &off).await.expect(200);
+    assert_eq!(refusal(&app, token.clone()).await, Refusal::Inactive);
+    assert_eq!(total(&app, "/Users").await, 2, "nothing is written");
+    app.scim().patch(&path, &on).await.expect(200);
+    assert_eq!(sign_in(&app, token).await.user, pushed);
+    assert_eq!(total(&app, "/Users").await, 1);
+    assert_eq!(teams_of(&app, &pushed).await, ["Staff"]);
+}
+
+async fn exchange_names(app: &TestApp) -> [String; 2] {
+    let ann = sign_in(app, called("s1", "ann", json!([]))).await.user;
+    let bob = sign_in(app, called("s2", "bob", json!([]))).await.user;
+    for (subject, name) in [("s1", "bob"), ("s2", "ann"), ("s1", "bob")] {
+        sign_in(app, later(called(subject, name, json!([])), json!([]))).await;
+    }
+    let mut names = Vec::new();
+    for id in [ann, bob] {
+        names.push(user(app, &id).await["userName"].as_str().expect("a name").to_owned());
+    }
+    names.try_into().expect("two")
+}
+
+async fn people_who_exchange_names_are_not_mixed_up(app: TestApp) {
+    assert_eq!(exchange_names(&app).await, ["bob", "ann"]);
+}
+
+async fn a_name_is_not_given_away_where_names_are_all_that_is_known(app: TestApp) {
+    names_are_all_that_is_known(&app).await;
+    assert_eq!(exchange_names(&app).await, ["ann", "bob"]);
 }
 
 async fn a_sign_in_repeated_changes_nothing(app: TestApp) {

@@ -99,17 +99,15 @@ impl Okta {
                 self.waiting.extend(pushed.map(Job::Group));
             }
             (Job::Person(person), Outcome::Unlinked) => {
-                self.people.remove(&person);
-                self.has_deleted = true;
+                self.has_deleted |= self.people.remove(&person).is_some();
             }
             (Job::Group(group), Outcome::Linked(id)) => {
                 self.members.insert(group, self.members_of(org, group));
                 self.groups.insert(group, id);
             }
             (Job::Group(group), Outcome::Unlinked) => {
-                self.groups.remove(&group);
+                self.has_deleted |= self.groups.remove(&group).is_some();
                 self.members.remove(&group);
-                self.has_deleted = true;
             }
             (_, Outcome::Nothing | Outcome::Conflict(_)) => {}
         }
@@ -131,7 +129,7 @@ impl Okta {
             None => None,
         };
         if !who.is_assigned() {
-            let Some(user) = known else { return Ok(Outcome::Nothing) };
+            let Some(user) = known else { return Ok(Outcome::Unlinked) };
             return self.deprovision(&user, how).await;
         }
         if known.is_none() && self.setup.looks_up {
@@ -200,7 +198,7 @@ impl Okta {
             None => None,
         };
         if !what.pushed {
-            let Some(team) = known else { return Ok(Outcome::Nothing) };
+            let Some(team) = known else { return Ok(Outcome::Unlinked) };
             let path = format!("/Groups/{}", id_of(&team));
             self.write("DELETE", &path, &Value::Null, how).await?;
             return Ok(Outcome::Unlinked);
