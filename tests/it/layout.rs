@@ -9,6 +9,7 @@ pub const CASES: &[Case] = pure_cases![
     actix_is_known_to_the_http_side_only,
     diesel_is_known_to_the_store_only,
     no_module_is_too_long,
+    the_rule_of_convergence_names_tests_that_exist,
 ];
 
 /// Each module of the crate, and which others it may name.
@@ -27,19 +28,22 @@ const LAYERS: [(&str, &[&str]); 8] = [
 const LONGEST: usize = 600;
 
 fn sources() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
+    let found = files(&root());
+    assert!(found.len() > 50, "the sources are found");
+    found
+}
+
+/// The Rust files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
         }
     }
-    let mut found = Vec::new();
-    walk(&root(), &mut found);
-    assert!(found.len() > 50, "the sources are found");
     found
 }
 
@@ -117,4 +121,38 @@ fn no_module_is_too_long() {
         .map(|(name, lines)| format!("{name}: {lines} lines"))
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+fn the_rule_of_convergence_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/convergence.md")).expect("the document");
+    let mut code = String::new();
+    for folder in ["tests/it", "src"] {
+        for path in files(&root.join(folder)) {
+            code.push_str(&std::fs::read_to_string(path).expect("a source file"));
+        }
+    }
+    // The names of tests are sentences; nothing else in the document has so many underscores.
+    let names = |line: &str| -> Vec<String> {
+        let quoted = line.split('`').skip(1).step_by(2);
+        let is_name = |text: &&str| {
+            text.matches('_').count() > 1
+                && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        quoted.filter(is_name).map(str::to_owned).collect()
+    };
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        let row = line.strip_prefix("| ").filter(|row| !row.ends_with("| test |"));
+        if row.is_some() && names(line).is_empty() {
+            wrong.push(format!("no test is named: {line}"));
+        }
+        for name in names(line) {
+            if !code.contains(&format!("fn {name}(")) {
+                wrong.push(format!("there is no test {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(text.lines().flat_map(|line| names(line)).count() > 40, "names are found");
 }
