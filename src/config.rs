@@ -35,6 +35,11 @@ impl Settings {
         format!("{}/scim/v2", self.public_url)
     }
 
+    /// Where a provider begins a sign-in (OpenID Connect Core section 4).
+    pub fn initiate_login_uri(&self) -> String {
+        format!("{}/login/initiate", self.public_url)
+    }
+
     /// The redirect URI of sign-in.
     pub fn redirect_uri(&self) -> String {
         format!("{}/login/callback", self.public_url)

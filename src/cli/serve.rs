@@ -74,6 +74,8 @@ fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool)
     if let Some(token) = token {
         fields.push(("API token", "token", token.to_owned()));
     }
+    let initiate = app.settings.initiate_login_uri();
+    fields.push(("Initiate login URI", "initiate_login_uri", initiate));
     fields.push(("Sign-in redirect URI", "redirect_uri", app.settings.redirect_uri()));
     if as_json {
         let object: Map<String, Value> =
