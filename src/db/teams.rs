@@ -78,6 +78,21 @@ pub fn find_by_external_id(
         .optional()
 }
 
+/// Id of the team with that folded display name, if only a claim has made it.
+pub fn find_claimed(
+    conn: &mut Conn,
+    connection_id: &str,
+    display_name_fold: &str,
+) -> QueryResult<Option<String>> {
+    teams::table
+        .filter(teams::connection_id.eq(connection_id))
+        .filter(teams::display_name_fold.eq(display_name_fold))
+        .filter(teams::scim_managed.eq(false))
+        .select(teams::id)
+        .first(conn)
+        .optional()
+}
+
 /// What a claim value can name a team by.
 #[derive(Debug, Clone, QueryableByName)]
 #[diesel(table_name = teams)]

@@ -107,7 +107,8 @@ pub fn find_by_subject(
         .optional()
 }
 
-/// Id of the user, made by sign-in alone, whose identity carried that external id.
+/// Id of the user whose identity carried that external id when it last signed in, and to whom SCIM
+/// has given none.
 pub fn find_by_linked_external_id(
     conn: &mut Conn,
     connection_id: &str,
@@ -116,8 +117,7 @@ pub fn find_by_linked_external_id(
     users::table
         .filter(users::connection_id.eq(connection_id))
         .filter(users::linked_external_id.eq(external_id))
-        .filter(users::scim_owned.eq(false))
-        .order(users::id)
+        .filter(users::external_id.is_null())
         .select(users::id)
         .first(conn)
         .optional()

@@ -63,12 +63,16 @@ pub(super) fn take_keys(
             }
             give_way(conn, context, holder, Key::ExternalId, &row.id)?;
         }
-        let made = rows::find_by_linked_external_id(conn, tenant, &external_id)?.filter(is_other);
-        if let Some(id) = made {
-            let made = rows::lock(conn, tenant, &id)?
-                .filter(|made| !made.scim_owned)
+        let linked = rows::find_by_linked_external_id(conn, tenant, &external_id)?;
+        if let Some(id) = linked.filter(is_other) {
+            let linked = rows::lock(conn, tenant, &id)?
+                .filter(|linked| carries(linked, &external_id))
                 .ok_or_else(changed_meanwhile)?;
-            absorb(conn, context, made, row)?;
+            if linked.scim_owned {
+                give_identity_up(conn, context, linked, &row.id)?;
+            } else {
+                absorb(conn, context, linked, row)?;
+            }
         }
     }
     if row.user_name_fold == before.user_name_fold {
@@ -88,6 +92,27 @@ pub(super) fn take_keys(
     } else {
         give_way(conn, context, holder, Key::UserName, &row.id)
     }
+}
+
+/// Whether an identity with that external id signs in as the user, to whom SCIM has given none.
+pub(super) fn carries(user: &UserRow, external_id: &str) -> bool {
+    user.external_id.is_none() && user.linked_external_id.as_deref() == Some(external_id)
+}
+
+/// Takes the identity away from a user of SCIM's, because SCIM says that another one is the person.
+///
+/// # Errors
+/// The store's.
+pub(super) fn give_identity_up(
+    conn: &mut Conn,
+    context: &Context,
+    mut user: UserRow,
+    to: &str,
+) -> DirectoryResult<()> {
+    sever(conn, &mut user, context.now)?;
+    rows::update(conn, &user)?;
+    let data = json!({ "gave_way_to": to });
+    Ok(record(conn, context, Subject::User, &user.id, Action::Reassigned, &data)?)
 }
 
 /// Whether a sign-in can give the user the name. Where an external id tells people apart, the newer

@@ -189,6 +189,9 @@ fn find(
     };
     if let Some(id) = rows::find_by_subject(conn, tenant, &identity.issuer, &identity.subject)? {
         let row = locked(conn, &id, &|row| is_linked(row, identity))?;
+        if is_pushed_as_another(&row, external_id) {
+            return Err(Refusal::NameTaken.into());
+        }
         return Ok(Some(pushed_apart(conn, context, row, identity, external_id, user_name)?));
     }
     if let Some(external_id) = external_id
@@ -196,6 +199,12 @@ fn find(
     {
         let is_still = |row: &UserRow| row.external_id.as_deref() == Some(external_id);
         return Ok(Some(locked(conn, &id, &is_still)?));
+    }
+    // Subjects change when an application is registered anew at the provider; people do not.
+    if let Some(external_id) = external_id
+        && let Some(id) = rows::find_by_linked_external_id(conn, tenant, external_id)?
+    {
+        return Ok(Some(locked(conn, &id, &|row| identities::carries(row, external_id))?));
     }
     let Some(folded) = user_name.map(fold) else { return Ok(None) };
     let Some(id) = rows::find_by_user_name(conn, tenant, &folded)? else {
@@ -259,13 +268,13 @@ fn link(row: &mut UserRow, identity: &Identity, external_id: Option<&str>) {
 
 /// Whether a user of the same name is another person than the one who signs in.
 fn is_somebody_else(row: &UserRow, identity: &Identity, external_id: Option<&str>) -> bool {
-    let linked_to_another = row.subject.is_some() && !is_linked(row, identity);
-    let pushed_as_another = row
-        .external_id
-        .as_deref()
-        .zip(external_id)
-        .is_some_and(|(pushed, claimed)| pushed != claimed);
-    linked_to_another || pushed_as_another
+    let is_linked_to_another = row.subject.is_some() && !is_linked(row, identity);
+    is_linked_to_another || is_pushed_as_another(row, external_id)
+}
+
+/// Whether SCIM has given the user another external id than the token carries.
+fn is_pushed_as_another(row: &UserRow, external_id: Option<&str>) -> bool {
+    row.external_id.as_deref().zip(external_id).is_some_and(|(pushed, claimed)| pushed != claimed)
 }
 
 /// What the token says of the person, as a SCIM user.

@@ -122,10 +122,14 @@ pub fn create(
     let connection_id = context.connection.id.as_str();
     let keys = Keys::of(document);
     let by_name = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
-    let by_external_id = match &keys.external_id {
-        Some(external_id) => rows::find_by_external_id(conn, connection_id, external_id)?,
-        None => None,
-    };
+    let mut by_external_id = None;
+    if let Some(external_id) = &keys.external_id {
+        by_external_id = rows::find_by_external_id(conn, connection_id, external_id)?;
+        if by_external_id.is_none() && by_name.is_none() {
+            // Entra ID's claims name groups by what it pushes as external ids.
+            by_external_id = rows::find_claimed(conn, connection_id, &fold(external_id))?;
+        }
+    }
     let met = match (by_name, by_external_id) {
         (Some(a), Some(b)) if a != b => return Err(display_name_taken(document).into()),
         (Some(id), _) | (None, Some(id)) => Some(
@@ -451,8 +455,10 @@ struct Keys {
 impl Keys {
     /// Whether the team holds one of the keys.
     fn meet(&self, row: &TeamRow) -> bool {
+        let claimed_as = self.external_id.as_deref().filter(|_| !row.scim_managed).map(fold);
         row.display_name_fold == self.display_name_fold
             || (row.external_id.is_some() && row.external_id == self.external_id)
+            || claimed_as.is_some_and(|name| row.display_name_fold == *name)
     }
 
     fn of(document: &Document) -> Self {
@@ -488,9 +494,18 @@ fn check_keys(
     }
     if let Some(external_id) = &keys.external_id
         && before.external_id.as_ref() != Some(external_id)
-        && is_other(rows::find_by_external_id(conn, connection_id, external_id)?)
     {
-        return Err(external_id_taken(document).into());
+        if is_other(rows::find_by_external_id(conn, connection_id, external_id)?) {
+            return Err(external_id_taken(document).into());
+        }
+        // A claim that came first has made a team of that name.
+        let claimed = rows::find_claimed(conn, connection_id, &fold(external_id))?;
+        if let Some(id) = claimed.filter(|id| *id != before.id)
+            && let Some(claimed) = rows::lock(conn, connection_id, &id)?
+            && !claimed.scim_managed
+        {
+            absorb(conn, context, &claimed, &before.id)?;
+        }
     }
     Ok(())
 }

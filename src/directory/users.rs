@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::{Action, Subject, record};
-use super::identities::{name_is_free, sever, take_keys};
+use super::identities::{carries, give_identity_up, name_is_free, sever, take_keys};
 use super::lifecycle::set_active;
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
@@ -89,11 +89,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     let keys = Keys::of(document);
     let by_name = rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?;
     let by_external_id = match &keys.external_id {
-        // A user whom sign-in has made is known by the external id that its identity carried.
-        Some(external_id) => match rows::find_by_external_id(conn, connection_id, external_id)? {
-            None => rows::find_by_linked_external_id(conn, connection_id, external_id)?,
-            found => found,
-        },
+        Some(external_id) => by_external_id(conn, context, external_id, by_name.as_deref())?,
         None => None,
     };
     // The external id says who somebody is; a name is but a name.
@@ -126,6 +122,32 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         Some(_) => return Err(external_id_taken(&document).into()),
     };
     with_groups(conn, context, row, true)
+}
+
+/// Id of the user that a new one with the external id is the same person as: the one that SCIM gave
+/// it, or that sign-in made of an identity which carried it.
+fn by_external_id(
+    conn: &mut Conn,
+    context: &Context,
+    external_id: &str,
+    by_name: Option<&str>,
+) -> DirectoryResult<Option<String>> {
+    let tenant = context.connection.id.as_str();
+    if let Some(id) = rows::find_by_external_id(conn, tenant, external_id)? {
+        return Ok(Some(id));
+    }
+    let Some(id) = rows::find_by_linked_external_id(conn, tenant, external_id)? else {
+        return Ok(None);
+    };
+    let linked = rows::lock(conn, tenant, &id)?
+        .filter(|linked| carries(linked, external_id))
+        .ok_or_else(changed_meanwhile)?;
+    if linked.scim_owned && by_name != Some(id.as_str()) {
+        // SCIM knows that one as somebody else already.
+        give_identity_up(conn, context, linked, external_id)?;
+        return Ok(None);
+    }
+    Ok(Some(id))
 }
 
 /// The user with that id.

@@ -154,5 +154,5 @@ fn the_rule_of_convergence_names_tests_that_exist() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(text.lines().flat_map(|line| names(line)).count() > 40, "names are found");
+    assert!(text.lines().flat_map(names).count() > 40, "names are found");
 }

@@ -43,6 +43,10 @@ pub const CASES: &[Case] = cases![
     an_inactive_user_gives_its_external_id_up,
     somebody_else_who_is_brought_back_inherits_no_membership,
     a_sign_in_joins_a_user_that_was_pushed_apart,
+    a_new_subject_with_the_same_external_id_is_the_same_person,
+    a_token_that_contradicts_the_external_id_is_refused,
+    a_push_takes_the_identity_from_a_user_without_external_id,
+    a_team_that_is_claimed_by_external_id_is_the_one_that_is_pushed,
     people_who_exchange_names_are_not_mixed_up,
     a_name_is_not_given_away_where_names_are_all_that_is_known,
     a_sign_in_repeated_changes_nothing,
@@ -410,6 +414,7 @@ async fn another_external_id_severs_the_old_identity(app: TestApp) {
 }
 
 /// Somebody whose subject is her external id, under a name.
+#[expect(clippy::needless_pass_by_value, reason = "called with json!(…) written in place")]
 fn called(subject: &str, name: &str, groups: Value) -> Identity {
     identity(subject, 1_000_000, json!({ "preferred_username": name, "groups": groups }))
 }
@@ -526,6 +531,64 @@ async fn a_sign_in_joins_a_user_that_was_pushed_apart(app: TestApp) {
     assert_eq!(sign_in(&app, token).await.user, pushed);
     assert_eq!(total(&app, "/Users").await, 1);
     assert_eq!(teams_of(&app, &pushed).await, ["Staff"]);
+}
+
+/// Entra ID's settings: the subject differs from application to application.
+async fn known_by_oid(app: &TestApp) {
+    app.set(|settings| settings.sign_in.external_id_claim = Some("oid".to_owned())).await;
+}
+
+fn with_oid(subject: &str, oid: Option<&str>, name: &str) -> Identity {
+    let mut identity = called(subject, name, json!(["Staff"]));
+    identity.claims.extend(oid.map(|oid| ("oid".to_owned(), oid.into())));
+    identity
+}
+
+async fn a_new_subject_with_the_same_external_id_is_the_same_person(app: TestApp) {
+    known_by_oid(&app).await;
+    let first = sign_in(&app, with_oid("s1", Some("oid-ann"), "ann")).await.user;
+    // The application was registered anew, and the name has changed.
+    assert_eq!(sign_in(&app, with_oid("s2", Some("oid-ann"), "anne")).await.user, first);
+    assert_eq!(sign_in(&app, with_oid("s2", None, "anne")).await.user, first);
+    let pushed = push(&app, json!({ "userName": "a.lee", "externalId": "oid-ann" })).await;
+    assert_eq!(pushed.expect(201).id(), first);
+}
+
+async fn a_token_that_contradicts_the_external_id_is_refused(app: TestApp) {
+    known_by_oid(&app).await;
+    let id = push(&app, json!({ "userName": "ann", "externalId": "oid-ann" })).await;
+    let id = id.expect(201).id();
+    assert_eq!(sign_in(&app, with_oid("s1", None, "ann")).await.user, id, "by name");
+    let another = with_oid("s1", Some("oid-eve"), "ann");
+    assert_eq!(refusal(&app, another).await, Refusal::NameTaken);
+}
+
+async fn a_push_takes_the_identity_from_a_user_without_external_id(app: TestApp) {
+    let named = push(&app, json!({ "userName": "ann@example.com" })).await.expect(201).id();
+    let signed = sign_in(&app, ann(json!(["Staff"]))).await;
+    assert_eq!(signed.user, named);
+    // SCIM says that whoever has this external id is another user.
+    let other = push(&app, json!({ "userName": "a.lee", "externalId": "00uann" })).await;
+    let other = other.expect(201).id();
+    assert_ne!(other, named);
+    assert!(!is_live(&app, &signed.session).await);
+    assert!(teams_of(&app, &named).await.is_empty());
+    assert_eq!(sign_in(&app, ann(json!(["Staff"]))).await.user, other);
+}
+
+async fn a_team_that_is_claimed_by_external_id_is_the_one_that_is_pushed(app: TestApp) {
+    let id = sign_in(&app, ann(json!(["b0a1-sales", "b0a1-staff"]))).await.user;
+    let client = app.scim();
+    let claimed = client.find("/Groups", "displayName eq \"b0a1-sales\"").await[0].clone();
+    let sales = json!({ "displayName": "Sales", "externalId": "b0a1-sales" });
+    let pushed = client.post("/Groups", &sales).await.expect(201);
+    assert_eq!(pushed.body["id"], claimed["id"]);
+    // One that is there already takes the claimed one in.
+    let staff = client.post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201).id();
+    let named = json!([{ "op": "add", "value": { "externalId": "b0a1-staff" } }]);
+    client.patch(&format!("/Groups/{staff}"), &patch_body(named)).await.expect(200);
+    assert_eq!(total(&app, "/Groups").await, 2);
+    assert_eq!(teams_of(&app, &id).await, ["Sales", "Staff"]);
 }
 
 async fn exchange_names(app: &TestApp) -> [String; 2] {

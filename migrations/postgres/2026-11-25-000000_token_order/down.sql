@@ -1,1 +1,2 @@
+DROP INDEX users_by_person;
 ALTER TABLE users DROP COLUMN token_issued_at;

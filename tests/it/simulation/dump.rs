@@ -127,6 +127,11 @@ impl Dump {
         self.users.iter().find(|user| user.id == id)
     }
 
+    /// The user that an identity signs in as.
+    pub fn of_subject(&self, subject: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.subject.as_deref() == Some(subject))
+    }
+
     pub fn has_team(&self, id: &str) -> bool {
         self.teams.iter().any(|team| team.id == id)
     }

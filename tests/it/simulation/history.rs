@@ -19,6 +19,8 @@ pub struct Setup {
     pub forgets: bool,
     /// SCIM pushes an external id, which the token carries too.
     pub external_ids: bool,
+    /// Claims list the ids of groups, which SCIM pushes as external ids, as Entra ID does.
+    pub claims_ids: bool,
     /// The connection has a groups filter.
     pub filters: bool,
     pub union: bool,
@@ -97,6 +99,7 @@ pub fn generate(seed: u64) -> (Setup, Vec<Step>) {
         // the one of before.
         forgets: external_ids && random.random(),
         external_ids,
+        claims_ids: random.random_bool(0.3),
         filters: random.random_bool(0.3),
         union: random.random_bool(0.2),
         jit: random.random_bool(0.9),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::dump::Dump;
 use super::history::{How, Setup};
-use super::org::{Org, Person};
+use super::org::{Group, Org, Person};
 use crate::support::{Answer, ScimClient, patch_body};
 
 /// Somebody or some group that has to be pushed.
@@ -209,16 +209,19 @@ impl Okta {
         let members = self.members_of(org, group);
         let listed: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
         let Some(team) = known else {
-            let body = json!({ "displayName": what.name, "members": listed });
+            let mut body = json!({ "displayName": what.name, "members": listed });
+            overlay(&mut body, self.group_id(what));
             return outcome(self.write("POST", "/Groups", &body, how).await?, 201);
         };
         let (id, path) = (id_of(&team), format!("/Groups/{}", id_of(&team)));
         if !self.setup.patches {
-            let body = json!({ "id": id, "displayName": what.name, "members": listed });
+            let mut body = json!({ "id": id, "displayName": what.name, "members": listed });
+            overlay(&mut body, self.group_id(what));
             return outcome(self.write("PUT", &path, &body, how).await?, 200);
         }
-        let rename = json!({ "op": "replace", "value": { "id": id, "displayName": what.name } });
-        let mut operations = vec![rename];
+        let mut rename = json!({ "id": id, "displayName": what.name });
+        overlay(&mut rename, self.group_id(what));
+        let mut operations = vec![json!({ "op": "replace", "value": rename })];
         match self.members.get(&group) {
             Some(before) => {
                 for gone in before.difference(&members) {
@@ -234,6 +237,10 @@ impl Okta {
             None => operations.push(json!({ "op": "replace", "path": "members", "value": listed })),
         }
         outcome(self.write("PATCH", &path, &patch_body(operations.into()), how).await?, 200)
+    }
+
+    fn group_id(&self, what: &Group) -> Value {
+        if self.setup.claims_ids { json!({ "externalId": what.id }) } else { json!({}) }
     }
 
     async fn read(&self, path: &str) -> Result<Option<Value>, String> {

@@ -42,11 +42,20 @@ impl Person {
 /// A group.
 #[derive(Debug, Clone)]
 pub struct Group {
+    /// The provider's id.
+    pub id: String,
     pub name: String,
     pub pushed: bool,
     pub members: BTreeSet<usize>,
     /// Does not exist any more.
     pub gone: bool,
+}
+
+impl Group {
+    /// What a claim calls it.
+    pub fn claimed_as(&self, setup: Setup) -> &str {
+        if setup.claims_ids { &self.id } else { &self.name }
+    }
 }
 
 /// The organisation.
@@ -61,6 +70,7 @@ impl Org {
     /// Nobody, in the one group that everybody is in.
     pub fn new() -> Self {
         let everyone = Group {
+            id: "id-of-everyone".to_owned(),
             name: "Everyone".to_owned(),
             pushed: false,
             members: BTreeSet::new(),
@@ -89,7 +99,9 @@ impl Org {
 
     pub fn found(&mut self, pushed: bool, listed: bool) -> usize {
         let name = self.fresh_name(if listed { "app-group" } else { "group" });
-        self.groups.push(Group { name, pushed, members: BTreeSet::new(), gone: false });
+        // The groups filter goes by what a claim lists.
+        let id = format!("{name}-id");
+        self.groups.push(Group { id, name, pushed, members: BTreeSet::new(), gone: false });
         self.groups.len() - 1
     }
 
@@ -99,9 +111,10 @@ impl Org {
     }
 
     /// What a token says of somebody now.
-    pub fn claims(&self, person: usize, claim: Claim) -> Value {
+    pub fn claims(&self, setup: Setup, person: usize, claim: Claim) -> Value {
         let who = &self.people[person];
-        let groups: Vec<&str> = self.groups_of(person).map(|group| group.name.as_str()).collect();
+        let groups: Vec<&str> =
+            self.groups_of(person).map(|group| group.claimed_as(setup)).collect();
         let mut claims = json!({
             "sub": who.id,
             "preferred_username": who.login,
@@ -122,10 +135,11 @@ impl Org {
 
     /// The teams that somebody has to be in once both sources have said their latest.
     pub fn teams_of(&self, setup: Setup, person: usize, is_owned: bool) -> BTreeSet<String> {
-        let listed = |group: &Group| !setup.filters || group.name.starts_with("app-");
+        let listed = |group: &Group| !setup.filters || group.claimed_as(setup).starts_with("app-");
         self.groups_of(person)
             .filter(|group| (group.pushed && is_owned) || listed(group))
-            .map(|group| group.name.clone())
+            .map(|group| if group.pushed { group.name.as_str() } else { group.claimed_as(setup) })
+            .map(str::to_owned)
             .collect()
     }
 }

@@ -256,7 +256,7 @@ impl<'a> World<'a> {
     }
 
     fn issue(&mut self, person: usize, claim: Claim) {
-        let claims = self.org.claims(person, claim);
+        let claims = self.org.claims(self.setup, person, claim);
         self.tokens.push(Token { person, claims, issued_at: self.now });
     }
 
@@ -336,20 +336,18 @@ impl<'a> World<'a> {
 
     /// What has to hold of claims once somebody is in.
     fn check_claim(&mut self, token: &Token, before: &Dump, after: &Dump) -> Result<(), String> {
-        let subject = self.subject(token);
-        let user = before.users.iter().find(|user| user.subject.as_deref() == Some(subject));
-        let Some(user) = user else {
-            self.believed.insert(token.person, token.issued_at);
-            return Ok(());
-        };
-        let believed = self.believed.get(&token.person).copied().unwrap_or_default();
-        if token.issued_at < believed && before != after {
+        let subject = self.subject(token).to_owned();
+        let is_known = before.of_subject(&subject).is_some();
+        let believed = self.believed.get(&token.person).copied().filter(|_| is_known);
+        if believed.is_some_and(|at| token.issued_at < at) && before != after {
             return Err("2.4: a stale token changed something".to_owned());
         }
-        self.believed.insert(token.person, believed.max(token.issued_at));
+        self.believed.insert(token.person, token.issued_at.max(believed.unwrap_or_default()));
+        // The user may be another one after, which has taken the first one in.
         let claimed = |dump: &Dump| -> BTreeSet<String> {
+            let id = dump.of_subject(&subject).map(|user| user.id.clone()).unwrap_or_default();
             let said = dump.said(|statement| statement.claim).into_iter();
-            said.filter(|(id, _)| *id == user.id).map(|(_, team)| team.to_owned()).collect()
+            said.filter(|(user, _)| *user == id).map(|(_, team)| team.to_owned()).collect()
         };
         let is_complete =
             token.claims["groups"].is_array() && token.claims.get("hasgroups").is_none();
@@ -373,8 +371,7 @@ impl<'a> World<'a> {
         after: &Dump,
         cookies: impl Iterator<Item = Option<String>>,
     ) {
-        let subject = self.subject(token);
-        let user = after.users.iter().find(|user| user.subject.as_deref() == Some(subject));
+        let user = after.of_subject(self.subject(token));
         if let Some(id) = user.map(|user| user.id.clone()) {
             self.sessions.entry(id).or_default().extend(cookies.flatten());
         }
@@ -503,10 +500,38 @@ impl<'a> World<'a> {
                 self.sync(job, How::Once).await?;
             }
             if self.okta.waiting.is_empty() {
-                return Ok(());
+                return self.compare_pushed().await;
             }
         }
         Err(format!("(i) cannot be pushed: {:?}, {:?}", self.okta.waiting, self.okta.conflict))
+    }
+
+    /// 2.3: where SCIM decides, what it has said holds at once, whatever claims say still.
+    async fn compare_pushed(&self) -> Result<(), String> {
+        let groups = &self.org.groups;
+        let pushed: BTreeSet<&str> =
+            groups.iter().filter(|g| g.pushed).map(|g| g.name.as_str()).collect();
+        let dump = self.dump().await;
+        for (number, who) in self.org.people.iter().enumerate() {
+            let is_theirs = |user: &&User| user.scim_owned && user.user_name == who.login;
+            let Some(user) = dump.users.iter().find(is_theirs).filter(|_| who.is_assigned()) else {
+                continue;
+            };
+            let mut teams = self.teams_of(&user.id).await?;
+            teams.retain(|team| pushed.contains(team.as_str()));
+            let truth: BTreeSet<String> = self
+                .org
+                .groups_of(number)
+                .filter(|group| group.pushed)
+                .map(|group| group.name.clone())
+                .collect();
+            // In a union claims may grant more.
+            let holds = if self.setup.union { truth.is_subset(&teams) } else { teams == truth };
+            if !holds {
+                return Err(format!("2.3: {} is in {teams:?}, and SCIM says {truth:?}", who.id));
+            }
+        }
+        Ok(())
     }
 
     /// (i): what the store has of somebody is what the provider has.
