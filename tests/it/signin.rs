@@ -43,6 +43,8 @@ pub const CASES: &[Case] = cases![
     an_inactive_user_gives_its_external_id_up,
     somebody_else_who_is_brought_back_inherits_no_membership,
     a_sign_in_joins_a_user_that_was_pushed_apart,
+    without_an_external_id_a_new_name_is_somebody_new,
+    a_claim_in_the_middle_of_a_rename_is_taken_for_the_old_group,
     a_new_subject_with_the_same_external_id_is_the_same_person,
     a_token_that_contradicts_the_external_id_is_refused,
     a_push_takes_the_identity_from_a_user_without_external_id,
@@ -531,6 +533,27 @@ async fn a_sign_in_joins_a_user_that_was_pushed_apart(app: TestApp) {
     assert_eq!(sign_in(&app, token).await.user, pushed);
     assert_eq!(total(&app, "/Users").await, 1);
     assert_eq!(teams_of(&app, &pushed).await, ["Staff"]);
+}
+
+async fn without_an_external_id_a_new_name_is_somebody_new(app: TestApp) {
+    names_are_all_that_is_known(&app).await;
+    let old = push(&app, json!({ "userName": "ann" })).await.expect(201).id();
+    assert_eq!(sign_in(&app, called("s1", "ann", json!([]))).await.user, old);
+    put(&app, &old, json!({ "userName": "ann", "active": false })).await.expect(200);
+    let new = push(&app, json!({ "userName": "anne" })).await.expect(201).id();
+    assert_ne!(new, old);
+    assert_eq!(refusal(&app, called("s1", "anne", json!([]))).await, Refusal::Inactive);
+}
+
+async fn a_claim_in_the_middle_of_a_rename_is_taken_for_the_old_group(app: TestApp) {
+    let team = app.scim().post("/Groups", &json!({ "displayName": "Staff" })).await;
+    let path = format!("/Groups/{}", team.expect(201).id());
+    // Okta calls it Crew already, and has a new group Staff, which Ann is in.
+    let id = sign_in(&app, ann(json!(["Staff"]))).await.user;
+    app.scim().put(&path, &json!({ "displayName": "Crew" })).await.expect(200);
+    assert_eq!(teams_of(&app, &id).await, ["Crew"]);
+    sign_in(&app, later(ann(json!([])), json!(["Staff"]))).await;
+    assert_eq!(teams_of(&app, &id).await, ["Staff"]);
 }
 
 /// Entra ID's settings: the subject differs from application to application.
