@@ -537,15 +537,13 @@ impl<'a> World<'a> {
     /// (i): what the store has of somebody is what the provider has.
     async fn compare(&self, dump: &Dump, person: usize) -> Result<(), String> {
         let who = &self.org.people[person];
-        let is_theirs = |user: &&User| {
-            if self.setup.external_ids {
-                user.is(&who.id)
-            } else {
-                user.subject.as_deref() == Some(who.id.as_str())
-                    || (user.scim_owned && user.user_name == who.login)
-            }
+        // Where names are all that is known, SCIM's word on the name comes first.
+        let is_pushed = |user: &&User| {
+            !self.setup.external_ids && user.scim_owned && user.user_name == who.login
         };
-        let Some(user) = dump.users.iter().find(is_theirs) else {
+        let pushed = dump.users.iter().find(is_pushed);
+        let known = || dump.users.iter().find(|user| user.is(&who.id));
+        let Some(user) = pushed.or_else(known) else {
             let name_is_taken = dump.users.iter().any(|user| user.user_name == who.login);
             let may_lack = !who.is_assigned() && (!self.setup.jit || name_is_taken);
             return if may_lack { Ok(()) } else { Err(format!("(i) {} is not there", who.id)) };
