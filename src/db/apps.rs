@@ -72,6 +72,14 @@ pub fn insert_admin_token(conn: &mut Conn, row: &AdminTokenRow) -> QueryResult<(
     diesel::insert_into(admin_tokens::table).values(row).execute(conn).map(drop)
 }
 
+/// Notes when an admin token was used.
+pub fn touch_admin_token(conn: &mut Conn, id: &str, now: i64) -> QueryResult<()> {
+    diesel::update(admin_tokens::table.filter(admin_tokens::id.eq(id)))
+        .set(admin_tokens::last_used_at.eq(now))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Revokes an admin token; 0 rows if there is no live one with that id.
 pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
     let live = admin_tokens::table

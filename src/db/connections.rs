@@ -45,6 +45,14 @@ pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<ConnectionRow>> {
     connections::table.filter(connections::id.eq(id)).first(conn).optional()
 }
 
+/// The connections with those ids, by name.
+pub fn with_ids(conn: &mut Conn, ids: &[&str]) -> QueryResult<Vec<ConnectionRow>> {
+    Sql::new("SELECT * FROM connections WHERE id IN (")
+        .set(conn, ids.iter().copied())
+        .raw(") ORDER BY name_fold")
+        .load(conn)
+}
+
 /// The connection with that folded name.
 pub fn find_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<ConnectionRow>> {
     connections::table.filter(connections::name_fold.eq(name_fold)).first(conn).optional()

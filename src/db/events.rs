@@ -1,9 +1,20 @@
-//! The event log: one row a change, written in the transaction that makes the change.
+//! The event log: one row a change, written in the transaction that makes the change, and the feed
+//! of what is committed.
+//!
+//! A row's `sequence` is taken before its transaction commits, so on PostgreSQL a lower one can
+//! appear after a higher one was read. The feed's order is therefore `position`, which rows get
+//! after they are committed, in [`place`]: one transaction at a time, so that whoever sees a
+//! position sees all those before it.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::connection::Conn;
 use super::schema::events;
+use super::sql::Sql;
+
+/// Key of the PostgreSQL advisory lock under which positions are given.
+const PLACE_LOCK: i64 = 0x006d_7573_7466_6565;
 
 /// A row to append to `events`.
 #[derive(Debug, Clone, Insertable)]
@@ -20,37 +31,150 @@ pub struct NewEvent<'a> {
     pub data: String,
 }
 
-/// A row of `events`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
-pub struct EventRow {
-    pub sequence: i64,
-    pub connection_id: String,
-    pub at: i64,
-    pub actor: String,
-    pub actor_id: Option<String>,
-    pub request_id: Option<String>,
-    pub action: String,
-    pub subject: String,
-    pub subject_id: String,
-    pub data: String,
-}
-
 /// Appends an event.
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
     diesel::insert_into(events::table).values(event).execute(conn).map(drop)
 }
 
-/// The events of a connection after `after`, in order, at most `limit`.
-pub fn after(
+/// An event in the feed.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct FeedRow {
+    #[diesel(sql_type = BigInt)]
+    pub position: i64,
+    #[diesel(sql_type = Text)]
+    pub connection_id: String,
+    /// How the connection is called; it may be gone.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub connection: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    pub at: i64,
+    #[diesel(sql_type = Text)]
+    pub actor: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub actor_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub request_id: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub action: String,
+    #[diesel(sql_type = Text)]
+    pub subject: String,
+    #[diesel(sql_type = Text)]
+    pub subject_id: String,
+    #[diesel(sql_type = Text)]
+    pub data: String,
+}
+
+/// Where an event of the feed is, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct SizeRow {
+    #[diesel(sql_type = BigInt)]
+    pub position: i64,
+    /// Bytes of its data.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+/// The sizes of the events after a position, in order, at most `limit`: those of one connection, or
+/// of all. Neither database reads the data for it.
+pub fn sizes(
     conn: &mut Conn,
-    connection_id: &str,
+    connection_id: Option<&str>,
     after: i64,
     limit: i64,
-) -> QueryResult<Vec<EventRow>> {
+) -> QueryResult<Vec<SizeRow>> {
+    Sql::new(
+        "SELECT e.position AS position, CAST(octet_length(e.data) AS BIGINT) AS size \
+         FROM events AS e WHERE e.position > ",
+    )
+    .integer(after)
+    .append(of_connection(connection_id))
+    .raw(" ORDER BY e.position LIMIT ")
+    .integer(limit)
+    .load(conn)
+}
+
+/// The events after one position up to another, in order: those of one connection, or of all.
+pub fn between(
+    conn: &mut Conn,
+    connection_id: Option<&str>,
+    after: i64,
+    last: i64,
+) -> QueryResult<Vec<FeedRow>> {
+    Sql::new(
+        "SELECT e.position AS position, e.connection_id AS connection_id, c.name AS connection, \
+         e.at AS at, e.actor AS actor, e.actor_id AS actor_id, e.request_id AS request_id, \
+         e.action AS action, e.subject AS subject, e.subject_id AS subject_id, e.data AS data \
+         FROM events AS e LEFT JOIN connections AS c ON c.id = e.connection_id \
+         WHERE e.position > ",
+    )
+    .integer(after)
+    .raw(" AND e.position <= ")
+    .integer(last)
+    .append(of_connection(connection_id))
+    .raw(" ORDER BY e.position")
+    .load(conn)
+}
+
+fn of_connection(connection_id: Option<&str>) -> Sql {
+    match connection_id {
+        Some(id) => Sql::new(" AND e.connection_id = ").text(id),
+        None => Sql::default(),
+    }
+}
+
+/// The position of the last event of the feed; 0 if it has none.
+pub fn last_position(conn: &mut Conn) -> QueryResult<i64> {
+    let last: Option<i64> = events::table.select(diesel::dsl::max(events::position)).first(conn)?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Whether there are events without a position.
+pub fn any_without_position(conn: &mut Conn) -> QueryResult<bool> {
+    let row: Found =
+        Sql::new("SELECT EXISTS (SELECT 1 FROM events WHERE position IS NULL) AS found")
+            .get_result(conn)?;
+    Ok(row.found)
+}
+
+/// Gives the next positions to committed events without one, at most `limit`, in the order of
+/// their sequence; returns to how many. Has to be all that its write transaction does.
+pub fn place(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
+    // SQLite's write transaction is such a lock itself. PostgreSQL lets go of it after the
+    // transaction has become visible.
+    if conn.is_postgres() {
+        Sql::new("SELECT pg_advisory_xact_lock(").integer(PLACE_LOCK).raw(")").execute(conn)?;
+    }
+    let last = last_position(conn)?;
+    Sql::new("UPDATE events SET position = listed.place + ")
+        .integer(last)
+        .raw(
+            " FROM (SELECT sequence, ROW_NUMBER() OVER (ORDER BY sequence) AS place \
+             FROM (SELECT sequence FROM events WHERE position IS NULL ORDER BY sequence LIMIT ",
+        )
+        .integer(limit)
+        .raw(") AS unplaced) AS listed WHERE events.sequence = listed.sequence")
+        .execute(conn)
+}
+
+/// What the latest event of a kind about something holds.
+pub fn latest_data(
+    conn: &mut Conn,
+    connection_id: &str,
+    subject_id: &str,
+    action: &str,
+) -> QueryResult<Option<String>> {
     events::table
         .filter(events::connection_id.eq(connection_id))
-        .filter(events::sequence.gt(after))
-        .order(events::sequence)
-        .limit(limit)
-        .load(conn)
+        .filter(events::subject_id.eq(subject_id))
+        .filter(events::action.eq(action))
+        .order(events::sequence.desc())
+        .select(events::data)
+        .first(conn)
+        .optional()
 }

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::connection::Conn;
 use super::sql::Sql;
+use super::users::UserRow;
 
 /// One user in one team, with all that the rule of membership looks at.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -39,15 +40,27 @@ pub struct Said<'a> {
     pub by: &'a str,
 }
 
-/// One statement with where it comes from.
+/// What both sources say of a user and a team, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct SourceRow {
     #[diesel(sql_type = Text)]
     pub team_id: String,
+    #[diesel(sql_type = Text)]
+    pub display_name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub external_id: Option<String>,
+    #[diesel(sql_type = Bool)]
+    pub scim_managed: bool,
+    #[diesel(sql_type = Bool)]
+    pub scim: bool,
+    /// When SCIM last changed its statement, and in which request.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub scim_at: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     pub scim_by: Option<String>,
+    #[diesel(sql_type = Bool)]
+    pub claim: bool,
+    /// When claims last changed theirs, and in which sign-in.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub claim_at: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -364,12 +377,41 @@ pub fn lacks_claim<'a>(
     Ok(row.total > 0)
 }
 
-/// Where the statements about a user come from.
+/// What both sources say of a user, by the names of the teams, and where it comes from.
 pub fn sources(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<SourceRow>> {
     Sql::new(
-        "SELECT team_id, scim_at, scim_by, claim_at, claim_by FROM memberships WHERE user_id = ",
+        "SELECT m.team_id AS team_id, t.display_name AS display_name, \
+         t.external_id AS external_id, t.scim_managed AS scim_managed, \
+         m.scim AS scim, m.scim_at AS scim_at, m.scim_by AS scim_by, \
+         m.claim AS claim, m.claim_at AS claim_at, m.claim_by AS claim_by \
+         FROM memberships AS m JOIN teams AS t ON t.id = m.team_id WHERE m.user_id = ",
     )
     .text(user_id)
+    .raw(" ORDER BY t.display_name_fold")
+    .load(conn)
+}
+
+/// The users whose membership of a team takes effect, after an id, in the order of their ids.
+pub fn effective_members(
+    conn: &mut Conn,
+    team_id: &str,
+    union: bool,
+    after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<UserRow>> {
+    Sql::new(
+        "SELECT u.* FROM memberships AS m \
+         JOIN teams AS t ON t.id = m.team_id \
+         JOIN users AS u ON u.id = m.user_id \
+         WHERE m.team_id = ",
+    )
+    .text(team_id)
+    .raw(" AND m.user_id > ")
+    .text(after.unwrap_or_default())
+    .raw(" AND u.active AND ")
+    .raw(granted_sql(union, "m", "t", "u"))
+    .raw(" ORDER BY m.user_id LIMIT ")
+    .integer(limit)
     .load(conn)
 }
 

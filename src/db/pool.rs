@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use r2d2::ManageConnection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::connection::{Access, Conn, is_transient};
 use super::migrations;
@@ -153,6 +153,8 @@ pub struct Db {
     url: DatabaseUrl,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    /// Told of every change that this process commits.
+    commits: Arc<watch::Sender<()>>,
 }
 
 impl Db {
@@ -175,12 +177,17 @@ impl Db {
                 (Arc::new(pool.limited(for_writing)), Arc::new(pool.limited(for_reading)))
             }
         };
-        Self { url, writers, readers }
+        Self { url, writers, readers, commits: Arc::new(watch::Sender::new(())) }
     }
 
     /// Where the store is.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// Hears of every change that this process commits from now on.
+    pub fn commits(&self) -> watch::Receiver<()> {
+        self.commits.subscribe()
     }
 
     /// Brings the tables up to date; returns the names of the migrations that ran.
@@ -240,6 +247,40 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
+        let commits = self.commits.clone();
+        self.transact(operation, work, move || {
+            commits.send_replace(());
+        })
+        .await
+    }
+
+    /// Like [`Db::write`], for bookkeeping that nobody waits for: [`Db::commits`] does not hear of
+    /// it.
+    ///
+    /// # Errors
+    /// As for [`Db::write`].
+    pub async fn note<T, E>(
+        &self,
+        operation: &'static str,
+        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        self.transact(operation, work, || ()).await
+    }
+
+    async fn transact<T, E>(
+        &self,
+        operation: &'static str,
+        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+        committed: impl FnOnce() + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
         self.run(&self.writers, move |conn| {
             let mut attempt = 1;
             let begun = Instant::now();
@@ -253,7 +294,13 @@ impl Db {
                         log::debug!("retrying operation={operation} attempt={attempt}");
                         attempt += 1;
                     }
-                    done => return done,
+                    done => {
+                        // Said here, since whoever asked may not wait for the answer any more.
+                        if done.is_ok() {
+                            committed();
+                        }
+                        return done;
+                    }
                 }
             }
         })

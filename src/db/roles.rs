@@ -1,8 +1,10 @@
 //! What teams stand for in the vendor's application.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::connection::Conn;
+use super::memberships::granted_sql;
 use super::schema::{roles, teams};
 use super::sql::Sql;
 
@@ -14,6 +16,21 @@ pub struct RoleRow {
     pub connection_id: String,
     pub role: String,
     pub created_at: i64,
+}
+
+/// A role, and the team that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct TeamRole {
+    #[diesel(sql_type = Text)]
+    pub team_id: String,
+    #[diesel(sql_type = Text)]
+    pub role: String,
+}
+
+#[derive(QueryableByName)]
+struct RoleName {
+    #[diesel(sql_type = Text)]
+    role: String,
 }
 
 /// The roles of a connection's teams, each with the team's name.
@@ -34,6 +51,34 @@ pub fn of_teams(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<Vec<String>> 
         .select(roles::role)
         .distinct()
         .load(conn)
+}
+
+/// The roles that some teams stand for, each with its team, in order.
+pub fn of_each_team<'a>(
+    conn: &mut Conn,
+    team_ids: impl IntoIterator<Item = &'a str>,
+) -> QueryResult<Vec<TeamRole>> {
+    Sql::new("SELECT team_id, role FROM roles WHERE team_id IN (")
+        .set(conn, team_ids)
+        .raw(") ORDER BY role, team_id")
+        .load(conn)
+}
+
+/// The roles that a user has by the teams in which membership takes effect, each once, in order.
+pub fn of_user(conn: &mut Conn, user_id: &str, union: bool) -> QueryResult<Vec<String>> {
+    let rows: Vec<RoleName> = Sql::new(
+        "SELECT DISTINCT r.role AS role FROM memberships AS m \
+         JOIN teams AS t ON t.id = m.team_id \
+         JOIN users AS u ON u.id = m.user_id \
+         JOIN roles AS r ON r.team_id = m.team_id \
+         WHERE m.user_id = ",
+    )
+    .text(user_id)
+    .raw(" AND u.active AND ")
+    .raw(granted_sql(union, "m", "t", "u"))
+    .raw(" ORDER BY role")
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.role).collect())
 }
 
 /// Whether the team stands for the role.

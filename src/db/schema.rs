@@ -108,6 +108,7 @@ diesel::table! {
         subject -> Text,
         subject_id -> Text,
         data -> Text,
+        position -> Nullable<BigInt>,
     }
 }
 

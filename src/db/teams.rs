@@ -124,6 +124,49 @@ pub fn named(
         .load(conn)
 }
 
+/// The team with that id, of whatever connection.
+pub fn find_anywhere(conn: &mut Conn, id: &str) -> QueryResult<Option<TeamRow>> {
+    teams::table.filter(teams::id.eq(id)).first(conn).optional()
+}
+
+/// The teams of one connection, or of all, after an id, in the order of their ids.
+pub fn page(
+    conn: &mut Conn,
+    connection_id: Option<&str>,
+    after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<TeamRow>> {
+    let statement =
+        Sql::new("SELECT teams.* FROM teams WHERE teams.id > ").text(after.unwrap_or_default());
+    match connection_id {
+        Some(id) => statement.raw(" AND teams.connection_id = ").text(id),
+        None => statement,
+    }
+    .raw(" ORDER BY teams.id LIMIT ")
+    .integer(limit)
+    .load(conn)
+}
+
+/// The teams of a connection that have `key` as id or external id, or `folded` as folded display
+/// name.
+pub fn answering_to(
+    conn: &mut Conn,
+    connection_id: &str,
+    key: &str,
+    folded: &str,
+) -> QueryResult<Vec<TeamRow>> {
+    Sql::new("SELECT * FROM teams WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" AND (id = ")
+        .text(key)
+        .raw(" OR external_id = ")
+        .text(key)
+        .raw(" OR display_name_fold = ")
+        .text(folded)
+        .raw(") ORDER BY id")
+        .load(conn)
+}
+
 /// Marks teams as changed.
 pub fn touch<'a>(
     conn: &mut Conn,

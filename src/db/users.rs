@@ -6,6 +6,9 @@ use super::connection::Conn;
 use super::schema::users;
 use super::sql::Sql;
 
+/// Says no more than that a user has a connection, but lets the indexes that begin with it be used.
+const EVERY_CONNECTION: &str = " AND users.connection_id IN (SELECT id FROM connections)";
+
 /// A row of `users`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
 // An update leaves the keys alone: the database would look every row up that refers to them.
@@ -121,6 +124,77 @@ pub fn find_by_linked_external_id(
         .select(users::id)
         .first(conn)
         .optional()
+}
+
+/// Which users a page holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those of one connection, or of all.
+    pub connection_id: Option<String>,
+    /// Those after this id.
+    pub after: Option<String>,
+    pub user_name_fold: Option<String>,
+    pub external_id: Option<String>,
+    pub active: Option<bool>,
+}
+
+/// The user with that id, of whatever connection.
+pub fn find_anywhere(conn: &mut Conn, id: &str) -> QueryResult<Option<UserRow>> {
+    users::table.filter(users::id.eq(id)).first(conn).optional()
+}
+
+/// The users that are wanted, in the order of their ids, at most `limit`. A page costs the same
+/// wherever it begins.
+pub fn page(conn: &mut Conn, wanted: &Wanted, limit: i64) -> QueryResult<Vec<UserRow>> {
+    let after = wanted.after.as_deref().unwrap_or_default();
+    let mut statement = Sql::new("SELECT users.* FROM users WHERE users.id > ").text(after);
+    let has_key = wanted.user_name_fold.is_some() || wanted.external_id.is_some();
+    statement = match &wanted.connection_id {
+        Some(id) => statement.raw(" AND users.connection_id = ").text(id),
+        // The indexes of the keys begin with the connection.
+        None if has_key => statement.raw(EVERY_CONNECTION),
+        None => statement,
+    };
+    if let Some(name) = &wanted.user_name_fold {
+        statement = statement.raw(" AND users.user_name_fold = ").text(name);
+    }
+    if let Some(external_id) = &wanted.external_id {
+        statement = statement.raw(" AND users.external_id = ").text(external_id);
+    }
+    statement = match wanted.active {
+        Some(true) => statement.raw(" AND users.active"),
+        Some(false) => statement.raw(" AND NOT users.active"),
+        None => statement,
+    };
+    statement.raw(" ORDER BY users.id LIMIT ").integer(limit).load(conn)
+}
+
+/// The users of one connection, or of all, that have `key` as id or external id, or `folded` as
+/// folded user name; at most `limit`.
+pub fn answering_to(
+    conn: &mut Conn,
+    connection_id: Option<&str>,
+    key: &str,
+    folded: &str,
+    limit: i64,
+) -> QueryResult<Vec<UserRow>> {
+    let scope = match connection_id {
+        Some(id) => Sql::new(" AND users.connection_id = ").text(id),
+        None => Sql::new(EVERY_CONNECTION),
+    };
+    // An index for each, where a single condition with OR might read the whole table.
+    Sql::new("SELECT users.* FROM users WHERE users.id = ")
+        .text(key)
+        .append(scope.clone())
+        .raw(" UNION SELECT users.* FROM users WHERE users.user_name_fold = ")
+        .text(folded)
+        .append(scope.clone())
+        .raw(" UNION SELECT users.* FROM users WHERE users.external_id = ")
+        .text(key)
+        .append(scope)
+        .raw(" LIMIT ")
+        .integer(limit)
+        .load(conn)
 }
 
 /// Adds a row.
