@@ -1,11 +1,14 @@
 //! The log of changes: one entry for each, in the transaction that makes it. It is the audit log
 //! and the change feed alike, and never holds a secret.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Context;
+use super::membership::Policy;
 use crate::db::events::{self as rows, NewEvent};
-use crate::db::{Conn, StoreError};
+use crate::db::{Conn, StoreError, roles};
 
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +82,8 @@ pub enum Action {
 }
 
 impl Action {
-    fn as_str(self) -> &'static str {
+    /// The action's name in the log.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Adopted => "adopted",
@@ -144,6 +148,7 @@ pub fn record(
     action: Action,
     data: &Value,
 ) -> Result<(), StoreError> {
+    let data = with_roles(conn, context, subject, subject_id, action, data)?;
     append(
         conn,
         &Entry {
@@ -154,7 +159,49 @@ pub fn record(
             subject,
             subject_id,
             action,
-            data,
+            data: &data,
         },
     )
+}
+
+/// Adds `roles` to what an event says: those that the user has after it, where it may have changed
+/// them, or those that a team stands for whose members it may have changed.
+///
+/// The change itself is in the store already. What is about to be deleted cannot be asked any more,
+/// so the deletion of a team says itself what the team stood for.
+fn with_roles<'a>(
+    conn: &mut Conn,
+    context: &Context,
+    subject: Subject,
+    subject_id: &str,
+    action: Action,
+    data: &'a Value,
+) -> Result<Cow<'a, Value>, StoreError> {
+    let roles = match (subject, action) {
+        (Subject::User, Action::Deactivated | Action::Deleted) => Vec::new(),
+        (
+            Subject::User,
+            Action::Adopted
+            | Action::Reprovisioned
+            | Action::Reactivated
+            | Action::Reassigned
+            | Action::SignedIn,
+        ) => {
+            let union = context.connection.settings.membership == Policy::Union;
+            roles::of_user(conn, subject_id, union)?
+        }
+        (Subject::Team, Action::Adopted | Action::Updated) => {
+            let roles = roles::of_teams(conn, &[subject_id])?;
+            if roles.is_empty() {
+                return Ok(Cow::Borrowed(data));
+            }
+            roles
+        }
+        _ => return Ok(Cow::Borrowed(data)),
+    };
+    let mut data = data.clone();
+    if let Some(members) = data.as_object_mut() {
+        members.insert("roles".to_owned(), roles.into());
+    }
+    Ok(Cow::Owned(data))
 }

@@ -34,7 +34,7 @@ pub fn grant(
         created_at: now,
     };
     rows::insert(conn, &row)?;
-    record(conn, &connection, &row.team_id, &json!({ "role_granted": role }), now)
+    record(conn, &connection, &row.team_id, json!({ "role_granted": role }), now)
 }
 
 /// A team stands for a role no more. Revoking what was not granted changes nothing.
@@ -52,7 +52,7 @@ pub fn revoke(
     if rows::delete(conn, &team_id, role)? == 0 {
         return Ok(());
     }
-    record(conn, &connection, &team_id, &json!({ "role_revoked": role }), now)
+    record(conn, &connection, &team_id, json!({ "role_revoked": role }), now)
 }
 
 /// Team names and the roles they stand for.
@@ -80,9 +80,12 @@ fn record(
     conn: &mut Conn,
     connection: &Connection,
     team_id: &str,
-    data: &Value,
+    mut data: Value,
     now: i64,
 ) -> Result<(), AdminError> {
+    if let Some(members) = data.as_object_mut() {
+        members.insert("roles".to_owned(), rows::of_teams(conn, &[team_id])?.into());
+    }
     let entry = events::Entry {
         connection_id: &connection.id,
         at: now,
@@ -91,7 +94,7 @@ fn record(
         subject: Subject::Team,
         subject_id: team_id,
         action: Action::Updated,
-        data,
+        data: &data,
     };
     Ok(events::append(conn, &entry)?)
 }

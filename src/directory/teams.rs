@@ -263,9 +263,13 @@ pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<(
     let connection_id = context.connection.id.as_str();
     let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
     let members = members_of(conn, context, &[id])?;
+    let roles = roles::of_teams(conn, &[id])?;
     rows::delete(conn, connection_id, id)?;
     let removed: Vec<&str> = members.iter().map(|member| member.user_id.as_str()).collect();
-    let data = json!({ "before": stored(&row)?.as_map(), "members": { "removed": removed } });
+    let mut data = json!({ "before": stored(&row)?.as_map(), "members": { "removed": removed } });
+    if let Some(data) = data.as_object_mut().filter(|_| !roles.is_empty()) {
+        data.insert("roles".to_owned(), roles.into());
+    }
     Ok(record(conn, context, Subject::Team, id, Action::Deleted, &data)?)
 }
 
@@ -333,7 +337,9 @@ fn write_back(
         data.insert("after".to_owned(), document.as_map().clone().into());
     }
     data.insert("members".to_owned(), members.to_json());
-    let action = action.unwrap_or(Action::Updated);
+    // A PUT or PATCH takes a team over just as a POST does.
+    let taken_over = (!before.scim_managed).then_some(Action::Adopted);
+    let action = action.or(taken_over).unwrap_or(Action::Updated);
     record(conn, context, Subject::Team, &row.id, action, &data.into())?;
     Ok(row)
 }

@@ -398,7 +398,9 @@ fn write_back(
     if addresses != folded_emails(&old) {
         emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
     }
-    let action = action.or(change).unwrap_or(Action::Updated);
+    // A PUT or PATCH takes a user over just as a POST does.
+    let taken_over = (!before.scim_owned).then_some(Action::Adopted);
+    let action = action.or(change).or(taken_over).unwrap_or(Action::Updated);
     let data = json!({ "before": old.as_map(), "after": document.as_map() });
     record(conn, context, Subject::User, &row.id, action, &data)?;
     Ok(row)
