@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Semaphore, watch};
+
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
@@ -27,6 +29,10 @@ pub struct App {
     pub providers: Providers,
     /// Base URL of the SCIM endpoint, without a slash at its end.
     pub scim_base_url: Arc<str>,
+    /// A permit for each request that may wait for events.
+    pub waiting: Semaphore,
+    /// Whether the server is about to stop.
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -40,8 +46,21 @@ impl App {
             registry: Registry::builtin()?,
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::new()?,
+            waiting: Semaphore::new(settings.max_waiting),
+            stopping: watch::Sender::new(false),
             settings,
             clock,
         })
+    }
+
+    /// Ends the waiting of requests that wait for something to happen: the server is about to stop.
+    pub fn stop_waiting(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Comes when the server is about to stop.
+    pub async fn stopped(&self) {
+        // The sender lives as long as the application, so there is no other way for it to end.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 }

@@ -4,6 +4,7 @@ mod app;
 mod backup;
 mod check;
 mod connection;
+mod explain;
 mod migrate;
 mod output;
 mod role;
@@ -79,6 +80,8 @@ enum Command {
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
+    /// Say why a user is in a team or is not, and what would change it
+    Explain(explain::ExplainArgs),
     /// Test any SCIM server the way an identity provider uses it
     Check(check::CheckArgs),
     /// Bring the database's tables up to date
@@ -130,6 +133,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::App(command) => app::run(command, database_url, json).await?,
         Command::Role(command) => role::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
+        Command::Explain(args) => explain::run(args, database_url, json).await?,
         Command::Migrate => migrate::run(database_url, json).await?,
         Command::Backup(args) => backup::run(args, database_url, json).await?,
     }

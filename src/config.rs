@@ -7,6 +7,8 @@ pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
 pub const MAX_USER_BODY: usize = 1024 * 1024;
 /// Default number of PostgreSQL connections, or of SQLite readers.
 pub const DEFAULT_POOL_SIZE: u32 = 10;
+/// Default number of requests that may wait for events at a time.
+pub const DEFAULT_MAX_WAITING: usize = 100;
 
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Settings {
     pub max_body: usize,
     /// Number of threads that serve requests.
     pub workers: usize,
+    /// Number of requests that may wait for events at a time; any more are answered at once.
+    pub max_waiting: usize,
 }
 
 impl Settings {
@@ -27,6 +31,7 @@ impl Settings {
             public_url: public_url.trim_end_matches('/').to_owned(),
             max_body: DEFAULT_MAX_BODY,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
+            max_waiting: DEFAULT_MAX_WAITING,
         }
     }
 

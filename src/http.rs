@@ -2,6 +2,7 @@
 //! handlers of a few lines each.
 
 mod answer;
+mod api;
 mod body;
 mod client;
 mod id;

@@ -139,7 +139,11 @@ pub async fn run_admin(
         }
         AdminTokenCommand::List => {
             let found = store::existing(url).await?.read(apps::admin_tokens).await?;
-            output::json(&found.into());
+            if as_json {
+                output::json(&found.iter().map(apps::AdminToken::to_json).collect::<Value>());
+            } else {
+                list_admin(&found);
+            }
         }
         AdminTokenCommand::Revoke { id } => {
             let db = store::existing(url).await?;
@@ -154,4 +158,22 @@ pub async fn run_admin(
         }
     }
     Ok(())
+}
+
+fn list_admin(tokens: &[apps::AdminToken]) {
+    let time = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), rfc3339);
+    let rows: Vec<Vec<String>> = tokens
+        .iter()
+        .map(|token| {
+            vec![
+                token.id.clone(),
+                token.label.clone(),
+                rfc3339(token.created_at),
+                time(token.expires_at),
+                time(token.last_used_at),
+                time(token.revoked_at),
+            ]
+        })
+        .collect();
+    output::table(&["id", "label", "created", "expires", "last used", "revoked"], &rows);
 }

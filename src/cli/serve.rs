@@ -55,10 +55,12 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.
     let stop = stop_signal()?;
+    let stopped = app.clone();
     announce(&app, &address, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {
         stop.await;
         log::info!("stopping; requests under way are finished first");
+        stopped.stop_waiting();
         handle.stop(true).await;
     });
     server.await?;

@@ -180,19 +180,44 @@ pub fn create_admin_token(
     Ok((row.id, plain))
 }
 
-/// All admin tokens for programs, oldest first; never the secrets.
+/// An admin token as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminToken {
+    pub id: String,
+    pub label: String,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    /// When it was last used, give or take a minute.
+    pub last_used_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+}
+
+impl AdminToken {
+    /// The token for programs, keys in snake case; never the secret.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "label": self.label,
+            "created_at": rfc3339(self.created_at),
+            "expires_at": self.expires_at.map(rfc3339),
+            "last_used_at": self.last_used_at.map(rfc3339),
+            "revoked_at": self.revoked_at.map(rfc3339),
+        })
+    }
+}
+
+/// All admin tokens, oldest first; never the secrets.
 ///
 /// # Errors
 /// The store's.
-pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<Value>, StoreError> {
-    let show = |row: AdminTokenRow| {
-        json!({
-            "id": row.id,
-            "label": row.label,
-            "created_at": rfc3339(row.created_at),
-            "expires_at": row.expires_at.map(rfc3339),
-            "revoked_at": row.revoked_at.map(rfc3339),
-        })
+pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<AdminToken>, StoreError> {
+    let show = |row: AdminTokenRow| AdminToken {
+        id: row.id,
+        label: row.label,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+        revoked_at: row.revoked_at,
     };
     Ok(rows::admin_tokens(conn)?.into_iter().map(show).collect())
 }
@@ -208,15 +233,34 @@ pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> Result<(), Adm
     Ok(())
 }
 
-/// Whether this is a live admin token.
+/// A live admin token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub token_id: String,
+    /// Whether it is time to note the use of the token again.
+    pub note_use: bool,
+}
+
+/// Who comes with an admin token, if it is a live one.
 ///
 /// # Errors
 /// The store's.
-pub fn is_admin(conn: &mut Conn, token: &str, now: i64) -> Result<bool, StoreError> {
-    let row = rows::find_admin_token(conn, &tokens::hash(token))?;
-    Ok(row.is_some_and(|row| {
+pub fn admin(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Admin>, StoreError> {
+    let row = rows::find_admin_token(conn, &tokens::hash(token))?.filter(|row| {
         row.revoked_at.is_none() && row.expires_at.is_none_or(|expires| expires > now)
+    });
+    Ok(row.map(|row| Admin {
+        note_use: row.last_used_at.is_none_or(|at| now - at >= tokens::LAST_USE_GRAIN),
+        token_id: row.id,
     }))
+}
+
+/// Notes that an admin token was used.
+///
+/// # Errors
+/// The store's.
+pub fn note_admin_use(conn: &mut Conn, id: &str, now: i64) -> Result<(), StoreError> {
+    Ok(rows::touch_admin_token(conn, id, now)?)
 }
 
 #[cfg(test)]

@@ -252,6 +252,12 @@ pub enum AdminError {
     NoTeam(String),
     #[error("'{0}' is no name for a role: use 1 to 64 printable characters without spaces")]
     BadRole(String),
+    #[error("there is no user '{0}' here; give an id, a userName or an externalId")]
+    NoUser(String),
+    #[error("several connections have a user '{user}'; name one of them: {connections}")]
+    SeveralConnections { user: String, connections: String },
+    #[error("'{0}' can be any of {1}; give the id")]
+    Ambiguous(String, String),
     #[error("there is no application '{0}'; see 'muster app list'")]
     NoApp(String),
     #[error(

@@ -164,8 +164,8 @@ pub fn record(
     )
 }
 
-/// Adds `roles` to what an event says: those that the user has after it, where it may have changed
-/// them, or those that a team stands for whose members it may have changed.
+/// Adds `roles` to what an event says: those that the user has after it, or those that a team stands
+/// for whose members it may have changed.
 ///
 /// The change itself is in the store already. What is about to be deleted cannot be asked any more,
 /// so the deletion of a team says itself what the team stood for.
@@ -178,15 +178,10 @@ fn with_roles<'a>(
     data: &'a Value,
 ) -> Result<Cow<'a, Value>, StoreError> {
     let roles = match (subject, action) {
-        (Subject::User, Action::Deactivated | Action::Deleted) => Vec::new(),
-        (
-            Subject::User,
-            Action::Adopted
-            | Action::Reprovisioned
-            | Action::Reactivated
-            | Action::Reassigned
-            | Action::SignedIn,
-        ) => {
+        // Teams come to users later than they come to be, so nobody has roles from the start.
+        (Subject::User, Action::Created) => return Ok(Cow::Borrowed(data)),
+        (Subject::User, Action::Deactivated | Action::Deleted | Action::Absorbed) => Vec::new(),
+        (Subject::User, _) => {
             let union = context.connection.settings.membership == Policy::Union;
             roles::of_user(conn, subject_id, union)?
         }

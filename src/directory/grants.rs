@@ -190,7 +190,7 @@ fn live_session(
 }
 
 /// How the person is called: the display name, else the formatted name, else its parts.
-fn name(document: &Value) -> Option<String> {
+pub(super) fn name(document: &Value) -> Option<String> {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
     if let Some(whole) = text("/displayName").or_else(|| text("/name/formatted")) {
         return Some(whole.to_owned());
@@ -201,7 +201,7 @@ fn name(document: &Value) -> Option<String> {
 }
 
 /// The primary e-mail address, else the first.
-fn email(document: &Value) -> Option<&str> {
+pub(super) fn email(document: &Value) -> Option<&str> {
     let emails = document.get("emails")?.as_array()?;
     let primary = emails.iter().find(|email| email.get("primary") == Some(&Value::Bool(true)));
     primary.or_else(|| emails.first())?.get("value")?.as_str()

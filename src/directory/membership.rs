@@ -72,14 +72,27 @@ impl From<&StatementRow> for Facts {
     }
 }
 
+/// What is known of a user's claims, beside what they say of one team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// A complete claim has been applied, so that what it leaves out is a statement too.
+    pub complete: bool,
+    /// The connection's filter lets claims speak of the team.
+    pub lets_through: bool,
+}
+
+/// Whether SCIM's statement alone decides: it has a say over both the team and the user.
+pub fn scim_decides(policy: Policy, facts: Facts) -> bool {
+    policy == Policy::ScimFirst && facts.scim_managed && facts.scim_owned
+}
+
 /// Whether the user belongs to the team.
 ///
 /// Where SCIM has a say over both, its statement decides and a claim that differs is mere evidence.
 /// Anywhere else (a team that only sign-in made, or a person whom SCIM does not know) either
 /// statement grants.
 pub fn granted(policy: Policy, facts: Facts) -> bool {
-    let scim_decides = policy == Policy::ScimFirst && facts.scim_managed && facts.scim_owned;
-    facts.scim || (facts.claim && !scim_decides)
+    facts.scim || (facts.claim && !scim_decides(policy, facts))
 }
 
 /// Whether belonging to the team takes effect: an inactive user has no membership anywhere, while
@@ -88,9 +101,12 @@ pub fn effective(policy: Policy, facts: Facts, active: bool) -> bool {
     active && granted(policy, facts)
 }
 
-/// Whether the sources differ and the claim is overruled.
-pub fn disagrees(policy: Policy, facts: Facts) -> bool {
-    facts.claim && !granted(policy, facts)
+/// Whether the sources disagree: SCIM decides, and the latest complete claim says otherwise, whichever
+/// of the two says that the user is a member.
+///
+/// Of a team that the filter keeps from claims, a claim says nothing by leaving it out.
+pub fn disagrees(policy: Policy, facts: Facts, heard: Heard) -> bool {
+    scim_decides(policy, facts) && heard.complete && heard.lets_through && facts.scim != facts.claim
 }
 
 #[cfg(test)]
@@ -108,7 +124,6 @@ mod tests {
             assert!(granted(Policy::ScimFirst, facts(true, claim, true, true)));
             assert!(!granted(Policy::ScimFirst, facts(false, claim, true, true)));
         }
-        assert!(disagrees(Policy::ScimFirst, facts(false, true, true, true)));
     }
 
     #[test]
@@ -117,7 +132,6 @@ mod tests {
             assert!(granted(Policy::ScimFirst, facts(false, true, managed, owned)));
             assert!(granted(Policy::ScimFirst, facts(true, false, managed, owned)));
             assert!(!granted(Policy::ScimFirst, facts(false, false, managed, owned)));
-            assert!(!disagrees(Policy::ScimFirst, facts(false, true, managed, owned)));
         }
     }
 
@@ -135,6 +149,37 @@ mod tests {
         for policy in [Policy::ScimFirst, Policy::Union] {
             assert!(!effective(policy, facts(true, true, false, false), false));
             assert!(effective(policy, facts(true, true, false, false), true));
+        }
+    }
+
+    const HEARD: Heard = Heard { complete: true, lets_through: true };
+
+    #[test]
+    fn the_sources_disagree_where_scim_decides_and_a_complete_claim_differs() {
+        for (scim, claim) in [(true, false), (false, true)] {
+            let both = facts(scim, claim, true, true);
+            assert!(disagrees(Policy::ScimFirst, both, HEARD));
+            assert!(!disagrees(Policy::Union, both, HEARD), "either grants, so none is overruled");
+            for (managed, owned) in [(false, false), (false, true), (true, false)] {
+                let either = facts(scim, claim, managed, owned);
+                assert!(!disagrees(Policy::ScimFirst, either, HEARD));
+            }
+        }
+        for said in [false, true] {
+            assert!(!disagrees(Policy::ScimFirst, facts(said, said, true, true), HEARD));
+        }
+    }
+
+    #[test]
+    fn what_no_claim_could_say_is_no_disagreement() {
+        for (scim, claim) in [(true, false), (false, true)] {
+            let both = facts(scim, claim, true, true);
+            for heard in [
+                Heard { complete: false, lets_through: true },
+                Heard { complete: true, lets_through: false },
+            ] {
+                assert!(!disagrees(Policy::ScimFirst, both, heard), "{heard:?}");
+            }
         }
     }
 }

@@ -142,6 +142,7 @@ pub fn sign_in(
         "subject": identity.subject,
         "created": created,
         "claim": applied,
+        "disagreements": super::explain::disagreements(conn, context, &row)?,
     });
     record(conn, context, Subject::User, &row.id, Action::SignedIn, &data)?;
     Ok(sessions::create(conn, context, &row.id)?)

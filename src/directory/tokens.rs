@@ -19,7 +19,7 @@ use crate::db::{Conn, StoreError, connections as connection_rows};
 /// How every SCIM token starts, so that secret scanners know one when they see it.
 pub const PREFIX: &str = "muster_scim_";
 /// How much older than now the noted last use may be before it is noted again, in microseconds.
-const LAST_USE_GRAIN: i64 = 60_000_000;
+pub(super) const LAST_USE_GRAIN: i64 = 60_000_000;
 
 /// A token as its bearer knows it. It is shown once and never stored; `Debug` hides it.
 pub struct PlainToken(String);

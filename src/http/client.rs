@@ -90,7 +90,7 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
 fn note_use(app: &web::Data<App>, id: String, now: i64) {
     let db = app.db.clone();
     actix_web::rt::spawn(async move {
-        let noted = db.write("note_token_use", move |conn| tokens::note_use(conn, &id, now)).await;
+        let noted = db.note("note_token_use", move |conn| tokens::note_use(conn, &id, now)).await;
         if let Err(error) = noted {
             log::warn!("could not note the use of a token: {error}");
         }

@@ -2,10 +2,11 @@
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
+use actix_web::{Resource, Route};
 
 use super::scim::{discovery, groups, search, users};
 use super::signin::{authorize, callback, initiate, logout, metadata, token, userinfo};
-use super::{client, ops, scim};
+use super::{api, client, ops, scim};
 
 /// Adds every route.
 #[expect(clippy::too_many_lines, reason = "it is the one table")]
@@ -60,6 +61,18 @@ pub fn configure(config: &mut ServiceConfig) {
             resource("/.well-known/oauth-authorization-server")
                 .route(get().to(metadata::get))
                 .default_service(not_allowed("GET")),
+        )
+        .service(
+            scope("/api/v1")
+                .wrap(from_fn(api::admin::authenticate))
+                .service(read_only("/users", get().to(api::users::list)))
+                .service(read_only("/users/{id}", get().to(api::users::get)))
+                .service(read_only("/users/{id}/explain", get().to(api::users::explain)))
+                .service(read_only("/teams", get().to(api::teams::list)))
+                .service(read_only("/teams/{id}", get().to(api::teams::get)))
+                .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
+                .service(read_only("/events", get().to(api::events::list)))
+                .default_service(route().to(api::no_such_endpoint)),
         )
         .service(
             scope("/scim/v2")
@@ -141,6 +154,10 @@ pub fn configure(config: &mut ServiceConfig) {
         .default_service(route().to(ops::not_found));
 }
 
-fn not_allowed(methods: &'static str) -> actix_web::Route {
+fn not_allowed(methods: &'static str) -> Route {
     route().to(move || std::future::ready(ops::method_not_allowed(methods)))
+}
+
+fn read_only(path: &'static str, get: Route) -> Resource {
+    resource(path).route(get).default_service(route().to(api::method_not_allowed))
 }

@@ -10,6 +10,7 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod api;
 mod cli;
 mod fixtures;
 mod layout;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         signin::CASES.to_vec(),
         login::CASES.to_vec(),
         simulation::CASES.to_vec(),
+        api::cases(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

@@ -3,7 +3,7 @@
 mod concurrency;
 mod discovery;
 mod errors;
-mod events;
+pub mod events;
 mod filter;
 mod groups;
 mod tenants;

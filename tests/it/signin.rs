@@ -61,7 +61,7 @@ const ISSUER: &str = "https://example.okta.com";
 
 /// A person as the provider's tokens describe her; her subject is her external id, as with Okta.
 #[expect(clippy::needless_pass_by_value, reason = "called with json!(…) written in place")]
-fn ann(groups: Value) -> Identity {
+pub fn ann(groups: Value) -> Identity {
     let claims = json!({
         "sub": "00uann",
         "preferred_username": "Ann@example.com",
@@ -74,12 +74,12 @@ fn ann(groups: Value) -> Identity {
     identity("00uann", 1_000_000, claims)
 }
 
-fn identity(subject: &str, issued_at: i64, claims: Value) -> Identity {
+pub fn identity(subject: &str, issued_at: i64, claims: Value) -> Identity {
     let Value::Object(claims) = claims else { panic!("claims are an object") };
     Identity { issuer: ISSUER.to_owned(), subject: subject.to_owned(), issued_at, claims }
 }
 
-fn later(mut identity: Identity, groups: Value) -> Identity {
+pub fn later(mut identity: Identity, groups: Value) -> Identity {
     identity.issued_at += 1_000_000;
     identity.claims.insert("groups".to_owned(), groups);
     identity
@@ -87,12 +87,16 @@ fn later(mut identity: Identity, groups: Value) -> Identity {
 
 /// Who has just signed in.
 #[derive(Debug)]
-struct In {
-    user: String,
-    session: String,
+pub struct In {
+    pub user: String,
+    pub session: String,
 }
 
-async fn try_sign_in(app: &TestApp, tenant: &str, identity: Identity) -> Result<In, SignInError> {
+pub async fn try_sign_in(
+    app: &TestApp,
+    tenant: &str,
+    identity: Identity,
+) -> Result<In, SignInError> {
     let (tenant, now) = (tenant.to_owned(), app.clock.now());
     let registry = Registry::builtin().expect("schemas");
     app.db
@@ -110,7 +114,7 @@ async fn try_sign_in(app: &TestApp, tenant: &str, identity: Identity) -> Result<
         .await
 }
 
-async fn sign_in(app: &TestApp, identity: Identity) -> In {
+pub async fn sign_in(app: &TestApp, identity: Identity) -> In {
     try_sign_in(app, "default", identity).await.expect("a session")
 }
 
@@ -131,7 +135,7 @@ async fn push(app: &TestApp, body: Value) -> Answer {
     app.scim().post("/Users", &body).await
 }
 
-fn pushed_ann() -> Value {
+pub fn pushed_ann() -> Value {
     json!({ "userName": "ann@EXAMPLE.com", "externalId": "00uann", "displayName": "Ann Pushed" })
 }
 

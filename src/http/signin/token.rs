@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::directory::apps::{self, VendorApp};
 use crate::directory::grants;
 use crate::http::answer::Failure;
+use crate::http::api::admin::is_admin;
 
 /// A request for a token (RFC 6749 section 4.1.3).
 #[derive(Debug, Deserialize)]
@@ -82,12 +83,12 @@ pub async fn introspect(
 ) -> Result<HttpResponse, Failure> {
     let form = form.into_inner();
     let now = (app.clock)();
-    let is_admin = match bearer(&request) {
+    let by_admin = match bearer(&request) {
         None => false,
-        Some(token) => app.db.read(move |conn| apps::is_admin(conn, &token, now)).await?,
+        Some(token) => is_admin(&app, token).await?,
     };
     let mut client_id = None;
-    if !is_admin {
+    if !by_admin {
         let client = client(&app, &request, form.client_id, form.client_secret).await?;
         match client.filter(VendorApp::is_confidential) {
             Some(client) => client_id = Some(client.id),

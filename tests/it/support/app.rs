@@ -8,7 +8,7 @@ use muster::app::App;
 use muster::config::Settings;
 use muster::db::{DatabaseUrl, Db};
 use muster::directory::connections::{self, AdminError, Connection};
-use muster::directory::tokens;
+use muster::directory::{apps, tokens};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -153,6 +153,34 @@ impl TestApp {
             base_url: format!("{}/scim/v2", self.base_url),
             authorization,
         }
+    }
+
+    /// A client of the read API, with a new admin token.
+    pub async fn admin(&self) -> ScimClient {
+        let token = self.new_admin_token(None).await.1;
+        self.api_with(&token)
+    }
+
+    /// A client of the read API that sends the token.
+    pub fn api_with(&self, token: &str) -> ScimClient {
+        ScimClient {
+            http: self.http.clone(),
+            base_url: format!("{}/api/v1", self.base_url),
+            authorization: Some(format!("Bearer {token}")),
+        }
+    }
+
+    /// Adds an admin token; returns its id and the token.
+    pub async fn new_admin_token(&self, expires_at: Option<i64>) -> (String, String) {
+        let now = self.clock.now();
+        let (id, token) = self
+            .db
+            .write("create_admin_token", move |conn| {
+                apps::create_admin_token(conn, "test", expires_at, now)
+            })
+            .await
+            .expect("an admin token");
+        (id, token.expose().to_owned())
     }
 
     /// A client for everything outside SCIM.

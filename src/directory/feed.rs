@@ -1,0 +1,142 @@
+//! The feed: every committed event once, in one order that everybody sees.
+//!
+//! A reader pages by position. Events get theirs when a reader comes (see [`crate::db::events`]), so
+//! a page that is not full has to be looked at again after [`place`], if events wait for it.
+
+use serde_json::{Value, json};
+
+use crate::clock::rfc3339;
+use crate::db::events::{self as rows, FeedRow};
+use crate::db::{Conn, StoreError};
+
+/// How many events get a position in one transaction.
+const BATCH: usize = 2_000;
+/// How many bytes the data of a page's events may have, if there is more than one.
+const MAX_BYTES: i64 = 8 * 1024 * 1024;
+
+/// What a reader asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The events of one connection, or of all.
+    pub connection_id: Option<String>,
+    /// The position of the last event that the reader has.
+    pub after: i64,
+    pub count: i64,
+}
+
+/// A page of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPage {
+    pub events: Vec<Value>,
+    /// The position of the last event, or of the one that the page begins after.
+    pub next: i64,
+    /// Whether there may be more events, which have no position yet.
+    pub incomplete: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The cursor is of another store, or of a later state of this one.
+    #[error(
+        "the cursor is ahead of the log; the store has been restored from an older copy. Begin again \
+         without 'after'"
+    )]
+    Ahead,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for FeedError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl crate::db::MayBeStore for FeedError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Ahead => None,
+        }
+    }
+}
+
+/// A page of the events that have a position.
+///
+/// # Errors
+/// The cursor is ahead of the log.
+pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
+    let connection_id = wanted.connection_id.as_deref();
+    let sizes = rows::sizes(conn, connection_id, wanted.after, wanted.count)?;
+    let mut bytes: i64 = 0;
+    let fitting = sizes
+        .iter()
+        .enumerate()
+        .take_while(|(place, row)| {
+            bytes = bytes.saturating_add(row.size);
+            *place == 0 || bytes <= MAX_BYTES
+        })
+        .count();
+    let Some(last) = fitting.checked_sub(1).and_then(|last| sizes.get(last)) else {
+        if wanted.after > 0 && wanted.after > rows::last_position(conn)? {
+            return Err(FeedError::Ahead);
+        }
+        let incomplete = rows::any_without_position(conn)?;
+        return Ok(FeedPage { events: Vec::new(), next: wanted.after, incomplete });
+    };
+    let found = rows::between(conn, connection_id, wanted.after, last.position)?;
+    let is_full = fitting < sizes.len() || i64::try_from(fitting).is_ok_and(|n| n >= wanted.count);
+    let incomplete = !is_full && rows::any_without_position(conn)?;
+    let events = found.iter().map(shown).collect::<Result<_, _>>()?;
+    Ok(FeedPage { events, next: last.position, incomplete })
+}
+
+/// Gives committed events their positions, in a write transaction that does nothing else; says
+/// whether there may be more of them.
+///
+/// # Errors
+/// The store's.
+pub fn place(conn: &mut Conn) -> Result<bool, StoreError> {
+    let placed = rows::place(conn, i64::try_from(BATCH).unwrap_or(i64::MAX))?;
+    Ok(placed >= BATCH)
+}
+
+/// A position as readers keep it.
+pub fn cursor(position: i64) -> String {
+    position.to_string()
+}
+
+/// The position that a reader kept; `None` for what is none.
+pub fn position(cursor: &str) -> Option<i64> {
+    let position: i64 = cursor.parse().ok()?;
+    (position >= 0 && self::cursor(position) == cursor).then_some(position)
+}
+
+fn shown(row: &FeedRow) -> Result<Value, StoreError> {
+    let data: Value = serde_json::from_str(&row.data)?;
+    Ok(json!({
+        "cursor": cursor(row.position),
+        "connection": row.connection,
+        "connectionId": row.connection_id,
+        "time": rfc3339(row.at),
+        "actor": { "type": row.actor, "id": row.actor_id },
+        "requestId": row.request_id,
+        "action": row.action,
+        "subject": { "type": row.subject, "id": row.subject_id },
+        "data": data,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_what_was_given_out_and_nothing_else() {
+        assert_eq!(position(&cursor(42)), Some(42));
+        for garbled in ["", "-1", "+1", "01", "1 ", "x", "1.0", "99999999999999999999"] {
+            assert_eq!(position(garbled), None, "{garbled}");
+        }
+    }
+}

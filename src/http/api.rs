@@ -1,0 +1,10 @@
+//! `/api/v1`: what the vendor's own back end reads, with an admin token.
+
+pub mod admin;
+mod answer;
+pub mod events;
+mod parameters;
+pub mod teams;
+pub mod users;
+
+pub use self::answer::{method_not_allowed, no_such_endpoint};

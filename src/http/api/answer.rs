@@ -1,0 +1,123 @@
+//! Answers of the read API: JSON, and errors of one form.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
+use crate::directory::connections::AdminError;
+use crate::directory::feed::FeedError;
+use crate::directory::read::Listing;
+
+/// Why a request was not served, as an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no live admin token with the request.
+    #[error(
+        "send an admin token as 'Authorization: Bearer TOKEN'; 'muster admin-token create' makes one"
+    )]
+    Unauthorized,
+    /// The request cannot be served as it is.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => Self::Store(error),
+            AdminError::NoConnection(_) | AdminError::NoUser(_) | AdminError::NoTeam(_) => {
+                Self::NotFound(error.to_string())
+            }
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<FeedError> for Failure {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Store(error) => Self::Store(error),
+            FeedError::Ahead => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Store(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        match self {
+            Self::Unauthorized => {
+                let mut response = error(status, "unauthorized", &self.to_string());
+                // RFC 6750 section 3.
+                let challenge = HeaderValue::from_static("Bearer realm=\"muster\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+            Self::Invalid(message) => error(status, "invalid_request", message),
+            Self::NotFound(message) => error(status, "not_found", message),
+            Self::Store(cause) if cause.is_unavailable() => {
+                log::warn!("the store is unavailable: {cause}");
+                let message = "the server cannot reach its database for the moment; try again";
+                let mut response = error(status, "unavailable", message);
+                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+                response
+            }
+            Self::Store(cause) => {
+                log::error!("internal error: {cause}");
+                let message = "internal error; the server's log tells more under this request's id";
+                error(status, "internal_error", message)
+            }
+        }
+    }
+}
+
+/// 200 with JSON that no cache keeps.
+pub fn ok(body: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+}
+
+/// 200 with a page of a list.
+pub fn page(name: &str, listing: &Listing) -> HttpResponse {
+    ok(&json!({ name: listing.items, "next": listing.next }))
+}
+
+/// 404 for a path below `/api/v1` that is nobody's.
+pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
+    Err(Failure::NotFound(
+        "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
+         /teams/{id}/members and /events"
+            .to_owned(),
+    ))
+}
+
+/// 405 for what is not a GET: the API is for reading.
+pub async fn method_not_allowed() -> HttpResponse {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = error(status, "method_not_allowed", "this endpoint takes GET only");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+fn error(status: StatusCode, error: &str, message: &str) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(json!({ "error": error, "message": message }))
+}
