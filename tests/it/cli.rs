@@ -1,5 +1,7 @@
 //! The program as it is run: commands, their output and their exit codes.
 
+mod explain;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -28,7 +30,7 @@ pub fn cases() -> Vec<Case> {
         a_stop_signal_ends_the_server,
         no_log_shows_a_token,
     ];
-    [pure, databases].concat()
+    [pure, databases, explain::CASES].concat()
 }
 
 fn muster(arguments: &[&str]) -> Command {
