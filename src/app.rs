@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -31,6 +31,8 @@ pub struct App {
     pub scim_base_url: Arc<str>,
     /// A permit for each request that may wait for events.
     pub waiting: Semaphore,
+    /// Whoever brings new events into order, so that it is one request at a time.
+    pub placing: Mutex<()>,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
 }
@@ -47,6 +49,7 @@ impl App {
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::new()?,
             waiting: Semaphore::new(settings.max_waiting),
+            placing: Mutex::new(()),
             stopping: watch::Sender::new(false),
             settings,
             clock,

@@ -1,7 +1,7 @@
 //! Why a user is in a team, or is not: what each source says of it, since when, by which request or
 //! sign-in, what follows from it, and what would change it.
 //!
-//! [`explain`] gathers, [`verdict`] judges, and [`Explanation::to_json`] is the one form that
+//! [`of_name`] and [`of_id`] gather, [`verdict`] judges, and [`Explanation::to_json`] is the one form that
 //! programs see.
 
 pub mod verdict;

@@ -10,7 +10,7 @@ use crate::db::events::{self as rows, FeedRow};
 use crate::db::{Conn, StoreError};
 
 /// How many events get a position in one transaction.
-const BATCH: usize = 2_000;
+const BATCH: i64 = 2_000;
 /// How many bytes the data of a page's events may have, if there is more than one.
 const MAX_BYTES: i64 = 8 * 1024 * 1024;
 
@@ -92,14 +92,12 @@ pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
     Ok(FeedPage { events, next: last.position, incomplete })
 }
 
-/// Gives committed events their positions, in a write transaction that does nothing else; says
-/// whether there may be more of them.
+/// Gives a batch of committed events their positions, in a write transaction that does nothing else.
 ///
 /// # Errors
 /// The store's.
-pub fn place(conn: &mut Conn) -> Result<bool, StoreError> {
-    let placed = rows::place(conn, i64::try_from(BATCH).unwrap_or(i64::MAX))?;
-    Ok(placed >= BATCH)
+pub fn place(conn: &mut Conn) -> Result<(), StoreError> {
+    Ok(rows::place(conn, BATCH).map(drop)?)
 }
 
 /// A position as readers keep it.

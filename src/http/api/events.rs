@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
-use tokio::time::{Instant, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::answer::{Failure, ok};
 use super::parameters::Parameters;
@@ -52,6 +52,7 @@ async fn next(app: &web::Data<App>, wanted: &Wanted, wait: Duration) -> Result<F
     }
     let Ok(_permit) = app.waiting.try_acquire() else { return Ok(page) };
     let mut others = interval_at(Instant::now() + OTHERS, OTHERS);
+    others.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stopped = app.stopped();
     tokio::pin!(stopped);
     while page.events.is_empty() {
@@ -75,15 +76,17 @@ async fn next(app: &web::Data<App>, wanted: &Wanted, wait: Duration) -> Result<F
 /// A page as of now, after events that have no place in the feed yet have got theirs.
 async fn look(app: &web::Data<App>, wanted: &Wanted) -> Result<FeedPage, Failure> {
     let mut page = read_page(app, wanted).await?;
+    if !page.incomplete {
+        return Ok(page);
+    }
+    // Of many who look at once, one brings the events into order, and the others find them so.
+    let _turn = app.placing.lock().await;
     for _ in 0..MAX_BATCHES {
+        page = read_page(app, wanted).await?;
         if !page.incomplete {
             break;
         }
-        let more = app.db.note("place_events", feed::place).await?;
-        page = read_page(app, wanted).await?;
-        if !more || !page.events.is_empty() {
-            break;
-        }
+        app.db.note("place_events", feed::place).await?;
     }
     Ok(page)
 }

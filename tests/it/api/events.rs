@@ -173,10 +173,8 @@ async fn a_late_commit_of_an_early_sequence_is_delivered(app: TestApp) {
         assert!(taken.0 < taken.1, "{taken:?}");
         let (before, unmoved) = page(&admin, &format!("after={start}")).await;
         assert!(before.is_empty() && unmoved == start, "nothing is committed yet");
-        let (conn, other) = match early_commits_first {
-            true => (&mut early, &mut late),
-            false => (&mut late, &mut early),
-        };
+        let (conn, other) =
+            if early_commits_first { (&mut early, &mut late) } else { (&mut late, &mut early) };
         conn.batch_execute("COMMIT").expect("a commit");
         let (committed, next) = page(&admin, &format!("after={start}")).await;
         other.batch_execute("COMMIT").expect("a commit");
