@@ -3,10 +3,13 @@
 //! A team's members never pass through memory as a whole for the sake of a change: requests become
 //! deltas, and each delta is a statement or two of whatever size.
 
+mod refusals;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::connections::UnknownMembers;
 use super::events::{Action, Subject, record};
 use super::membership::{Facts, granted};
@@ -589,24 +592,4 @@ fn members_of(
     let policy = context.connection.settings.membership;
     statements.retain(|row| granted(policy, Facts::from(row)));
     Ok(statements)
-}
-
-fn not_found(id: &str) -> ScimError {
-    ScimError::not_found(format!("there is no group with the id '{id}'"))
-}
-
-fn display_name_taken(document: &Document) -> ScimError {
-    let name = document.text("displayName").unwrap_or_default();
-    ScimError::uniqueness(format!(
-        "another group already has the displayName '{name}' (upper and lower case count as the \
-         same); link the existing group instead of creating one, or rename one of them"
-    ))
-}
-
-fn external_id_taken(document: &Document) -> ScimError {
-    let external_id = document.text("externalId").unwrap_or_default();
-    ScimError::uniqueness(format!(
-        "another group already has the externalId '{external_id}'; update that one instead of \
-         creating one"
-    ))
 }
