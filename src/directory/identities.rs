@@ -69,7 +69,7 @@ pub(super) fn take_keys(
                 .filter(|linked| carries(linked, &external_id))
                 .ok_or_else(changed_meanwhile)?;
             if linked.scim_owned {
-                give_identity_up(conn, context, linked, &row.id)?;
+                give_identity_up(conn, context, linked, &external_id)?;
             } else {
                 absorb(conn, context, linked, row)?;
             }
@@ -99,7 +99,8 @@ pub(super) fn carries(user: &UserRow, external_id: &str) -> bool {
     user.external_id.is_none() && user.linked_external_id.as_deref() == Some(external_id)
 }
 
-/// Takes the identity away from a user of SCIM's, because SCIM says that another one is the person.
+/// Takes the identity away from a user of SCIM's, because SCIM gives the external id that it carried
+/// to another one.
 ///
 /// # Errors
 /// The store's.
@@ -107,11 +108,11 @@ pub(super) fn give_identity_up(
     conn: &mut Conn,
     context: &Context,
     mut user: UserRow,
-    to: &str,
+    external_id: &str,
 ) -> DirectoryResult<()> {
     sever(conn, &mut user, context.now)?;
     rows::update(conn, &user)?;
-    let data = json!({ "gave_way_to": to });
+    let data = json!({ "external_id": user.external_id, "gave_up": external_id });
     Ok(record(conn, context, Subject::User, &user.id, Action::Reassigned, &data)?)
 }
 

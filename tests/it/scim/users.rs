@@ -21,7 +21,7 @@ pub const CASES: &[Case] = cases![
     a_deleted_user_is_gone,
     any_unknown_id_is_not_found,
     a_post_brings_an_inactive_user_back,
-    a_post_meeting_two_users_is_refused,
+    a_post_meeting_two_users_is_the_one_of_the_external_id,
     a_user_found_by_user_name_can_be_renamed,
     a_patch_that_changes_nothing_moves_nothing,
     a_refused_patch_changes_nothing,
@@ -326,13 +326,22 @@ async fn a_post_brings_an_inactive_user_back(app: TestApp) {
     assert_eq!((renamed.id(), &renamed.body["userName"]), (id, &json!("ann.li")));
 }
 
-async fn a_post_meeting_two_users_is_refused(app: TestApp) {
+async fn a_post_meeting_two_users_is_the_one_of_the_external_id(app: TestApp) {
     let client = app.scim();
     client.post("/Users", &json!({ "userName": "a", "active": false })).await.expect(201);
     let b = json!({ "userName": "b", "externalId": "e", "active": false });
     client.post("/Users", &b).await.expect(201);
+    let id = client.find("/Users", "externalId eq \"e\"").await[0]["id"].clone();
     let both = json!({ "userName": "a", "externalId": "e" });
-    client.post("/Users", &both).await.expect_error(409, Some("uniqueness"));
+    let back = client.post("/Users", &both).await.expect(201).body;
+    assert_eq!((&back["id"], &back["userName"]), (&id, &json!("a")));
+    // Whoever is active keeps the name.
+    client.post("/Users", &json!({ "userName": "c" })).await.expect(201);
+    let off = json!([{ "op": "replace", "value": { "active": false } }]);
+    let path = format!("/Users/{}", id.as_str().expect("an id"));
+    client.patch(&path, &patch_body(off)).await.expect(200);
+    let taken = json!({ "userName": "c", "externalId": "e" });
+    client.post("/Users", &taken).await.expect_error(409, Some("uniqueness"));
 }
 
 async fn a_user_found_by_user_name_can_be_renamed(app: TestApp) {
