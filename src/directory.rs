@@ -16,6 +16,7 @@ pub mod identities;
 pub mod lifecycle;
 pub mod membership;
 pub mod read;
+pub mod revocation;
 pub mod roles;
 pub mod sessions;
 pub mod signin;

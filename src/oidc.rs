@@ -10,6 +10,7 @@ mod flow;
 mod providers;
 mod token;
 
+pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::Providers;
 

@@ -33,7 +33,26 @@ pub fn take(conn: &mut Conn, state_hash: &str) -> QueryResult<Option<FlowRow>> {
     Ok(found.filter(|_| taken > 0))
 }
 
-/// Removes flows that nobody came back from.
+/// As many sign-ins can be under way at once. Anybody can begin one, so that the table would
+/// otherwise grow with every request of somebody who never comes back.
+const MOST: i64 = 100_000;
+
+/// Removes flows that nobody came back from; where there are too many at once, the oldest.
 pub fn delete_older(conn: &mut Conn, before: i64) -> QueryResult<usize> {
-    diesel::delete(flows::table.filter(flows::created_at.lt(before))).execute(conn)
+    let late = diesel::delete(flows::table.filter(flows::created_at.lt(before))).execute(conn)?;
+    Ok(late + keep_newest(conn, MOST)?)
+}
+
+/// Removes all flows but about so many that were begun last.
+pub fn keep_newest(conn: &mut Conn, most: i64) -> QueryResult<usize> {
+    let too_many: Option<i64> = flows::table
+        .order(flows::created_at.desc())
+        .select(flows::created_at)
+        .offset(most)
+        .first(conn)
+        .optional()?;
+    match too_many {
+        Some(at) => diesel::delete(flows::table.filter(flows::created_at.le(at))).execute(conn),
+        None => Ok(0),
+    }
 }

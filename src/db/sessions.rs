@@ -113,3 +113,15 @@ pub fn revoke_of_code(conn: &mut Conn, code_hash: &str) -> QueryResult<usize> {
     diesel::delete(access_tokens::table.filter(access_tokens::code_hash.eq(code_hash)))
         .execute(conn)
 }
+
+/// Removes an access token of an application.
+pub fn delete_access_token(conn: &mut Conn, hash: &str, app_id: &str) -> QueryResult<usize> {
+    let of_the_app = access_tokens::table.filter(access_tokens::app_id.eq(app_id));
+    diesel::delete(of_the_app.filter(access_tokens::hash.eq(hash))).execute(conn)
+}
+
+/// Removes a code of an application.
+pub fn delete_code(conn: &mut Conn, hash: &str, app_id: &str) -> QueryResult<usize> {
+    let of_the_app = codes::table.filter(codes::app_id.eq(app_id));
+    diesel::delete(of_the_app.filter(codes::hash.eq(hash))).execute(conn)
+}

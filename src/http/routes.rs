@@ -5,7 +5,9 @@ use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, rou
 use actix_web::{Resource, Route};
 
 use super::scim::{discovery, groups, search, users};
-use super::signin::{authorize, callback, initiate, logout, metadata, token, userinfo};
+use super::signin::{
+    authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
+};
 use super::{api, client, ops, scim};
 
 /// Adds every route.
@@ -19,48 +21,49 @@ pub fn configure(config: &mut ServiceConfig) {
             resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
         )
         .service(
-            resource("/authorize")
-                .route(get().to(authorize::get))
-                .default_service(not_allowed("GET")),
+            resource("/authorize").route(get().to(authorize::get)).default_service(no_page("GET")),
         )
         .service(
             resource("/login/initiate")
                 .route(get().to(initiate::get))
                 .route(post().to(initiate::post))
-                .default_service(not_allowed("GET, POST")),
+                .default_service(no_page("GET, POST")),
         )
         .service(
             resource("/login/callback")
                 .route(get().to(callback::get))
                 .route(post().to(callback::post))
-                .default_service(not_allowed("GET, POST")),
+                .default_service(no_page("GET, POST")),
         )
         .service(
             resource("/logout")
                 .route(get().to(logout::ask))
                 .route(post().to(logout::end))
-                .default_service(not_allowed("GET, POST")),
+                .default_service(no_page("GET, POST")),
         )
         .service(
             resource("/token")
                 .route(post().to(token::exchange))
-                .default_service(not_allowed("POST")),
+                .default_service(no_program("POST")),
         )
         .service(
             resource("/introspect")
                 .route(post().to(token::introspect))
-                .default_service(not_allowed("POST")),
+                .default_service(no_program("POST")),
+        )
+        .service(
+            resource("/revoke").route(post().to(revoke::post)).default_service(no_program("POST")),
         )
         .service(
             resource("/userinfo")
                 .route(get().to(userinfo::userinfo))
                 .route(post().to(userinfo::userinfo))
-                .default_service(not_allowed("GET, POST")),
+                .default_service(no_program("GET, POST")),
         )
         .service(
             resource("/.well-known/oauth-authorization-server")
                 .route(get().to(metadata::get))
-                .default_service(not_allowed("GET")),
+                .default_service(no_program("GET")),
         )
         .service(
             scope("/api/v1")
@@ -160,4 +163,14 @@ fn not_allowed(methods: &'static str) -> Route {
 
 fn read_only(path: &'static str, get: Route) -> Resource {
     resource(path).route(get).default_service(route().to(api::method_not_allowed))
+}
+
+/// For a method that a page of sign-in does not have.
+fn no_page(methods: &'static str) -> actix_web::Route {
+    route().to(move || std::future::ready(refused::page_method(methods)))
+}
+
+/// For a method that an endpoint for programs does not have.
+fn no_program(methods: &'static str) -> actix_web::Route {
+    route().to(move || std::future::ready(refused::program_method(methods)))
 }

@@ -2,11 +2,16 @@
 
 pub mod authorize;
 pub mod callback;
+mod client;
 mod cookie;
+mod failure;
 pub mod initiate;
 pub mod logout;
 pub mod metadata;
 mod page;
+mod parameters;
+pub mod refused;
+pub mod revoke;
 mod start;
 pub mod token;
 pub mod userinfo;

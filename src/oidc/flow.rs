@@ -1,11 +1,13 @@
 //! One sign-in at a provider: the address to send the browser to, and what to make of its return.
 
+use std::sync::Arc;
+
 use chrono::DateTime;
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdToken,
+    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType,
 };
 use openidconnect::http::Method;
-use openidconnect::http::header::{ACCEPT, AUTHORIZATION};
+use openidconnect::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use openidconnect::{
     AccessToken, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
     EndpointSet, HttpRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier,
@@ -15,7 +17,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::providers::{Metadata, Providers};
-use super::token::{Rejected, verify};
+use super::token::{Received, Rejected, holds_nul, verify};
 use super::{OidcError, Registration, Secret, VerifiedIdentity};
 
 /// What an application or a provider wishes of a sign-in.
@@ -130,14 +132,18 @@ impl Providers {
         let response = client(&metadata, registration)?
             .exchange_code(AuthorizationCode::new(answer.code.expose().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(answer.pkce_verifier.expose().to_owned()))
-            .request_async(&self.fetch)
+            .request_async(&self.fetch.of(&registration.issuer))
             .await
             .map_err(refused)?;
         let token = response.id_token().ok_or(OidcError::NoIdToken)?;
         let access_token = response.access_token();
-        let nonce = Nonce::new(answer.nonce.expose().to_owned());
-        let mut identity =
-            self.verified(token, access_token, metadata.clone(), registration, &nonce, now).await?;
+        let received = Received {
+            token,
+            access_token,
+            code: AuthorizationCode::new(answer.code.expose().to_owned()),
+            nonce: Nonce::new(answer.nonce.expose().to_owned()),
+        };
+        let mut identity = self.verified(&received, &metadata, registration, now).await?;
         self.add_userinfo(&metadata, access_token, &mut identity).await;
         Ok(identity)
     }
@@ -145,29 +151,25 @@ impl Providers {
     /// Verifies the token, once more with new keys if it names one that is not known.
     async fn verified(
         &self,
-        token: &CoreIdToken,
-        access_token: &AccessToken,
-        metadata: std::sync::Arc<Metadata>,
+        received: &Received<'_>,
+        metadata: &Arc<Metadata>,
         registration: &Registration,
-        nonce: &Nonce,
         now: i64,
     ) -> Result<VerifiedIdentity, OidcError> {
         let time = DateTime::from_timestamp_micros(now).unwrap_or_default();
         let unknown =
             OidcError::InvalidToken("it is signed with a key that the provider does not have");
-        match verify(token, access_token, &metadata, registration, nonce, time) {
+        match verify(received, metadata, registration, time) {
             Ok(identity) => return Ok(identity),
             Err(Rejected::Invalid(error)) => return Err(error),
             Err(Rejected::UnknownKey) => {}
         }
-        let Some(metadata) = self.renewed_keys(&registration.issuer, &metadata, now).await? else {
+        let Some(metadata) = self.renewed_keys(&registration.issuer, metadata, now).await? else {
             return Err(unknown);
         };
-        verify(token, access_token, &metadata, registration, nonce, time).map_err(|rejected| {
-            match rejected {
-                Rejected::Invalid(error) => error,
-                Rejected::UnknownKey => unknown,
-            }
+        verify(received, &metadata, registration, time).map_err(|rejected| match rejected {
+            Rejected::Invalid(error) => error,
+            Rejected::UnknownKey => unknown,
         })
     }
 
@@ -194,7 +196,7 @@ impl Providers {
         else {
             return;
         };
-        match self.userinfo(request).await {
+        match self.userinfo(&identity.issuer, request).await {
             Some(claims)
                 if claims.get("sub").and_then(Value::as_str) == Some(&identity.subject) =>
             {
@@ -207,12 +209,18 @@ impl Providers {
         }
     }
 
-    async fn userinfo(&self, request: HttpRequest) -> Option<Map<String, Value>> {
-        let response = self.fetch.send(request).await.ok()?;
-        if !response.status().is_success() {
+    async fn userinfo(&self, issuer: &str, request: HttpRequest) -> Option<Map<String, Value>> {
+        let response = self.fetch.of(issuer).send(request).await.ok()?;
+        // A signed answer has another type; Muster asks for none.
+        let is_json = response.headers().get(CONTENT_TYPE).is_none_or(|kind| {
+            let kind = kind.to_str().ok().and_then(|kind| kind.parse::<mime::Mime>().ok());
+            kind.is_some_and(|kind| kind.essence_str() == mime::APPLICATION_JSON.essence_str())
+        });
+        if !response.status().is_success() || !is_json {
             return None;
         }
-        serde_json::from_slice(response.body()).ok()
+        let claims: Map<String, Value> = serde_json::from_slice(response.body()).ok()?;
+        (!holds_nul(&claims)).then_some(claims)
     }
 }
 

@@ -15,8 +15,8 @@ use openidconnect::{AdditionalProviderMetadata, IssuerUrl, ProviderMetadata};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::fetch::Fetch;
-use super::{OidcError, is_safe, issuer_url};
+use super::fetch::{Fetch, Limits, may_name};
+use super::{OidcError, issuer_url};
 
 /// How long metadata and keys are used before they are fetched again, in microseconds.
 const LIFETIME: i64 = 3600 * 1_000_000;
@@ -67,12 +67,14 @@ struct Known {
     fetched_at: i64,
     /// When a fetch was last tried, with or without success.
     tried_at: Option<i64>,
+    /// When keys were last asked for out of turn, with or without success. A provider may change
+    /// its keys a moment after it was discovered, so the one does not count for the other.
+    keys_tried_at: Option<i64>,
 }
 
-impl Known {
-    fn may_try(&self, now: i64, interval: i64) -> bool {
-        self.tried_at.is_none_or(|at| now - at >= interval)
-    }
+/// Whether something that was last tried then may be tried again.
+fn is_due(tried_at: Option<i64>, now: i64, interval: i64) -> bool {
+    tried_at.is_none_or(|at| now - at >= interval)
 }
 
 impl Providers {
@@ -81,7 +83,15 @@ impl Providers {
     /// # Errors
     /// The TLS library cannot be set up.
     pub fn new() -> Result<Self, OidcError> {
-        let fetch = Fetch::new().map_err(|error| OidcError::Provider(error.to_string()))?;
+        Self::with_limits(Limits::default())
+    }
+
+    /// No provider is known yet, and each may take so long.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
+    pub fn with_limits(limits: Limits) -> Result<Self, OidcError> {
+        let fetch = Fetch::new(limits).map_err(|error| OidcError::Provider(error.to_string()))?;
         Ok(Self { fetch, known: Mutex::default() })
     }
 
@@ -95,8 +105,8 @@ impl Providers {
         let mut known = entry.lock().await;
         match &known.metadata {
             Some(metadata) if now - known.fetched_at < LIFETIME => return Ok(metadata.clone()),
-            Some(metadata) if !known.may_try(now, INTERVAL) => return Ok(metadata.clone()),
-            None if !known.may_try(now, FAILURE_INTERVAL) => {
+            Some(metadata) if !is_due(known.tried_at, now, INTERVAL) => return Ok(metadata.clone()),
+            None if !is_due(known.tried_at, now, FAILURE_INTERVAL) => {
                 return Err(OidcError::Provider("it failed a moment ago".to_owned()));
             }
             _ => {}
@@ -135,16 +145,17 @@ impl Providers {
             // Somebody else fetched while this one waited.
             return Ok(Some(metadata));
         }
-        if !known.may_try(now, INTERVAL) {
+        if !is_due(known.keys_tried_at, now, INTERVAL) {
             return Ok(None);
         }
-        known.tried_at = Some(now);
-        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &self.fetch)
+        known.keys_tried_at = Some(now);
+        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &self.fetch.of(issuer))
             .await
-            .map_err(|error| OidcError::Provider(format!("its keys cannot be read: {error}")))?;
+            .map_err(|error| {
+                OidcError::Provider(format!("its keys cannot be read: {}", chain(&error)))
+            })?;
         let metadata = Arc::new(Metadata::clone(&metadata).set_jwks(keys));
         known.metadata = Some(metadata.clone());
-        known.fetched_at = now;
         Ok(Some(metadata))
     }
 
@@ -158,25 +169,32 @@ impl Providers {
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|_| OidcError::BadIssuer(issuer.to_owned()))?;
         // This checks that the document names the issuer exactly as it was asked for.
-        let metadata = Metadata::discover_async(url, &self.fetch).await.map_err(|error| {
+        let fetch = self.fetch.of(issuer);
+        let metadata = Metadata::discover_async(url, &fetch).await.map_err(|error| {
             OidcError::Provider(format!("its discovery document cannot be used: {}", chain(&error)))
         })?;
+        let Some(token_endpoint) = metadata.token_endpoint() else {
+            return Err(OidcError::Provider("it has no token endpoint".to_owned()));
+        };
         let urls: [Option<&Url>; 4] = [
             Some(metadata.authorization_endpoint().url()),
-            metadata.token_endpoint().map(openidconnect::TokenUrl::url),
+            Some(token_endpoint.url()),
             metadata.userinfo_endpoint().map(openidconnect::UserInfoUrl::url),
             Some(metadata.jwks_uri().url()),
         ];
-        if urls.into_iter().flatten().any(|url| !is_safe(url)) {
+        if urls.into_iter().flatten().any(|url| !may_name(issuer, url)) {
             return Err(OidcError::Provider(
-                "its discovery document names an address that is not https".to_owned(),
+                "its discovery document names an address that is not https, or that is on this \
+                 machine"
+                    .to_owned(),
             ));
         }
         Ok(metadata)
     }
 }
 
-/// An error with what caused it, in one line.
+/// An error with what caused it, in one line of the log: what a provider wrote in it can begin no
+/// other.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -184,5 +202,5 @@ fn chain(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text
+    text.replace(char::is_control, " ")
 }

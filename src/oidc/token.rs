@@ -3,10 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJwsSigningAlgorithm};
+use openidconnect::core::{
+    CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
+};
 use openidconnect::{
-    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, Nonce,
-    SignatureVerificationError,
+    AccessToken, AccessTokenHash, AuthorizationCode, AuthorizationCodeHash,
+    ClaimsVerificationError, ClientId, Nonce, SignatureVerificationError,
 };
 use serde_json::{Map, Value};
 
@@ -17,6 +19,14 @@ use super::{OidcError, Registration, VerifiedIdentity};
 const LEEWAY: TimeDelta = TimeDelta::minutes(2);
 /// The longest subject (OpenID Connect Core section 2), in bytes.
 const MAX_SUBJECT: usize = 255;
+
+/// What the provider gave for a code, and what it was asked with.
+pub(super) struct Received<'a> {
+    pub token: &'a CoreIdToken,
+    pub access_token: &'a AccessToken,
+    pub code: AuthorizationCode,
+    pub nonce: Nonce,
+}
 
 /// Why a token is not accepted for now.
 pub(super) enum Rejected {
@@ -32,13 +42,12 @@ fn invalid(what: &'static str) -> Rejected {
 
 /// Checks the token and gives who it is about.
 pub(super) fn verify(
-    token: &CoreIdToken,
-    access_token: &AccessToken,
+    received: &Received<'_>,
     metadata: &Metadata,
     registration: &Registration,
-    nonce: &Nonce,
     now: DateTime<Utc>,
 ) -> Result<VerifiedIdentity, Rejected> {
+    let token = received.token;
     let client_id = ClientId::new(registration.client_id.clone());
     // The list is ours, not the token's: `none` and keys shared with the client are not on it.
     let verifier = CoreIdTokenVerifier::new_public_client(
@@ -63,7 +72,7 @@ pub(super) fn verify(
     .set_issue_time_verifier_fn(move |issued_at| {
         if issued_at > now + LEEWAY { Err("issued in the future".to_owned()) } else { Ok(()) }
     });
-    let claims = token.claims(&verifier, nonce).map_err(rejected)?;
+    let claims = token.claims(&verifier, &received.nonce).map_err(rejected)?;
     let azp = claims.authorized_party().map(|party| party.as_str());
     if azp.is_some_and(|azp| azp != registration.client_id) {
         return Err(invalid("it was issued to another application (azp)"));
@@ -77,16 +86,11 @@ pub(super) fn verify(
     if subject.is_empty() || subject.len() > MAX_SUBJECT {
         return Err(invalid("its subject is empty or too long"));
     }
-    if let Some(expected) = claims.access_token_hash() {
-        let algorithm = token.signing_alg().map_err(|_| invalid("its algorithm"))?;
-        let key = token.signing_key(&verifier).map_err(|_| invalid("its key"))?;
-        let found = AccessTokenHash::from_token(access_token, algorithm, key)
-            .map_err(|_| invalid("its at_hash cannot be computed"))?;
-        if found != *expected {
-            return Err(invalid("it belongs to another access token (at_hash)"));
-        }
-    }
+    check_hashes(received, claims, &verifier)?;
     let payload = payload(&token.to_string()).ok_or_else(|| invalid("it cannot be read"))?;
+    if holds_nul(&payload) {
+        return Err(invalid("it holds a NUL character"));
+    }
     if let Some(not_before) = payload.get("nbf") {
         let not_before = not_before.as_f64().ok_or_else(|| invalid("its nbf is not a number"))?;
         #[expect(clippy::cast_precision_loss, reason = "seconds fit a double exactly")]
@@ -100,6 +104,50 @@ pub(super) fn verify(
         issued_at: claims.issue_time().timestamp_micros(),
         claims: payload,
     })
+}
+
+/// The access token and the code that the token came with are those that it names (OpenID Connect
+/// Core sections 3.1.3.6 and 3.3.2.11).
+fn check_hashes(
+    received: &Received<'_>,
+    claims: &CoreIdTokenClaims,
+    verifier: &CoreIdTokenVerifier<'_>,
+) -> Result<(), Rejected> {
+    let (access, code) = (claims.access_token_hash(), claims.code_hash());
+    if access.is_none() && code.is_none() {
+        return Ok(());
+    }
+    let algorithm = received.token.signing_alg().map_err(|_| invalid("its algorithm"))?;
+    let key = received.token.signing_key(verifier).map_err(|_| invalid("its key"))?;
+    if let Some(expected) = access {
+        let found = AccessTokenHash::from_token(received.access_token, algorithm, key)
+            .map_err(|_| invalid("its at_hash cannot be computed"))?;
+        if found != *expected {
+            return Err(invalid("it belongs to another access token (at_hash)"));
+        }
+    }
+    if let Some(expected) = code {
+        let found = AuthorizationCodeHash::from_code(&received.code, algorithm, key)
+            .map_err(|_| invalid("its c_hash cannot be computed"))?;
+        if found != *expected {
+            return Err(invalid("it belongs to another code (c_hash)"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a NUL character anywhere: no name holds one, and not every database takes it.
+pub(super) fn holds_nul(claims: &Map<String, Value>) -> bool {
+    // The parser bounds how deep values nest.
+    fn in_value(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(values) => values.iter().any(in_value),
+            Value::Object(members) => holds_nul(members),
+            _ => false,
+        }
+    }
+    claims.iter().any(|(name, value)| name.contains('\0') || in_value(value))
 }
 
 /// The claims as they were sent; only for a token that has been verified.
@@ -116,6 +164,9 @@ fn rejected(error: ClaimsVerificationError) -> Rejected {
         ClaimsVerificationError::SignatureVerification(
             SignatureVerificationError::DisallowedAlg(_),
         ) => "its signature algorithm is not allowed",
+        ClaimsVerificationError::SignatureVerification(
+            SignatureVerificationError::AmbiguousKeyId(_),
+        ) => "it does not say which of several keys it is signed with (kid)",
         ClaimsVerificationError::SignatureVerification(_) => "its signature is wrong",
         ClaimsVerificationError::Expired(text) if text == "issued in the future" => {
             "it was issued in the future (iat); check the clocks"

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let cases = [
         scim::cases(),
         signin::CASES.to_vec(),
-        login::CASES.to_vec(),
+        login::cases(),
         simulation::CASES.to_vec(),
         api::cases(),
         cli::cases(),

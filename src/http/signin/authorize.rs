@@ -4,16 +4,21 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use url::Url;
 
+use super::failure::PageFailure;
+use super::parameters::PageQuery;
 use super::{page, start};
 use crate::app::App;
 use crate::directory::apps::{self, VendorApp};
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::flows::{Request, Wanted};
-use crate::http::answer::Failure;
 use crate::oidc::Asked;
 
 /// The longest `state` that is handed back, in bytes.
 const MAX_STATE: usize = 2048;
+/// The longest `login_hint` that a provider is given, in bytes.
+pub const MAX_HINT: usize = 1024;
+/// The longest `prompt` that a provider is given, in bytes.
+const MAX_PROMPT: usize = 64;
 
 /// The parameters of a request for authorization.
 #[derive(Debug, Deserialize)]
@@ -33,9 +38,9 @@ pub struct Parameters {
 pub async fn get(
     app: web::Data<App>,
     request: HttpRequest,
-    parameters: web::Query<Parameters>,
-) -> Result<HttpResponse, Failure> {
-    let parameters = parameters.into_inner();
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, PageFailure> {
+    let parameters = parameters.0;
     // Nothing is sent to an address that is not the application's own: until that is known, what
     // is wrong is said on a page of ours (RFC 6749 section 4.1.2.1).
     let client = match parameters.client_id.clone() {
@@ -54,7 +59,10 @@ pub async fn get(
     };
     let wanted = match wanted(&client, &parameters) {
         Ok(wanted) => wanted,
-        Err(error) => return Ok(error.answer(&redirect_uri, parameters.state.as_deref())),
+        Err(error) => {
+            let state = parameters.state.as_deref().filter(|state| state.len() <= MAX_STATE);
+            return Ok(error.answer(&app.settings.public_url, &redirect_uri, state));
+        }
     };
     let connection = match chosen(&app, parameters.connection).await? {
         Ok(connection) => connection,
@@ -74,7 +82,7 @@ pub async fn get(
 async fn chosen(
     app: &web::Data<App>,
     name: Option<String>,
-) -> Result<Result<Connection, &'static str>, Failure> {
+) -> Result<Result<Connection, &'static str>, PageFailure> {
     let found = app
         .db
         .read(move |conn| {
@@ -115,8 +123,10 @@ struct OAuthError {
 }
 
 impl OAuthError {
-    fn answer(&self, redirect_uri: &str, state: Option<&str>) -> HttpResponse {
-        let mut pairs = vec![("error", self.error), ("error_description", self.description)];
+    fn answer(&self, issuer: &str, redirect_uri: &str, state: Option<&str>) -> HttpResponse {
+        // RFC 9207 section 2: errors too say who answers.
+        let mut pairs =
+            vec![("error", self.error), ("error_description", self.description), ("iss", issuer)];
         pairs.extend(state.map(|state| ("state", state)));
         match address(redirect_uri, &pairs, self.in_fragment) {
             Some(address) => start::redirect(&address),
@@ -130,8 +140,13 @@ fn wanted(client: &VendorApp, parameters: &Parameters) -> Result<Wanted, OAuthEr
     if parameters.state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
         return Err(error("invalid_request", "state is too long"));
     }
+    let too_long =
+        |text: &Option<String>, most| text.as_ref().is_some_and(|text| text.len() > most);
+    if too_long(&parameters.login_hint, MAX_HINT) || too_long(&parameters.prompt, MAX_PROMPT) {
+        return Err(error("invalid_request", "login_hint or prompt is too long"));
+    }
     match parameters.response_type.as_deref() {
-        None | Some("") => Ok(Wanted::Session),
+        None => Ok(Wanted::Session),
         Some("token") if client.allow_implicit => Ok(Wanted::Token),
         Some("token") => Err(OAuthError {
             error: "unauthorized_client",

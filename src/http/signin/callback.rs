@@ -1,18 +1,22 @@
 //! `/login/callback`: the browser is back from the provider, by GET or by a form.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::authorize::address;
+use super::failure::PageFailure;
+use super::parameters::{PageForm, PageQuery};
 use super::start::{redirect, registration};
 use super::{cookie, page};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::flows::{self, Flow, Wanted};
+use crate::directory::grants::{self, Grant};
 use crate::directory::signin::{self, Identity, SignInError};
 use crate::directory::tokens::PlainToken;
-use crate::directory::{Actor, Context, DirectoryError, grants};
-use crate::http::answer::Failure;
+use crate::directory::{Actor, Context, DirectoryError};
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -28,25 +32,25 @@ pub struct Parameters {
 pub async fn get(
     app: web::Data<App>,
     request: HttpRequest,
-    parameters: web::Query<Parameters>,
-) -> Result<HttpResponse, Failure> {
-    finish(app, request, parameters.into_inner()).await
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, PageFailure> {
+    finish(app, request, parameters.0).await
 }
 
 /// `POST /login/callback` (OAuth 2.0 Form Post Response Mode)
 pub async fn post(
     app: web::Data<App>,
     request: HttpRequest,
-    parameters: web::Form<Parameters>,
-) -> Result<HttpResponse, Failure> {
-    finish(app, request, parameters.into_inner()).await
+    parameters: PageForm<Parameters>,
+) -> Result<HttpResponse, PageFailure> {
+    finish(app, request, parameters.0).await
 }
 
 async fn finish(
     app: web::Data<App>,
     request: HttpRequest,
     parameters: Parameters,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, PageFailure> {
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
     let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
@@ -92,7 +96,7 @@ async fn enter(
     flow: Flow,
     identity: Identity,
     now: i64,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, PageFailure> {
     let context = Context {
         connection: flow.connection,
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
@@ -117,10 +121,15 @@ async fn enter(
                 }
                 _ => None,
             };
-            Ok::<_, SignInError>((session.secret.expose().to_owned(), handed))
+            // Who is signed in is said on the page, where no application says it.
+            let who = match wanted.redirect_uri {
+                None => grants::of_session(conn, &session.id, now)?,
+                Some(_) => None,
+            };
+            Ok::<_, SignInError>((session.secret.expose().to_owned(), handed, who))
         })
         .await;
-    let (secret, handed) = match entered {
+    let (secret, handed, who) = match entered {
         Ok(entered) => entered,
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
             log::warn!("sign-in failed connection={}: {error}", context.connection.name);
@@ -139,7 +148,10 @@ async fn enter(
             return Ok(page::refused(&text));
         }
     };
-    let mut response = hand_over(app, &wanted, handed.as_ref());
+    let mut response = match who {
+        Some(who) => signed_in(&who),
+        None => hand_over(app, &wanted, handed.as_ref()),
+    };
     let session = cookie::session(app, secret);
     response
         .add_cookie(&session)
@@ -147,14 +159,17 @@ async fn enter(
     Ok(response)
 }
 
+/// Says who is signed in: it need not be who sits there, if somebody else sent the browser here.
+fn signed_in(who: &Grant) -> HttpResponse {
+    let name = who.person.get("preferred_username").and_then(Value::as_str).unwrap_or_default();
+    let text = format!("You are signed in as {name}. You can go on to the application.");
+    page::page(StatusCode::OK, "You are signed in", &text)
+}
+
 /// Sends the browser to the application with what it asked for.
 fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -> HttpResponse {
     let Some(redirect_uri) = &request.redirect_uri else {
-        return page::page(
-            actix_web::http::StatusCode::OK,
-            "You are signed in",
-            "You can go on to the application.",
-        );
+        return page::bad_request("The application has no address to go on to.");
     };
     let lifetime = grants::TOKEN_LIFETIME.to_string();
     let mut pairs: Vec<(&str, &str)> = Vec::new();
@@ -162,8 +177,6 @@ fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -
     match (&request.wanted, handed) {
         (Wanted::Code { .. }, Some(code)) => {
             pairs.push(("code", code.expose()));
-            // RFC 9207: who answers.
-            pairs.push(("iss", &app.settings.public_url));
         }
         (Wanted::Token, Some(token)) => {
             in_fragment = true;
@@ -173,6 +186,8 @@ fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -
         }
         _ => return redirect(redirect_uri),
     }
+    // RFC 9207: who answers.
+    pairs.push(("iss", &app.settings.public_url));
     pairs.extend(request.state.as_deref().map(|state| ("state", state)));
     match address(redirect_uri, &pairs, in_fragment) {
         Some(address) => redirect(&address),
@@ -212,13 +227,15 @@ fn failed(error: &OidcError) -> HttpResponse {
         OidcError::CodeRefused(_) => {
             "The identity provider did not accept the answer that it gave itself. Begin again at \
              the application."
+                .to_owned()
         }
-        _ => {
-            "What the identity provider says of you did not stand the checks. Begin again at the \
-             application; if it stays so, tell the administrator."
-        }
+        // The reason is in words of ours, and tells the administrator what to mend.
+        other => format!(
+            "What the identity provider says of you did not stand the checks: {other}. Begin again \
+             at the application; if it stays so, tell the administrator."
+        ),
     };
-    page::refused(text)
+    page::refused(&text)
 }
 
 /// The text as a sentence.

@@ -4,12 +4,14 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
+use super::authorize::MAX_HINT;
+use super::failure::PageFailure;
+use super::parameters::{PageForm, PageQuery};
 use super::{page, start};
 use crate::app::App;
 use crate::directory::apps;
 use crate::directory::connections;
 use crate::directory::flows::{Request, Wanted};
-use crate::http::answer::Failure;
 use crate::oidc::Asked;
 
 /// What the provider sends.
@@ -26,25 +28,25 @@ pub struct Parameters {
 pub async fn get(
     app: web::Data<App>,
     request: HttpRequest,
-    parameters: web::Query<Parameters>,
-) -> Result<HttpResponse, Failure> {
-    initiate(app, request, parameters.into_inner()).await
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, PageFailure> {
+    initiate(app, request, parameters.0).await
 }
 
 /// `POST /login/initiate`
 pub async fn post(
     app: web::Data<App>,
     request: HttpRequest,
-    parameters: web::Form<Parameters>,
-) -> Result<HttpResponse, Failure> {
-    initiate(app, request, parameters.into_inner()).await
+    parameters: PageForm<Parameters>,
+) -> Result<HttpResponse, PageFailure> {
+    initiate(app, request, parameters.0).await
 }
 
 async fn initiate(
     app: web::Data<App>,
     request: HttpRequest,
     parameters: Parameters,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, PageFailure> {
     let Some(issuer) = parameters.iss else {
         return Ok(page::bad_request("The address lacks the issuer (iss)."));
     };
@@ -68,6 +70,9 @@ async fn initiate(
         return Ok(page::bad_request(
             "The target_link_uri is not one that an application was created with.",
         ));
+    }
+    if parameters.login_hint.as_ref().is_some_and(|hint| hint.len() > MAX_HINT) {
+        return Ok(page::bad_request("The login_hint is too long."));
     }
     let wanted = Request {
         app_id: None,

@@ -5,17 +5,17 @@ use actix_web::http::header::{HeaderName, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::Url;
 
+use super::failure::PageFailure;
 use super::userinfo::{bearer, grant};
 use super::{cookie, page};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::sessions;
-use crate::http::answer::Failure;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `GET /logout` asks first: any page could send a browser here.
-pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, PageFailure> {
     Ok(match grant(&app, &request).await? {
         None => signed_out(&app)?,
         Some(_) => page::question(
@@ -29,7 +29,7 @@ pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
 }
 
 /// `POST /logout`, from Muster's own page or, with an access token, from an application.
-pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, PageFailure> {
     if bearer(&request).is_none() && !is_own_page(&app, &request) {
         return Ok(page::bad_request("Signing out has to begin on Muster's own page."));
     }
@@ -51,7 +51,7 @@ fn is_own_page(app: &App, request: &HttpRequest) -> bool {
     own.is_some() && header(ORIGIN).and_then(origin) == own
 }
 
-fn signed_out(app: &App) -> Result<HttpResponse, Failure> {
+fn signed_out(app: &App) -> Result<HttpResponse, PageFailure> {
     let mut response = page::page(StatusCode::OK, "You are signed out", "You can close this page.");
     response
         .add_cookie(&cookie::no_session(app))

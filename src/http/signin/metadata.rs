@@ -18,6 +18,7 @@ pub async fn get(app: web::Data<App>) -> HttpResponse {
             "token_endpoint": format!("{base}/token"),
             "userinfo_endpoint": format!("{base}/userinfo"),
             "introspection_endpoint": format!("{base}/introspect"),
+            "revocation_endpoint": format!("{base}/revoke"),
             "end_session_endpoint": format!("{base}/logout"),
             "response_types_supported": ["code", "token"],
             "response_modes_supported": ["query", "fragment"],
@@ -27,6 +28,8 @@ pub async fn get(app: web::Data<App>) -> HttpResponse {
                 ["none", "client_secret_basic", "client_secret_post"],
             "introspection_endpoint_auth_methods_supported":
                 ["client_secret_basic", "client_secret_post"],
+            "revocation_endpoint_auth_methods_supported":
+                ["none", "client_secret_basic", "client_secret_post"],
             "authorization_response_iss_parameter_supported": true,
         }),
     )

@@ -1,9 +1,9 @@
 //! The few pages that people see. No script, nothing from elsewhere, and nobody may frame them.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use std::sync::LazyLock;
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,12 @@ pub fn page(status: StatusCode, title: &str, text: &str) -> HttpResponse {
 
 /// 400: the request to sign in is wrong; the text is for whoever set the application up.
 pub fn bad_request(text: &str) -> HttpResponse {
-    page(StatusCode::BAD_REQUEST, "This sign-in cannot go on", text)
+    unreadable(StatusCode::BAD_REQUEST, text)
+}
+
+/// The request is no request to sign in.
+pub fn unreadable(status: StatusCode, text: &str) -> HttpResponse {
+    page(status, "This sign-in cannot go on", text)
 }
 
 /// 403: the person is not let in.

@@ -6,13 +6,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::failure::PageFailure;
 use super::{cookie, page};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
 use crate::directory::tokens::PlainToken;
-use crate::http::answer::Failure;
 use crate::oidc::{Asked, Registration, Secret};
 
 /// Sends the browser to the connection's provider.
@@ -22,7 +22,7 @@ pub async fn start(
     connection: Connection,
     wanted: Request,
     asked: Asked,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, PageFailure> {
     let now = (app.clock)();
     let registration = match registration(app, &connection).await? {
         Ok(registration) => registration,
@@ -69,7 +69,7 @@ pub async fn start(
 pub async fn registration(
     app: &web::Data<App>,
     connection: &Connection,
-) -> Result<Result<Registration, &'static str>, Failure> {
+) -> Result<Result<Registration, &'static str>, PageFailure> {
     let settings = &connection.settings.sign_in;
     let (Some(issuer), Some(client_id)) = (settings.issuer.clone(), settings.client_id.clone())
     else {

@@ -6,15 +6,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::cookie;
+use super::failure::OAuthFailure;
 use super::token::answer;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::grants::{self, Grant};
 use crate::directory::sessions;
-use crate::http::answer::Failure;
 
 /// `GET` and `POST /userinfo`, with an access token, or with the session cookie.
-pub async fn userinfo(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub async fn userinfo(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, OAuthFailure> {
     Ok(match grant(&app, &request).await? {
         Some(grant) => answer(StatusCode::OK, &grant.person),
         None => unauthorized(),
@@ -22,10 +25,13 @@ pub async fn userinfo(app: web::Data<App>, request: HttpRequest) -> Result<HttpR
 }
 
 /// What the request's token or session stands for, if it lives.
-pub async fn grant(app: &web::Data<App>, request: &HttpRequest) -> Result<Option<Grant>, Failure> {
+pub async fn grant(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+) -> Result<Option<Grant>, StoreError> {
     let now = (app.clock)();
     if let Some(token) = bearer(request) {
-        return Ok(app.db.snapshot(move |conn| grants::of_token(conn, &token, now)).await?);
+        return app.db.snapshot(move |conn| grants::of_token(conn, &token, now)).await;
     }
     let Some(secret) = cookie::session_value(app, request) else { return Ok(None) };
     let found = app
