@@ -162,7 +162,8 @@ fn rejected(error: ClaimsVerificationError) -> Rejected {
             SignatureVerificationError::NoMatchingKey,
         ) => return Rejected::UnknownKey,
         ClaimsVerificationError::SignatureVerification(
-            SignatureVerificationError::DisallowedAlg(_),
+            SignatureVerificationError::DisallowedAlg(_)
+            | SignatureVerificationError::UnsupportedAlg(_),
         ) => "its signature algorithm is not allowed",
         ClaimsVerificationError::SignatureVerification(
             SignatureVerificationError::AmbiguousKeyId(_),

@@ -70,6 +70,12 @@ pub const CASES: &[Case] = rows![is_accepted;
             token.claims["locale"] = "en_US".into();
             token.claims["zoneinfo"] = "America/Los_Angeles".into();
         }),
+    an_id_token_with_times_and_truths_as_text_is_accepted =>
+        with(|token, _| {
+            // As Auth0 and Amazon Cognito write them.
+            token.claims["updated_at"] = "2026-01-31T12:00:00.000Z".into();
+            token.claims["email_verified"] = "true".into();
+        }),
 ];
 
 async fn is_accepted(app: TestApp, change: Change) {

@@ -97,6 +97,7 @@ impl Login {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_built_in_root_certs(false)
             .build()
             .expect("a client");
         let (connection, base) = (connection.to_owned(), app.base_url.clone());

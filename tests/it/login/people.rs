@@ -87,13 +87,6 @@ pub const CASES: &[Case] = rows![is_refused;
             reason: "no-user-name",
             ..nobody()
         },
-    somebody_whose_user_name_is_a_list_is_refused =>
-        Row {
-            change: |token| token.claims["preferred_username"] = json!(["ann@example.com"]),
-            told: "sent no user name",
-            reason: "no-user-name",
-            ..nobody()
-        },
     somebody_whose_user_name_is_blank_is_refused =>
         Row {
             change: |token| token.claims["preferred_username"] = "   ".into(),
@@ -160,7 +153,7 @@ async fn refusals(app: &TestApp) -> Vec<String> {
 
     let found = app.db.read(|conn| {
         let data: Vec<String> = events::table
-            .filter(events::action.eq("refused"))
+            .filter(events::action.eq("sign-in-refused"))
             .order(events::sequence)
             .select(events::data)
             .load(conn)?;

@@ -78,7 +78,7 @@ pub const CASES: &[Case] = rows![is_refused;
         refused(AUDIENCE, |token, _| token.claims["aud"] = CLIENT_ID.to_uppercase().into()),
     an_id_token_for_nobody_is_refused =>
         refused(AUDIENCE, |token, _| token.claims["aud"] = json!([])),
-    an_id_token_without_an_audience_is_refused => unreadable(|token, _| remove(token, "aud")),
+    an_id_token_without_an_audience_is_refused => refused(AUDIENCE, |token, _| remove(token, "aud")),
     an_id_token_whose_audience_is_a_number_is_refused =>
         unreadable(|token, _| token.claims["aud"] = 1.into()),
     an_id_token_for_several_audiences_without_azp_is_refused =>
@@ -286,12 +286,14 @@ pub const CASES: &[Case] = rows![is_refused;
     an_id_token_with_nul_in_the_name_of_a_claim_is_refused =>
         refused(NUL, |token, _| token.claims["a\0b"] = json!({ "c": [] })),
     an_id_token_with_nul_deep_in_a_claim_is_refused =>
-        refused(NUL, |token, _| token.claims["address"] = json!([{ "street": ["\0"] }])),
+        refused(NUL, |token, _| token.claims["addresses"] = json!([{ "street": ["\0"] }])),
     an_id_token_with_two_subjects_is_refused =>
         unreadable(|token, _| rewrite(token, |text| text.replacen('{', "{\"sub\":\"00ueve\",", 1))),
     an_id_token_with_two_nonces_is_refused =>
         unreadable(|token, _| rewrite(token, |text| text.replacen('{', "{\"nonce\":\"x\",", 1))),
 
+    an_id_token_whose_user_name_is_a_list_is_refused =>
+        unreadable(|token, _| token.claims["preferred_username"] = json!(["ann@example.com"])),
     an_id_token_that_came_with_another_access_token_is_refused =>
         refused(ACCESS, |token, at| {
             token.claims["at_hash"] = half_hash(ACCESS_TOKEN).into();
