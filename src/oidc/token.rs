@@ -163,7 +163,8 @@ fn rejected(error: ClaimsVerificationError) -> Rejected {
         ) => return Rejected::UnknownKey,
         ClaimsVerificationError::SignatureVerification(
             SignatureVerificationError::DisallowedAlg(_)
-            | SignatureVerificationError::UnsupportedAlg(_),
+            | SignatureVerificationError::UnsupportedAlg(_)
+            | SignatureVerificationError::NoSignature,
         ) => "its signature algorithm is not allowed",
         ClaimsVerificationError::SignatureVerification(
             SignatureVerificationError::AmbiguousKeyId(_),
