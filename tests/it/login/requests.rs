@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::harness::{
-    CALLBACK, Login, VERIFIER, challenge, encoded, is_oauth_error, is_refusal, is_refusal_saying,
-    location, query, rows, under_way, users, written,
+    Begun, CALLBACK, Login, STALE, VERIFIER, challenge, cookie, encoded, is_oauth_error,
+    is_refusal, is_refusal_saying, location, query, rows, under_way, users, written,
 };
 use crate::support::TestDatabase;
 use crate::support::{Case, TestApp, cases, database_cases};
@@ -101,6 +101,7 @@ pub fn cases() -> Vec<Case> {
         a_planted_session_is_not_taken_up,
         a_cookie_that_is_none_is_replaced,
         the_page_after_a_sign_in_says_who_is_signed_in,
+        a_store_that_fails_is_told_as_page_or_error,
     ];
     let databases: &[Case] =
         database_cases![over_https_cookies_are_locked_to_the_host, a_sign_in_flood_stays_bounded,];
@@ -362,13 +363,13 @@ async fn a_planted_session_is_not_taken_up(app: TestApp) {
     let path = format!("/login/callback?{}", encoded(&[("code", "c"), ("state", &begun.state)]));
     let cookies = format!("{planted}; {}", begun.cookie);
     let answer = login.get(&path, Some(&cookies)).await.expect(303);
-    let session = super::harness::cookie(&answer);
+    let session = cookie(&answer);
     assert_ne!(session, planted);
     login.get("/userinfo", Some(planted)).await.expect(401);
     login.get("/userinfo", Some(&session)).await.expect(200);
     // The next sign-in in the same browser has a session of its own again.
     let again = login.sign_in(&app, &login.code_request()).await.expect(303);
-    assert_ne!(super::harness::cookie(&again), session);
+    assert_ne!(cookie(&again), session);
 }
 
 async fn a_cookie_that_is_none_is_replaced(app: TestApp) {
@@ -394,46 +395,54 @@ async fn the_page_after_a_sign_in_says_who_is_signed_in(app: TestApp) {
     assert_eq!(users(&app).await, 1);
 }
 
+async fn a_store_that_fails_is_told_as_page_or_error(app: TestApp) {
+    let login = Login::new(&app).await;
+    let begun = login.begin(&login.code_request()).await;
+    let broken = app.db.write("break", |conn| {
+        use diesel::connection::SimpleConnection;
+        conn.batch_execute("DROP TABLE flows; DROP TABLE access_tokens; DROP TABLE codes;")?;
+        Ok::<_, muster::db::StoreError>(())
+    });
+    broken.await.expect("a store without tables");
+    let said = "This cannot go on for now";
+    is_refusal_saying(&login.get(&login.code_request(), None).await, 500, said);
+    is_refusal_saying(&login.come_back(&begun).await, 500, said);
+    is_oauth_error(&login.exchange("x", VERIFIER, CALLBACK).await, 500, "server_error");
+    is_oauth_error(&login.userinfo("x").await, 500, "server_error");
+    let form = [("token", "x"), ("client_id", login.client_id.as_str())];
+    is_oauth_error(&login.post("/revoke", &form, &[]).await, 500, "server_error");
+}
+
 async fn over_https_cookies_are_locked_to_the_host(database: TestDatabase) {
     let app = TestApp::start_with(database, |settings| {
-        settings.public_url = "https://muster.example.com".to_owned();
+        "https://muster.example.com".clone_into(&mut settings.public_url);
     })
     .await;
     let login = Login::new(&app).await;
-    let answer = login.get(&login.code_request(), None).await.expect(303);
-    let flow = answer.header("set-cookie").expect("a cookie").to_owned();
-    let state = query(&location(&answer), "state").expect("a state");
-    let nonce = query(&location(&answer), "nonce").expect("a nonce");
-    assert!(flow.starts_with("__Host-muster_flow="), "{flow}");
-    // The provider may come back by a form on its own page, which is another site.
-    for part in ["; Secure", "; HttpOnly", "; Path=/", "; SameSite=None", "; Max-Age=600"] {
-        assert!(flow.contains(part), "{part}: {flow}");
-    }
-    assert!(!flow.contains("Domain"), "{flow}");
-    let cookie = flow.split(';').next().expect("a value").to_owned();
-    let begun =
-        super::harness::Begun { state, nonce, cookie: cookie.clone(), url: location(&answer) };
-    login.provider.gives(login.token(&app, &begun));
-    let form = [("code", "c"), ("state", begun.state.as_str())];
+    let mut sessions = Vec::new();
     // Without the prefix anybody could have set it.
-    let planted = cookie.trim_start_matches("__Host-").to_owned();
-    let answer = login.post("/login/callback", &form[1..], &[("cookie", &planted)]).await;
-    is_refusal_saying(&answer, 400, super::harness::STALE);
-    let begun = super::harness::Begun { cookie, ..begun };
-    let answer = login.get(&login.code_request(), None).await.expect(303);
-    drop(begun);
-    let flow = answer.header("set-cookie").expect("a cookie").to_owned();
-    let there = location(&answer);
-    let begun = super::harness::Begun {
-        state: query(&there, "state").expect("a state"),
-        nonce: query(&there, "nonce").expect("a nonce"),
-        cookie: flow.split(';').next().expect("a value").to_owned(),
-        url: there,
-    };
-    login.provider.gives(login.token(&app, &begun));
-    let form = [("code", "c"), ("state", begun.state.as_str())];
-    let answer = login.post("/login/callback", &form, &[("cookie", &begun.cookie)]).await;
-    let session = answer.expect(303).header("set-cookie").expect("a cookie").to_owned();
+    for prefix in ["", "__Host-"] {
+        let answer = login.get(&login.code_request(), None).await.expect(303);
+        let flow = answer.header("set-cookie").expect("a cookie").to_owned();
+        assert!(flow.starts_with("__Host-muster_flow="), "{flow}");
+        // The provider may come back by a form on its own page, which is another site.
+        for part in ["; Secure", "; HttpOnly", "; Path=/", "; SameSite=None", "; Max-Age=600"] {
+            assert!(flow.contains(part), "{part}: {flow}");
+        }
+        assert!(!flow.contains("Domain"), "{flow}");
+        let url = location(&answer);
+        let begun = Begun {
+            state: query(&url, "state").expect("a state"),
+            nonce: query(&url, "nonce").expect("a nonce"),
+            cookie: flow.split(';').next().expect("a value").replace("__Host-", prefix),
+            url,
+        };
+        login.provider.gives(login.token(&app, &begun));
+        let form = [("code", "c"), ("state", begun.state.as_str())];
+        sessions.push(login.post("/login/callback", &form, &[("cookie", &begun.cookie)]).await);
+    }
+    is_refusal_saying(&sessions[0], 400, STALE);
+    let session = sessions[1].header("set-cookie").expect("a cookie");
     assert!(session.starts_with("__Host-muster_session="), "{session}");
     for part in ["; Secure", "; HttpOnly", "; Path=/", "; SameSite=Lax"] {
         assert!(session.contains(part), "{part}: {session}");
