@@ -166,11 +166,11 @@ fn read_only(path: &'static str, get: Route) -> Resource {
 }
 
 /// For a method that a page of sign-in does not have.
-fn no_page(methods: &'static str) -> actix_web::Route {
+fn no_page(methods: &'static str) -> Route {
     route().to(move || std::future::ready(refused::page_method(methods)))
 }
 
 /// For a method that an endpoint for programs does not have.
-fn no_program(methods: &'static str) -> actix_web::Route {
+fn no_program(methods: &'static str) -> Route {
     route().to(move || std::future::ready(refused::program_method(methods)))
 }

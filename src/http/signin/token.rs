@@ -11,7 +11,6 @@ use super::failure::OAuthFailure;
 use super::parameters::ProgramForm;
 use super::userinfo::bearer;
 use crate::app::App;
-use crate::directory::apps;
 use crate::directory::grants;
 use crate::http::api::admin::is_admin;
 
