@@ -40,6 +40,8 @@ pub struct World<'a> {
     believed: BTreeMap<usize, i64>,
     /// When the next token is issued, in seconds.
     now: i64,
+    /// How often the rule of membership was checked.
+    checks: usize,
     sabotage: Option<Sabotage>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> World<'a> {
             believed: BTreeMap::new(),
             // Long ago enough for a second a step, and for none to be in the future.
             now: app.clock.now() / 1_000_000 - 10_000,
+            checks: 0,
             sabotage,
         }
     }
@@ -426,12 +429,39 @@ impl<'a> World<'a> {
                 return Err(format!("(iv) {} is inactive and in a team", user.user_name));
             }
         }
+        self.check_rule(after).await?;
         if self.setup.external_ids {
             for person in &self.org.people {
                 if after.users.iter().filter(|user| user.is(&person.id)).count() > 1 {
                     return Err(format!("(vi) {} is several users", person.id));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// 2.3, of one user at a time: where SCIM decides, its statements are what has effect.
+    async fn check_rule(&mut self, dump: &Dump) -> Result<(), String> {
+        self.checks += 1;
+        let decided: Vec<&User> =
+            dump.users.iter().filter(|user| user.scim_owned && user.active).collect();
+        if self.setup.union || decided.is_empty() {
+            return Ok(());
+        }
+        let user = decided[self.checks % decided.len()];
+        let managed = |id: &str| dump.teams.iter().find(|team| team.id == id && team.scim_managed);
+        let said: BTreeSet<String> = dump
+            .said(|statement| statement.scim)
+            .into_iter()
+            .filter(|(id, _)| *id == user.id)
+            .filter_map(|(_, team)| managed(team).map(|team| team.display_name.clone()))
+            .collect();
+        let mut teams = self.teams_of(&user.id).await?;
+        teams.retain(|name| {
+            dump.teams.iter().any(|team| team.scim_managed && team.display_name == *name)
+        });
+        if teams != said {
+            return Err(format!("2.3: {} is in {teams:?}, and SCIM says {said:?}", user.user_name));
         }
         Ok(())
     }
