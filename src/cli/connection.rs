@@ -76,6 +76,10 @@ pub struct SettingsArgs {
     /// Whether sign-in creates users whom nobody has pushed [on at first]
     #[arg(long, value_parser = ["on", "off"], env = "MUSTER_JIT")]
     jit: Option<String>,
+    /// Whether the provider sends people back to /login/callback/NAME, not to /login/callback; on
+    /// keeps several providers apart [off at first]
+    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_OWN_CALLBACK")]
+    own_callback: Option<String>,
     /// What to do with a group that names unknown users: reject or skip [reject at first]
     #[arg(long, env = "MUSTER_UNKNOWN_MEMBERS")]
     unknown_members: Option<UnknownMembers>,
@@ -117,6 +121,9 @@ impl SettingsArgs {
         }
         if let Some(jit) = &self.jit {
             sign_in.jit = jit == "on";
+        }
+        if let Some(own_callback) = &self.own_callback {
+            sign_in.own_callback = own_callback == "on";
         }
     }
 
@@ -163,6 +170,7 @@ pub async fn run(
                 })
                 .await?;
             show(&made, as_json);
+            advise(&db, &made).await?;
             eprintln!("next: muster token create {}", made.name);
         }
         ConnectionCommand::List => {
@@ -182,6 +190,7 @@ pub async fn run(
                 })
                 .await?;
             show(&updated, as_json);
+            advise(&db, &updated).await?;
         }
         ConnectionCommand::Delete { name, yes } => {
             if !yes {
@@ -242,10 +251,30 @@ fn show(connection: &Connection, as_json: bool) {
         ("groups filter", or_dash(sign_in.groups_filter.as_deref())),
         ("external id claim", or_dash(sign_in.external_id_claim.as_deref())),
         ("user name claim", sign_in.user_name_claim.clone()),
+        ("redirect path", connection.redirect_path()),
         ("just-in-time users", if sign_in.jit { "on" } else { "off" }.to_owned()),
         ("created", rfc3339(connection.created_at)),
         ("updated", rfc3339(connection.updated_at)),
     ]);
+}
+
+/// Says what keeps the connection's provider apart from those of other connections.
+async fn advise(db: &crate::db::Db, connection: &Connection) -> anyhow::Result<()> {
+    let own = &connection.settings.sign_in;
+    if own.issuer.is_none() || own.own_callback {
+        return Ok(());
+    }
+    let others = db.read(connections::all).await?;
+    let is_another = |other: &Connection| {
+        other.settings.sign_in.issuer.is_some() && other.settings.sign_in.issuer != own.issuer
+    };
+    if others.iter().any(is_another) {
+        eprintln!(
+            "people of several connections sign in at different providers: give each its own \
+             address with --own-callback on, and register that at the provider"
+        );
+    }
+    Ok(())
 }
 
 /// The connection that a store starts with, and its first token; `None` if the store has a

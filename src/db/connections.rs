@@ -26,6 +26,7 @@ pub struct ConnectionRow {
     pub external_id_claim: Option<String>,
     pub user_name_claim: String,
     pub jit: bool,
+    pub own_callback: bool,
 }
 
 /// All connections, by name.

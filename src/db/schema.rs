@@ -18,6 +18,7 @@ diesel::table! {
         external_id_claim -> Nullable<Text>,
         user_name_claim -> Text,
         jit -> Bool,
+        own_callback -> Bool,
     }
 }
 

@@ -118,6 +118,9 @@ pub struct SignInSettings {
     pub user_name_claim: String,
     /// Whether sign-in creates users whom SCIM has not pushed.
     pub jit: bool,
+    /// Whether the provider sends people back to an address of the connection's own, which keeps
+    /// providers apart that do not name themselves in their answers (RFC 9700 section 4.4.2).
+    pub own_callback: bool,
 }
 
 impl SignInSettings {
@@ -138,6 +141,7 @@ impl SignInSettings {
             },
             user_name_claim: "preferred_username".to_owned(),
             jit: true,
+            own_callback: false,
         }
     }
 }
@@ -181,6 +185,7 @@ impl Connection {
                     external_id_claim: row.external_id_claim,
                     user_name_claim: row.user_name_claim,
                     jit: row.jit,
+                    own_callback: row.own_callback,
                 },
             },
             id: row.id,
@@ -209,6 +214,16 @@ impl Connection {
             external_id_claim: sign_in.external_id_claim.clone(),
             user_name_claim: sign_in.user_name_claim.clone(),
             jit: sign_in.jit,
+            own_callback: sign_in.own_callback,
+        }
+    }
+
+    /// The path of the redirect URI that is registered at the provider.
+    pub fn redirect_path(&self) -> String {
+        if self.settings.sign_in.own_callback {
+            format!("/login/callback/{}", self.name)
+        } else {
+            "/login/callback".to_owned()
         }
     }
 
@@ -229,6 +244,7 @@ impl Connection {
             "external_id_claim": sign_in.external_id_claim,
             "user_name_claim": sign_in.user_name_claim,
             "jit": sign_in.jit,
+            "redirect_path": self.redirect_path(),
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
         })
@@ -304,7 +320,9 @@ pub fn create(
     now: i64,
 ) -> Result<Connection, AdminError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+    // A name is part of addresses, where "." and ".." would be something else.
+    let is_dots = name.chars().all(|c| c == '.');
+    if is_dots || name.len() > 64 || !name.chars().all(allowed) {
         return Err(AdminError::BadName(name.to_owned()));
     }
     if rows::find_by_name(conn, &fold(name))?.is_some() {

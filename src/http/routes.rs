@@ -30,7 +30,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .default_service(no_page("GET, POST")),
         )
         .service(
-            resource("/login/callback")
+            resource(["/login/callback", "/login/callback/{connection}"])
                 .route(get().to(callback::get))
                 .route(post().to(callback::post))
                 .default_service(no_page("GET, POST")),

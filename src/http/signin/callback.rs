@@ -28,7 +28,7 @@ pub struct Parameters {
     error: Option<String>,
 }
 
-/// `GET /login/callback`
+/// `GET /login/callback`, and `/login/callback/{connection}`
 pub async fn get(
     app: web::Data<App>,
     request: HttpRequest,
@@ -37,7 +37,7 @@ pub async fn get(
     finish(app, request, parameters.0).await
 }
 
-/// `POST /login/callback` (OAuth 2.0 Form Post Response Mode)
+/// `POST /login/callback`, and `/login/callback/{connection}` (OAuth 2.0 Form Post Response Mode)
 pub async fn post(
     app: web::Data<App>,
     request: HttpRequest,
@@ -60,6 +60,14 @@ async fn finish(
         .write("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
         .await?;
     let Some(flow) = flow else { return Ok(page::bad_request(stale)) };
+    // Where each provider has an address of its own to answer at, one cannot make another's answer
+    // pass for its own (RFC 9700 section 4.4.2).
+    if !request.path().eq_ignore_ascii_case(&flow.connection.redirect_path()) {
+        return Ok(page::bad_request(
+            "The identity provider's answer came to another address than this connection's. Tell \
+             the administrator to check the redirect URI there.",
+        ));
+    }
     if let Some(error) = parameters.error {
         return Ok(page::refused(provider_error(&error)));
     }

@@ -87,7 +87,7 @@ pub async fn registration(
             }
         }
     };
-    let redirect_uri = app.settings.redirect_uri();
+    let redirect_uri = format!("{}{}", app.settings.public_url, connection.redirect_path());
     Ok(Ok(Registration { issuer, client_id, client_secret, redirect_uri }))
 }
 

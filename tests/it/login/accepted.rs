@@ -72,7 +72,7 @@ pub const CASES: &[Case] = rows![is_accepted;
         }),
     an_id_token_with_times_and_truths_as_text_is_accepted =>
         with(|token, _| {
-            // As Auth0 and Amazon Cognito write them.
+            // As some providers write them.
             token.claims["updated_at"] = "2026-01-31T12:00:00.000Z".into();
             token.claims["email_verified"] = "true".into();
         }),

@@ -1,6 +1,7 @@
 //! Two connections with a provider each, one of them an attacker's: nothing of one is good for the
 //! other (RFC 9700 section 4.4, RFC 9207).
 
+use muster::directory::connections;
 use serde_json::json;
 
 use super::harness::{
@@ -16,6 +17,8 @@ pub const CASES: &[Case] = cases![
     an_answer_that_does_not_name_its_issuer_though_the_provider_says_so_is_refused,
     an_answer_that_names_two_issuers_is_refused,
     a_code_goes_to_the_provider_of_its_flow_alone,
+    an_address_of_its_own_keeps_a_connection_apart,
+    an_answer_at_another_connections_address_is_refused,
     a_token_of_another_provider_is_refused,
     a_token_that_another_provider_signed_in_ours_name_is_refused,
     a_state_of_another_connection_keeps_its_own_provider,
@@ -237,4 +240,51 @@ async fn a_code_of_one_application_is_nothing_to_another(app: TestApp) {
     assert_eq!(written(&app).await, before);
     // The code is still good for its own.
     honest.exchange(&code, VERIFIER, CALLBACK).await.expect(200);
+}
+
+/// The connection `evil` has an address of its own for its provider's answers.
+async fn set_apart(app: &TestApp) {
+    let now = app.clock.now();
+    let change = |settings: &mut connections::Settings| settings.sign_in.own_callback = true;
+    app.db
+        .write("update", move |conn| connections::update(conn, "evil", change, now))
+        .await
+        .expect("a connection that can be changed");
+}
+
+async fn an_address_of_its_own_keeps_a_connection_apart(app: TestApp) {
+    let (_, evil) = both(&app).await;
+    set_apart(&app).await;
+    let begun = evil.begin(&evil.code_request()).await;
+    let own = format!("{}/login/callback/evil", app.base_url);
+    assert_eq!(query(&begun.url, "redirect_uri"), Some(own));
+    evil.provider.gives(evil.token(&app, &begun));
+    let path = format!("/login/callback/evil?code=c&state={}", begun.state);
+    evil.get(&path, Some(&begun.cookie)).await.expect(303);
+    let sent = evil.provider.last_request();
+    assert!(sent.contains("login%2Fcallback%2Fevil"), "the exchange names it too: {sent}");
+}
+
+async fn an_answer_at_another_connections_address_is_refused(app: TestApp) {
+    let (honest, evil) = both(&app).await;
+    set_apart(&app).await;
+    let before = written(&app).await;
+    // The attacker's provider sends people on to the honest one, whose code comes back for the
+    // attacker's flow. It must not be handed to the attacker.
+    let why = "came to another address than";
+    for path in ["/login/callback", "/login/callback/default", "/login/callback/evil/x"] {
+        let begun = evil.begin(&evil.code_request()).await;
+        let path = format!("{path}?code=of-the-honest-one&state={}", begun.state);
+        let answer = evil.get(&path, Some(&begun.cookie)).await;
+        if answer.status == 404 {
+            continue;
+        }
+        is_refusal_saying(&answer, 400, why);
+    }
+    assert_eq!(evil.provider.last_request(), "", "the code goes to nobody");
+    let begun = honest.begin(&honest.code_request()).await;
+    let path = format!("/login/callback/default?code=c&state={}", begun.state);
+    is_refusal_saying(&honest.get(&path, Some(&begun.cookie)).await, 400, why);
+    assert_eq!(written(&app).await, before);
+    honest.does_sign_in(&app).await;
 }
