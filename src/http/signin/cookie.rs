@@ -6,14 +6,18 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
+use url::Url;
 
 use crate::app::App;
+use crate::oidc::is_loopback;
 
 /// How long a sign-in may take, in minutes.
 const FLOW_MINUTES: i64 = 10;
 
+/// Over plain http nobody signs in but on this machine.
 fn is_secure(app: &App) -> bool {
-    app.settings.public_url.starts_with("https://")
+    let url = Url::parse(&app.settings.public_url);
+    !url.is_ok_and(|url| url.scheme() == "http" && is_loopback(&url))
 }
 
 fn name(app: &App, plain: &str) -> String {

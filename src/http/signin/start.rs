@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use actix_web::{HttpRequest, HttpResponse, web};
+use url::Url;
 
 use super::failure::PageFailure;
 use super::{cookie, page};
@@ -13,7 +14,7 @@ use crate::db::StoreError;
 use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
 use crate::directory::tokens::PlainToken;
-use crate::oidc::{Asked, Registration, Secret};
+use crate::oidc::{Asked, Registration, Secret, is_safe};
 
 /// Sends the browser to the connection's provider.
 pub async fn start(
@@ -24,6 +25,12 @@ pub async fn start(
     asked: Asked,
 ) -> Result<HttpResponse, PageFailure> {
     let now = (app.clock)();
+    if !Url::parse(&app.settings.public_url).is_ok_and(|url| is_safe(&url)) {
+        return Ok(page::bad_request(
+            "Muster is reached by plain http, over which nobody can sign in safely. Tell the \
+             administrator to serve it by https, and to say so with --public-url.",
+        ));
+    }
     let registration = match registration(app, &connection).await? {
         Ok(registration) => registration,
         Err(text) => return Ok(page::provider_failed(text)),

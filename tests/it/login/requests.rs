@@ -103,8 +103,11 @@ pub fn cases() -> Vec<Case> {
         the_page_after_a_sign_in_says_who_is_signed_in,
         a_store_that_fails_is_told_as_page_or_error,
     ];
-    let databases: &[Case] =
-        database_cases![over_https_cookies_are_locked_to_the_host, a_sign_in_flood_stays_bounded,];
+    let databases: &[Case] = database_cases![
+        over_https_cookies_are_locked_to_the_host,
+        over_plain_http_nobody_signs_in,
+        a_sign_in_flood_stays_bounded,
+    ];
     [page::CASES, program::CASES, others, databases].concat()
 }
 
@@ -411,6 +414,16 @@ async fn a_store_that_fails_is_told_as_page_or_error(app: TestApp) {
     is_oauth_error(&login.userinfo("x").await, 500, "server_error");
     let form = [("token", "x"), ("client_id", login.client_id.as_str())];
     is_oauth_error(&login.post("/revoke", &form, &[]).await, 500, "server_error");
+}
+
+async fn over_plain_http_nobody_signs_in(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| {
+        "http://muster.example.com".clone_into(&mut settings.public_url);
+    })
+    .await;
+    let login = Login::new(&app).await;
+    let answer = login.get(&login.code_request(), None).await;
+    is_refusal_saying(&answer, 400, "by plain http");
 }
 
 async fn over_https_cookies_are_locked_to_the_host(database: TestDatabase) {
