@@ -3,6 +3,7 @@
 
 mod answer;
 mod api;
+mod bearer;
 mod body;
 mod client;
 mod id;

@@ -9,7 +9,7 @@ use super::answer::Failure;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
-use crate::http::signin::userinfo::bearer;
+use crate::http::bearer::bearer;
 
 /// Middleware of every endpoint, known or not: no admin token, no answer.
 pub async fn authenticate(

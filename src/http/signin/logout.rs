@@ -6,11 +6,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::Url;
 
 use super::failure::PageFailure;
-use super::userinfo::{bearer, grant};
+use super::userinfo::grant;
 use super::{cookie, page};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::sessions;
+use crate::http::bearer::bearer;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::client::authenticate;
 use super::failure::OAuthFailure;
 use super::parameters::ProgramForm;
-use super::userinfo::bearer;
 use crate::app::App;
 use crate::directory::grants;
 use crate::http::api::admin::is_admin;
+use crate::http::bearer::bearer;
 
 /// A request for a token (RFC 6749 section 4.1.3).
 #[derive(Debug, Deserialize)]

@@ -1,7 +1,7 @@
 //! `/userinfo`: who is signed in (OpenID Connect Core section 5.3).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::grants::{self, Grant};
 use crate::directory::sessions;
+use crate::http::bearer::bearer;
 
 /// `GET` and `POST /userinfo`, with an access token, or with the session cookie.
 pub async fn userinfo(
@@ -48,13 +49,6 @@ pub async fn grant(
         app.db.write("note_session_use", move |conn| sessions::touch(conn, &id, now)).await?;
     }
     Ok(Some(grant))
-}
-
-/// The bearer token of a request (RFC 6750 section 2.1).
-pub fn bearer(request: &HttpRequest) -> Option<String> {
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 fn unauthorized() -> HttpResponse {
