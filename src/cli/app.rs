@@ -15,6 +15,7 @@ use crate::directory::apps;
 pub enum AppCommand {
     /// Add an application that may ask for sign-in, and print its client id
     Create {
+        /// A name, unique without regard to case
         name: String,
         /// Where browsers may be sent back to; compared as it stands
         #[arg(long, required = true, num_args = 1..)]
@@ -29,7 +30,10 @@ pub enum AppCommand {
     /// List applications
     List,
     /// Delete an application, by client id or name, with its codes and access tokens
-    Delete { app: String },
+    Delete {
+        /// The application's client id or name
+        app: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,16 +41,19 @@ pub enum AdminTokenCommand {
     /// Make a token for the vendor's own back end and print it, once
     Create {
         /// What the token is for
-        #[arg(long, default_value = "", env = "MUSTER_LABEL")]
+        #[arg(long, default_value = "", env = "MUSTER_ADMIN_TOKEN_LABEL")]
         label: String,
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
-        #[arg(long, value_parser = duration, env = "MUSTER_EXPIRES_IN")]
+        #[arg(long, value_parser = duration, env = "MUSTER_ADMIN_TOKEN_EXPIRES_IN")]
         expires_in: Option<Duration>,
     },
     /// List admin tokens, never the secrets
     List,
     /// Revoke an admin token at once
-    Revoke { id: String },
+    Revoke {
+        /// The token's id, as 'muster admin-token list' shows it
+        id: String,
+    },
 }
 
 /// Runs a command on applications.
@@ -87,13 +94,15 @@ pub async fn run(command: AppCommand, url: DatabaseUrl, as_json: bool) -> anyhow
                 let rows: Vec<Vec<String>> = found
                     .into_iter()
                     .map(|app| {
+                        let kind = if app.is_confidential() { "confidential" } else { "public" };
                         let implicit = if app.allow_implicit { "allowed" } else { "-" };
                         let uris = app.redirect_uris.join(" ");
-                        vec![app.id, app.name, implicit.to_owned(), uris, rfc3339(app.created_at)]
+                        let created = rfc3339(app.created_at);
+                        vec![app.id, app.name, kind.to_owned(), implicit.to_owned(), uris, created]
                     })
                     .collect();
                 output::table(
-                    &["client id", "name", "implicit", "redirect URIs", "created"],
+                    &["client id", "name", "kind", "implicit", "redirect URIs", "created"],
                     &rows,
                 );
             }

@@ -27,15 +27,20 @@ pub enum ConnectionCommand {
     /// List connections
     List,
     /// Show a connection
-    Show { name: String },
+    Show {
+        /// The connection's name
+        name: String,
+    },
     /// Change settings of a connection; what is not given stays as it is
     Update {
+        /// The connection's name
         name: String,
         #[command(flatten)]
         settings: SettingsArgs,
     },
     /// Delete a connection with its users, teams and tokens
     Delete {
+        /// The connection's name
         name: String,
         /// Confirm that everything of the connection is to be deleted
         #[arg(long)]
@@ -46,42 +51,42 @@ pub enum ConnectionCommand {
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
     /// The identity provider: okta, entra or generic [okta at first]
-    #[arg(long, env = "MUSTER_PROVIDER")]
+    #[arg(long, env = "MUSTER_CONNECTION_PROVIDER")]
     provider: Option<Provider>,
     /// How membership follows from SCIM and sign-in: scim-first or union [scim-first at first]
-    #[arg(long, env = "MUSTER_MEMBERSHIP")]
+    #[arg(long, env = "MUSTER_CONNECTION_MEMBERSHIP")]
     membership: Option<Policy>,
     /// The provider's issuer, such as <https://example.okta.com>
-    #[arg(long, env = "MUSTER_ISSUER")]
+    #[arg(long, env = "MUSTER_CONNECTION_ISSUER")]
     issuer: Option<String>,
     /// Muster's client id at the provider
-    #[arg(long, env = "MUSTER_CLIENT_ID")]
+    #[arg(long, env = "MUSTER_CONNECTION_CLIENT_ID")]
     client_id: Option<String>,
     /// The file with Muster's client secret; it is read at each sign-in. Without one Muster is a
     /// public client, with PKCE alone
-    #[arg(long, value_name = "FILE", env = "MUSTER_CLIENT_SECRET_FILE")]
+    #[arg(long, value_name = "FILE", env = "MUSTER_CONNECTION_CLIENT_SECRET_FILE")]
     client_secret_file: Option<PathBuf>,
     /// The claim that lists groups [groups at first]
-    #[arg(long, value_name = "CLAIM", env = "MUSTER_GROUPS_CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_CONNECTION_GROUPS_CLAIM")]
     groups_claim: Option<String>,
     /// The regular expression that a group of the claim has to match; empty for none
-    #[arg(long, value_name = "REGEX", env = "MUSTER_GROUPS_FILTER")]
+    #[arg(long, value_name = "REGEX", env = "MUSTER_CONNECTION_GROUPS_FILTER")]
     groups_filter: Option<String>,
     /// The claim that equals the pushed externalId, or none [at first sub for okta, oid for entra]
-    #[arg(long, value_name = "CLAIM", env = "MUSTER_EXTERNAL_ID_CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_CONNECTION_EXTERNAL_ID_CLAIM")]
     external_id_claim: Option<String>,
     /// The claim that equals the pushed userName [`preferred_username` at first]
-    #[arg(long, value_name = "CLAIM", env = "MUSTER_USER_NAME_CLAIM")]
+    #[arg(long, value_name = "CLAIM", env = "MUSTER_CONNECTION_USER_NAME_CLAIM")]
     user_name_claim: Option<String>,
     /// Whether sign-in creates users whom nobody has pushed [on at first]
-    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_JIT")]
+    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_CONNECTION_JIT")]
     jit: Option<String>,
     /// Whether the provider sends people back to /login/callback/NAME, not to /login/callback; on
     /// keeps several providers apart [off at first]
-    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_OWN_CALLBACK")]
+    #[arg(long, value_parser = ["on", "off"], env = "MUSTER_CONNECTION_OWN_CALLBACK")]
     own_callback: Option<String>,
     /// What to do with a group that names unknown users: reject or skip [reject at first]
-    #[arg(long, env = "MUSTER_UNKNOWN_MEMBERS")]
+    #[arg(long, env = "MUSTER_CONNECTION_UNKNOWN_MEMBERS")]
     unknown_members: Option<UnknownMembers>,
 }
 
@@ -102,17 +107,20 @@ impl SettingsArgs {
             sign_in.external_id_claim = SignInSettings::of(provider).external_id_claim;
         }
         let given = |text: &Option<String>| text.clone();
-        sign_in.issuer = given(&self.issuer).or(sign_in.issuer.take());
-        sign_in.client_id = given(&self.client_id).or(sign_in.client_id.take());
-        if let Some(file) = &self.client_secret_file {
-            sign_in.client_secret_file = Some(file.display().to_string());
-        }
+        // What is given as empty is unset.
+        let set = |setting: &mut Option<String>, text: Option<String>| {
+            if let Some(text) = text {
+                *setting = Some(text).filter(|text| !text.is_empty());
+            }
+        };
+        set(&mut sign_in.issuer, given(&self.issuer));
+        set(&mut sign_in.client_id, given(&self.client_id));
+        let file = self.client_secret_file.as_ref().map(|file| file.display().to_string());
+        set(&mut sign_in.client_secret_file, file);
         if let Some(claim) = given(&self.groups_claim) {
             sign_in.groups_claim = claim;
         }
-        if let Some(filter) = given(&self.groups_filter) {
-            sign_in.groups_filter = Some(filter).filter(|filter| !filter.is_empty());
-        }
+        set(&mut sign_in.groups_filter, given(&self.groups_filter));
         if let Some(claim) = given(&self.external_id_claim) {
             sign_in.external_id_claim = Some(claim).filter(|claim| claim != "none");
         }
@@ -130,13 +138,22 @@ impl SettingsArgs {
     /// Checks what can be checked before anything is written, and makes the path absolute: the
     /// server may run in another folder.
     fn check(mut self) -> anyhow::Result<Self> {
-        if let Some(issuer) = &self.issuer {
+        if let Some(issuer) = self.issuer.as_ref().filter(|issuer| !issuer.is_empty()) {
+            anyhow::ensure!(
+                !issuer.contains("/.well-known/"),
+                "the issuer is what comes before /.well-known/, such as https://example.okta.com"
+            );
             oidc::issuer_url(issuer)?;
+        }
+        for claim in [&self.groups_claim, &self.user_name_claim, &self.external_id_claim] {
+            let is_empty = claim.as_ref().is_some_and(String::is_empty);
+            anyhow::ensure!(!is_empty, "a claim has a name (or 'none' for --external-id-claim)");
         }
         if let Some(filter) = &self.groups_filter {
             regex::Regex::new(filter).context("the groups filter is no regular expression")?;
         }
-        if let Some(file) = self.client_secret_file.take() {
+        let file = self.client_secret_file.take_if(|file| !file.as_os_str().is_empty());
+        if let Some(file) = file {
             let name = file.display().to_string();
             let whole = file.canonicalize().with_context(|| format!("cannot find {name}"))?;
             let secret =
@@ -224,12 +241,12 @@ fn list(connections: &[Connection], as_json: bool) {
                 connection.name.clone(),
                 connection.settings.provider.to_string(),
                 connection.settings.membership.to_string(),
-                connection.settings.unknown_members.to_string(),
+                connection.settings.sign_in.issuer.clone().unwrap_or_else(|| "-".to_owned()),
                 rfc3339(connection.created_at),
             ]
         })
         .collect();
-    output::table(&["name", "provider", "membership", "unknown members", "created"], &rows);
+    output::table(&["name", "provider", "membership", "issuer", "created"], &rows);
 }
 
 fn show(connection: &Connection, as_json: bool) {
@@ -258,20 +275,36 @@ fn show(connection: &Connection, as_json: bool) {
     ]);
 }
 
-/// Says what keeps the connection's provider apart from those of other connections.
+/// Says what the connection's sign-in still lacks, and what keeps it apart from that of others.
 async fn advise(db: &crate::db::Db, connection: &Connection) -> anyhow::Result<()> {
     let own = &connection.settings.sign_in;
-    if own.issuer.is_none() || own.own_callback {
-        return Ok(());
+    match (&own.issuer, &own.client_id) {
+        (None, None) => return Ok(()),
+        (None, _) => eprintln!("sign-in needs --issuer as well"),
+        (_, None) => eprintln!("sign-in needs --client-id as well"),
+        _ => {}
     }
     let others = db.read(connections::all).await?;
-    let is_another = |other: &Connection| {
-        other.settings.sign_in.issuer.is_some() && other.settings.sign_in.issuer != own.issuer
-    };
-    if others.iter().any(is_another) {
+    let others = || others.iter().filter(|other| other.id != connection.id);
+    let same =
+        others().find(|other| own.issuer.is_some() && other.settings.sign_in.issuer == own.issuer);
+    if let Some(same) = same {
         eprintln!(
-            "people of several connections sign in at different providers: give each its own \
-             address with --own-callback on, and register that at the provider"
+            "'{}' has this issuer too: an Initiate login URI has to name the connection then, such \
+             as /login/initiate?connection={}",
+            same.name, connection.name
+        );
+    }
+    let shares = |other: &&Connection| {
+        let other = &other.settings.sign_in;
+        other.issuer.is_some() && other.issuer != own.issuer && !other.own_callback
+    };
+    let sharing: Vec<&str> = others().filter(shares).map(|other| other.name.as_str()).collect();
+    if !own.own_callback && !sharing.is_empty() {
+        eprintln!(
+            "people sign in at another provider with {}: give each connection an address of its \
+             own with --own-callback on, and register that at the provider",
+            sharing.join(", ")
         );
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::directory::explain::{self, Explanation, Membership, Statement};
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The connection of the user [default: the only one that has such a user]
-    #[arg(long, env = "MUSTER_CONNECTION")]
+    #[arg(long, env = "MUSTER_EXPLAIN_CONNECTION")]
     connection: Option<String>,
     /// The user: an id, a userName or an externalId
     user: String,
@@ -87,7 +87,7 @@ fn show_membership(membership: &Membership) {
             (Some(since), Some(by)) => format!("{word} since {} ({what} {by})", rfc3339(since)),
             (Some(since), None) => format!("{word} since {}", rfc3339(since)),
             (None, _) if statement.member => word.to_owned(),
-            (None, _) => "has said nothing".to_owned(),
+            (None, _) => "not a member (has never named the user)".to_owned(),
         }
     };
     let mut fields = vec![
@@ -101,7 +101,8 @@ fn show_membership(membership: &Membership) {
         fields.push(("disagreement", "SCIM and the last complete claim differ".to_owned()));
     }
     if !membership.roles.is_empty() {
-        fields.push(("roles", membership.roles.join(", ")));
+        let effect = if verdict.effective { "" } else { " (not in effect)" };
+        fields.push(("team's roles", format!("{}{effect}", membership.roles.join(", "))));
     }
     fields.push(("why", verdict.why.clone()));
     fields.push(("to change it", verdict.change.clone()));

@@ -11,11 +11,28 @@ use crate::directory::roles;
 #[derive(Debug, Subcommand)]
 pub enum RoleCommand {
     /// Let a team of a connection stand for a role in your application
-    Grant { connection: String, team: String, role: String },
+    Grant {
+        /// The connection's name
+        connection: String,
+        /// The team's id or name
+        team: String,
+        /// The role, as your application calls it
+        role: String,
+    },
     /// Take a role from a team
-    Revoke { connection: String, team: String, role: String },
+    Revoke {
+        /// The connection's name
+        connection: String,
+        /// The team's id or name
+        team: String,
+        /// The role, as your application calls it
+        role: String,
+    },
     /// List teams and the roles they stand for
-    List { connection: String },
+    List {
+        /// The connection's name
+        connection: String,
+    },
 }
 
 /// Runs a command on roles.
@@ -27,14 +44,18 @@ pub async fn run(command: RoleCommand, url: DatabaseUrl, as_json: bool) -> anyho
     let db = store::existing(url).await?;
     match command {
         RoleCommand::Grant { connection, team, role } => {
+            let done = format!("{team} stands for {role}");
             db.write("grant_role", move |conn| roles::grant(conn, &connection, &team, &role, now))
                 .await?;
+            eprintln!("{done}");
         }
         RoleCommand::Revoke { connection, team, role } => {
+            let done = format!("{team} stands for {role} no more");
             db.write("revoke_role", move |conn| {
                 roles::revoke(conn, &connection, &team, &role, now)
             })
             .await?;
+            eprintln!("{done}");
         }
         RoleCommand::List { connection } => {
             let found = db.read(move |conn| roles::all(conn, &connection)).await?;

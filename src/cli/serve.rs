@@ -47,6 +47,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.local_addr()?;
     let public_url = args.public_url.unwrap_or_else(|| format!("http://{address}"));
+    warn_about(&public_url);
     let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
     let clock = system();
     let first = connection::first(&db, clock()).await?;
@@ -92,6 +93,20 @@ fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool)
             "This is a new store with the connection 'default'. The token is not shown again; \
              'muster token create default' makes another."
         );
+    }
+}
+
+/// Says what will not work with the address under which clients are told to reach the server.
+fn warn_about(public_url: &str) {
+    let Ok(url) = url::Url::parse(public_url) else { return };
+    if !crate::oidc::is_safe(&url) {
+        log::warn!("nobody can sign in over plain http; serve {public_url} by https");
+    }
+    if url.host_str().is_some_and(|host| host.contains('_')) {
+        log::warn!("Okta does not accept an address with an underscore, such as {public_url}");
+    }
+    if url.host_str() == Some("0.0.0.0") {
+        log::warn!("clients cannot reach {public_url}; say where they can with --public-url");
     }
 }
 

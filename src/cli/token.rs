@@ -15,12 +15,13 @@ use crate::directory::tokens;
 pub enum TokenCommand {
     /// Add a token to a connection and print it, once; those it has go on working
     Create {
+        /// The connection's name
         connection: String,
         /// What the token is for
-        #[arg(long, default_value = "", env = "MUSTER_LABEL")]
+        #[arg(long, default_value = "", env = "MUSTER_TOKEN_LABEL")]
         label: String,
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
-        #[arg(long, value_parser = duration, env = "MUSTER_EXPIRES_IN")]
+        #[arg(long, value_parser = duration, env = "MUSTER_TOKEN_EXPIRES_IN")]
         expires_in: Option<Duration>,
     },
     /// List tokens, never the secrets
@@ -29,7 +30,10 @@ pub enum TokenCommand {
         connection: Option<String>,
     },
     /// Revoke a token at once
-    Revoke { id: String },
+    Revoke {
+        /// The token's id, as 'muster token list' shows it
+        id: String,
+    },
 }
 
 /// Runs a command on tokens.

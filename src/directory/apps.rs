@@ -86,7 +86,8 @@ pub fn check_redirect_uri(uri: &str) -> Result<(), AdminError> {
     let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    let clean = uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    // Addresses are compared as they stand, so an asterisk would match nothing.
+    let clean = uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\*".contains(&byte));
     if scheme && plain && clean && url.has_host() { Ok(()) } else { Err(bad()) }
 }
 
@@ -228,7 +229,7 @@ pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<AdminToken>, StoreError> {
 /// There is no live one with that id.
 pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> Result<(), AdminError> {
     if rows::revoke_admin_token(conn, id, now)? == 0 {
-        return Err(AdminError::NoToken(id.to_owned()));
+        return Err(AdminError::NoAdminToken(id.to_owned()));
     }
     Ok(())
 }

@@ -262,6 +262,10 @@ pub enum AdminError {
     BadName(String),
     #[error("there is no token with the id '{0}'; see 'muster token list'")]
     NoToken(String),
+    #[error("there is no live admin token with the id '{0}'; see 'muster admin-token list'")]
+    NoAdminToken(String),
+    #[error("the team '{team}' does not stand for '{role}'; see 'muster role list {connection}'")]
+    NotGranted { team: String, role: String, connection: String },
     #[error("there is already an application '{0}'")]
     AppNameTaken(String),
     #[error("the connection has no team '{0}'; a team is there once it is pushed or claimed")]
@@ -278,7 +282,7 @@ pub enum AdminError {
     NoApp(String),
     #[error(
         "'{0}' cannot be a redirect URI: it must be an absolute https address (or http on this \
-         machine) without a fragment"
+         machine) without a fragment and without '*'"
     )]
     BadRedirectUri(String),
     #[error(transparent)]

@@ -37,10 +37,10 @@ pub fn grant(
     record(conn, &connection, &row.team_id, json!({ "role_granted": role }), now)
 }
 
-/// A team stands for a role no more. Revoking what was not granted changes nothing.
+/// A team stands for a role no more.
 ///
 /// # Errors
-/// There is no such connection or team.
+/// There is no such connection or team, or the team does not stand for the role.
 pub fn revoke(
     conn: &mut Conn,
     connection: &str,
@@ -50,7 +50,8 @@ pub fn revoke(
 ) -> Result<(), AdminError> {
     let (connection, team_id) = find(conn, connection, team)?;
     if rows::delete(conn, &team_id, role)? == 0 {
-        return Ok(());
+        let (team, role) = (team.to_owned(), role.to_owned());
+        return Err(AdminError::NotGranted { team, role, connection: connection.name });
     }
     record(conn, &connection, &team_id, json!({ "role_revoked": role }), now)
 }

@@ -193,6 +193,8 @@ pub struct Authenticated {
 pub enum TokenRefused {
     #[error("the token is not known; paste it again, without quotes or spaces")]
     Unknown,
+    #[error("this is no SCIM token; create one with 'muster token create CONNECTION'")]
+    AnotherKind,
     #[error("the token has expired; create a new one with 'muster token create'")]
     Expired,
     #[error("the token was revoked; create a new one with 'muster token create'")]
@@ -209,7 +211,10 @@ pub fn authenticate(
     now: i64,
 ) -> Result<Result<Authenticated, TokenRefused>, StoreError> {
     let Some(row) = rows::find_by_hash(conn, &hash(presented))? else {
-        return Ok(Err(TokenRefused::Unknown));
+        // What it is for can be seen by how it starts.
+        let is_another = presented.starts_with("muster_") && !presented.starts_with(PREFIX);
+        let refused = if is_another { TokenRefused::AnotherKind } else { TokenRefused::Unknown };
+        return Ok(Err(refused));
     };
     if row.revoked_at.is_some() {
         return Ok(Err(TokenRefused::Revoked));

@@ -83,6 +83,7 @@ async fn chosen(
     app: &web::Data<App>,
     name: Option<String>,
 ) -> Result<Result<Connection, &'static str>, PageFailure> {
+    let is_named = name.is_some();
     let found = app
         .db
         .read(move |conn| {
@@ -101,7 +102,11 @@ async fn chosen(
             }
         })
         .await?;
-    Ok(found.ok_or("The address does not name a connection that exists (connection=NAME)."))
+    Ok(found.ok_or(if is_named {
+        "There is no connection of the name that the address gives (connection=NAME)."
+    } else {
+        "The address does not say which connection is meant (connection=NAME)."
+    }))
 }
 
 /// The redirect URI, if it is one of the application's, compared as it stands (RFC 9700 section

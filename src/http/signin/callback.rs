@@ -232,6 +232,11 @@ fn failed(error: &OidcError) -> HttpResponse {
                  in a minute; if it stays so, tell the administrator.",
             );
         }
+        OidcError::CodeRefused(code) if code == "invalid_client" => {
+            "The identity provider does not accept Muster's client id or secret. Tell the \
+             administrator to check them."
+                .to_owned()
+        }
         OidcError::CodeRefused(_) => {
             "The identity provider did not accept the answer that it gave itself. Begin again at \
              the application."

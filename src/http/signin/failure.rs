@@ -70,6 +70,9 @@ impl ResponseError for PageFailure {
     }
 }
 
+const UNKNOWN_CLIENT: &str = "client_id is missing or not known, or the secret is missing or wrong; \
+     see 'muster app list'";
+
 /// Why a program's request was not served.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthFailure {
@@ -78,7 +81,7 @@ pub enum OAuthFailure {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// The application does not prove who it is.
-    #[error("the client is not known")]
+    #[error("{UNKNOWN_CLIENT}")]
     InvalidClient,
     /// An error of RFC 6749 section 5.2, with what it is about.
     #[error("{1}")]
@@ -115,7 +118,7 @@ impl ResponseError for OAuthFailure {
             }
             Self::Unreadable(unreadable) => error_body(status, "invalid_request", unreadable.text),
             Self::InvalidClient => {
-                let mut response = error_body(status, "invalid_client", "the client is not known");
+                let mut response = error_body(status, "invalid_client", UNKNOWN_CLIENT);
                 response.headers_mut().insert(
                     WWW_AUTHENTICATE,
                     actix_web::http::header::HeaderValue::from_static("Basic realm=\"muster\""),

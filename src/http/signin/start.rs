@@ -38,10 +38,14 @@ pub async fn start(
     let started = match app.providers.start(&registration, &asked, now).await {
         Ok(started) => started,
         Err(error) => {
-            log::warn!("sign-in cannot begin connection={}: {error}", connection.name);
+            log::warn!(
+                "sign-in cannot begin connection={} issuer={}: {error}",
+                connection.name,
+                registration.issuer
+            );
             return Ok(page::provider_failed(
                 "Muster cannot reach the identity provider, or does not understand it. Try again \
-                 in a minute; if it stays so, tell the administrator.",
+                 in a minute; if it stays so, tell the administrator to look into Muster's log.",
             ));
         }
     };
@@ -78,9 +82,16 @@ pub async fn registration(
     connection: &Connection,
 ) -> Result<Result<Registration, &'static str>, PageFailure> {
     let settings = &connection.settings.sign_in;
-    let (Some(issuer), Some(client_id)) = (settings.issuer.clone(), settings.client_id.clone())
-    else {
+    let missing = |what| {
+        log::warn!("sign-in is not set up connection={}: it has no {what}", connection.name);
+    };
+    let Some(issuer) = settings.issuer.clone() else {
+        missing("issuer (--issuer)");
         return Ok(Err("Sign-in is not set up for this connection: it has no issuer."));
+    };
+    let Some(client_id) = settings.client_id.clone() else {
+        missing("client id (--client-id)");
+        return Ok(Err("Sign-in is not set up for this connection: it has no client id."));
     };
     let client_secret = match settings.client_secret_file.clone().map(PathBuf::from) {
         None => None,

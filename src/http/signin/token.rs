@@ -56,7 +56,8 @@ pub async fn exchange(
         .await?;
     let token = token.ok_or(OAuthFailure::Refused(
         "invalid_grant",
-        "the code is unknown, used, expired or not for this request",
+        "the code is unknown, used or expired, or is not for this client_id, redirect_uri and \
+         code_verifier",
     ))?;
     Ok(answer(
         StatusCode::OK,

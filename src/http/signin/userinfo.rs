@@ -52,7 +52,7 @@ pub async fn grant(
 }
 
 fn unauthorized() -> HttpResponse {
-    let body = json!({ "error": "invalid_token", "error_description": "nobody is signed in" });
+    let body = json!({ "error": "invalid_token", "error_description": "the token or session is unknown or over, or the user is deactivated" });
     let mut response = answer(StatusCode::UNAUTHORIZED, &body);
     response.headers_mut().insert(
         WWW_AUTHENTICATE,

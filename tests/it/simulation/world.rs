@@ -36,6 +36,8 @@ pub struct World<'a> {
     sessions: BTreeMap<String, Vec<String>>,
     /// User names that somebody had who has another one now, or has left.
     former: Vec<(String, usize)>,
+    /// Whose name somebody has got: it is pushed once that one's own changes have arrived.
+    name_from: BTreeMap<usize, usize>,
     /// When the latest token that was believed was issued, by person, in seconds.
     believed: BTreeMap<usize, i64>,
     /// When the next token is issued, in seconds.
@@ -85,6 +87,7 @@ impl<'a> World<'a> {
             tokens: Vec::new(),
             sessions: BTreeMap::new(),
             former: Vec::new(),
+            name_from: BTreeMap::new(),
             believed: BTreeMap::new(),
             // Long ago enough for a second a step, and for none to be in the future.
             now: app.clock.now() / 1_000_000 - 10_000,
@@ -106,9 +109,13 @@ impl<'a> World<'a> {
         match step {
             Step::Hire { assigned, recycled } => {
                 let recycled = recycled && assigned && self.setup.external_ids;
-                let login = recycled.then(|| self.free_name()).flatten();
-                let login = login.unwrap_or_else(|| self.org.fresh_name("user"));
+                let former = recycled.then(|| self.free_name()).flatten();
+                let (login, holder) = match former {
+                    Some((login, holder)) => (login, Some(holder)),
+                    None => (self.org.fresh_name("user"), None),
+                };
                 let person = self.org.hire(login, assigned);
+                self.name_from.extend(holder.map(|holder| (person, holder)));
                 self.person_changed(person);
             }
             Step::Rename(choice) => {
@@ -203,19 +210,26 @@ impl<'a> World<'a> {
     }
 
     fn choose_job(&self, choice: usize, but: Option<Job>) -> Option<Job> {
-        let jobs: Vec<Job> =
-            self.okta.waiting.iter().copied().filter(|job| Some(*job) != but).collect();
+        let mut jobs: Vec<Job> = self.okta.waiting.iter().copied().collect();
+        jobs.retain(|job| Some(*job) != but && self.is_due(*job));
         (!jobs.is_empty()).then(|| jobs[choice % jobs.len()])
     }
 
+    /// Whether nothing has to be pushed before.
+    fn is_due(&self, job: Job) -> bool {
+        let Job::Person(person) = job else { return true };
+        let holder = self.name_from.get(&person);
+        holder.is_none_or(|holder| !self.okta.waiting.contains(&Job::Person(*holder)))
+    }
+
     /// A user name that nobody has any more, of which the server knows as much.
-    fn free_name(&mut self) -> Option<String> {
+    fn free_name(&mut self) -> Option<(String, usize)> {
         let is_free = |(name, holder): &(String, usize)| {
             let is_taken = self.org.people.iter().any(|one| !one.gone && one.login == *name);
             !is_taken && !self.okta.waiting.contains(&Job::Person(*holder))
         };
         let place = self.former.iter().rposition(is_free)?;
-        Some(self.former.remove(place).0)
+        Some(self.former.remove(place))
     }
 
     fn person_changed(&mut self, person: usize) {
@@ -527,7 +541,9 @@ impl<'a> World<'a> {
     async fn drain(&mut self) -> Result<(), String> {
         for _ in 0..8 {
             for job in self.okta.waiting.clone() {
-                self.sync(job, How::Once).await?;
+                if self.is_due(job) {
+                    self.sync(job, How::Once).await?;
+                }
             }
             if self.okta.waiting.is_empty() {
                 return self.compare_pushed().await;
