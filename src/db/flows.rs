@@ -33,14 +33,9 @@ pub fn take(conn: &mut Conn, state_hash: &str) -> QueryResult<Option<FlowRow>> {
     Ok(found.filter(|_| taken > 0))
 }
 
-/// As many sign-ins can be under way at once. Anybody can begin one, so that the table would
-/// otherwise grow with every request of somebody who never comes back.
-const MOST: i64 = 100_000;
-
-/// Removes flows that nobody came back from; where there are too many at once, the oldest.
+/// Removes flows that nobody came back from.
 pub fn delete_older(conn: &mut Conn, before: i64) -> QueryResult<usize> {
-    let late = diesel::delete(flows::table.filter(flows::created_at.lt(before))).execute(conn)?;
-    Ok(late + keep_newest(conn, MOST)?)
+    diesel::delete(flows::table.filter(flows::created_at.lt(before))).execute(conn)
 }
 
 /// Removes all flows but about so many that were begun last.

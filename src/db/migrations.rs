@@ -31,8 +31,20 @@ pub fn migrate(conn: &mut Conn) -> Result<Vec<String>, MigrationError> {
     match conn {
         Conn::Sqlite(conn) => {
             // Each migration is a transaction of its own. Where another process ran the same one
-            // meanwhile, this one fails, and a second look finds it done.
-            run(conn, SQLITE).or_else(|_| run(conn, SQLITE))
+            // meanwhile, this one fails, and another look finds fewer that are to be run.
+            let mut pending = pending(conn, SQLITE)?;
+            loop {
+                match run(conn, SQLITE) {
+                    Ok(done) => return Ok(done),
+                    Err(error) => {
+                        let left = self::pending(conn, SQLITE)?;
+                        if left >= pending {
+                            return Err(error);
+                        }
+                        pending = left;
+                    }
+                }
+            }
         }
         Conn::Postgres(conn) => {
             conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))
@@ -55,6 +67,14 @@ pub fn is_pending(conn: &mut Conn) -> Result<bool, MigrationError> {
         Conn::Postgres(conn) => conn.has_pending_migration(POSTGRES),
     }
     .map_err(|error| failed(&error))
+}
+
+/// How many migrations have not run yet.
+fn pending<DB: diesel::backend::Backend>(
+    conn: &mut impl MigrationHarness<DB>,
+    migrations: EmbeddedMigrations,
+) -> Result<usize, MigrationError> {
+    Ok(conn.pending_migrations(migrations).map_err(|error| failed(&error))?.len())
 }
 
 fn run<DB: diesel::backend::Backend>(

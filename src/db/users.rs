@@ -66,6 +66,14 @@ pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
     }
 }
 
+/// Locks a user that is about to be deleted, against those too who would refer to it.
+pub fn lock_for_removal(conn: &mut Conn, id: &str) -> QueryResult<()> {
+    if conn.is_postgres() {
+        Sql::new("SELECT 1 FROM users WHERE id = ").text(id).raw(" FOR UPDATE").execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Id of the user with that folded user name.
 pub fn find_by_user_name(
     conn: &mut Conn,

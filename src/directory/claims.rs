@@ -98,6 +98,12 @@ pub fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     (!text.is_empty() && text.len() <= MAX_NAME && !text.contains('\0')).then_some(text)
 }
 
+/// A claim that says who somebody is: as it stands, since to its provider a name with a space behind
+/// it may be another one's.
+pub fn identifier<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    text(claims, name).filter(|text| claims.get(name).and_then(Value::as_str) == Some(*text))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -19,6 +19,8 @@ pub enum Actor {
     CommandLine,
     /// A sign-in, by its id.
     SignIn(String),
+    /// Somebody who is signed in, by the user's id.
+    User(String),
 }
 
 impl Actor {
@@ -27,12 +29,13 @@ impl Actor {
             Self::Token(_) => "token",
             Self::CommandLine => "command-line",
             Self::SignIn(_) => "sign-in",
+            Self::User(_) => "user",
         }
     }
 
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Token(id) | Self::SignIn(id) => Some(id),
+            Self::Token(id) | Self::SignIn(id) | Self::User(id) => Some(id),
             Self::CommandLine => None,
         }
     }

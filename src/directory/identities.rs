@@ -18,11 +18,11 @@ use crate::scim::resource::{Document, MAX_KEY_LENGTH};
 
 /// Severs the identity that signs in as the user, because SCIM says that the user is somebody else
 /// now: the sessions end, and what the identity's claims said is forgotten. The caller writes the
-/// row.
+/// row. Returns the teams that the claims named.
 ///
 /// # Errors
 /// The store's.
-pub fn sever(conn: &mut Conn, user: &mut UserRow, now: i64) -> DirectoryResult<()> {
+pub fn sever(conn: &mut Conn, user: &mut UserRow, now: i64) -> DirectoryResult<Vec<String>> {
     user.issuer = None;
     user.subject = None;
     user.linked_external_id = None;
@@ -32,7 +32,7 @@ pub fn sever(conn: &mut Conn, user: &mut UserRow, now: i64) -> DirectoryResult<(
     let said = Said { at: now, by: "reassigned" };
     let left = memberships::retain_claim(conn, &user.id, [], said)?;
     teams::touch(conn, left.iter().map(String::as_str), now)?;
-    Ok(())
+    Ok(left)
 }
 
 /// Sees to it that nobody else holds the keys that the user has from now on. A user whom only
@@ -110,39 +110,10 @@ pub(super) fn give_identity_up(
     mut user: UserRow,
     external_id: &str,
 ) -> DirectoryResult<()> {
-    sever(conn, &mut user, context.now)?;
+    let left = sever(conn, &mut user, context.now)?;
     rows::update(conn, &user)?;
-    let data = json!({ "external_id": user.external_id, "gave_up": external_id });
+    let data = json!({ "external_id": user.external_id, "gave_up": external_id, "teams": left });
     Ok(record(conn, context, Subject::User, &user.id, Action::Reassigned, &data)?)
-}
-
-/// Whether a sign-in can give the user the name. Where an external id tells people apart, the newer
-/// token's word on a name counts among those whom only sign-in knows; elsewhere a name is all that
-/// SCIM knows somebody by, and is not given away on a token's word.
-///
-/// # Errors
-/// The store's.
-pub(super) fn name_is_free(
-    conn: &mut Conn,
-    context: &Context,
-    user: &UserRow,
-    name_fold: &str,
-    issued_at: i64,
-) -> DirectoryResult<bool> {
-    let tenant = user.connection_id.as_str();
-    let holder = rows::find_by_user_name(conn, tenant, name_fold)?.filter(|id| *id != user.id);
-    let Some(id) = holder else { return Ok(true) };
-    if context.connection.settings.sign_in.external_id_claim.is_none() {
-        return Ok(false);
-    }
-    let holder = rows::lock(conn, tenant, &id)?
-        .filter(|holder| holder.user_name_fold == name_fold)
-        .ok_or_else(changed_meanwhile)?;
-    if holder.scim_owned || holder.token_issued_at.is_none_or(|at| at >= issued_at) {
-        return Ok(false);
-    }
-    give_way(conn, context, holder, Key::UserName, &user.id)?;
-    Ok(true)
 }
 
 /// Whether a user whom only sign-in knows is the person that SCIM now calls by its name.
@@ -168,6 +139,7 @@ pub(super) fn absorb(
     from: UserRow,
     into: &mut UserRow,
 ) -> DirectoryResult<()> {
+    rows::lock_for_removal(conn, &from.id)?;
     let touched = memberships::move_user(conn, &from.id, &into.id, into.subject.is_none())?;
     teams::touch(conn, touched.iter().map(String::as_str), context.now)?;
     rows::delete(conn, &from.connection_id, &from.id)?;

@@ -1,5 +1,8 @@
 //! Sessions: 256 random bits in a cookie, stored as a hash, and over at once when the user is.
 
+use serde_json::json;
+
+use super::events::{self, Action, Actor, Entry, Subject};
 use super::{Context, DirectoryResult, new_id, tokens};
 use crate::db::sessions::{self as rows, SessionRow};
 use crate::db::{Conn, StoreError, connections as connection_rows, users as user_rows};
@@ -84,10 +87,37 @@ pub fn touch(conn: &mut Conn, id: &str, now: i64) -> Result<(), StoreError> {
     Ok(rows::touch(conn, id, now)?)
 }
 
-/// Ends a session, with its codes and access tokens.
+/// Signs somebody out: ends the session, with its codes and access tokens.
 ///
 /// # Errors
 /// The store's.
-pub fn end(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
-    Ok(rows::delete(conn, id).map(drop)?)
+pub fn sign_out(
+    conn: &mut Conn,
+    id: &str,
+    request_id: Option<&str>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let Some(session) = rows::find(conn, id)? else { return Ok(()) };
+    if rows::delete(conn, id)? == 0 {
+        return Ok(());
+    }
+    let entry = Entry {
+        connection_id: &session.connection_id,
+        at: now,
+        actor: &Actor::User(session.user_id.clone()),
+        request_id,
+        subject: Subject::User,
+        subject_id: &session.user_id,
+        action: Action::SignedOut,
+        data: &json!({ "session": session.id }),
+    };
+    events::append(conn, &entry)
+}
+
+/// Ends every session of a user, with their codes and access tokens.
+///
+/// # Errors
+/// The store's.
+pub fn end_all(conn: &mut Conn, user_id: &str) -> Result<(), StoreError> {
+    Ok(rows::delete_of_user(conn, user_id).map(drop)?)
 }

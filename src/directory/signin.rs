@@ -109,7 +109,7 @@ pub fn sign_in(
 ) -> Result<NewSession, SignInError> {
     let settings = &context.connection.settings.sign_in;
     let external_id = external_id(identity, settings.external_id_claim.as_deref());
-    let user_name = claims::text(&identity.claims, &settings.user_name_claim);
+    let user_name = claims::identifier(&identity.claims, &settings.user_name_claim);
     let found = find(conn, context, identity, external_id, user_name)?;
     let mut created = false;
     let mut row = match found {
@@ -123,11 +123,11 @@ pub fn sign_in(
         }
     };
     // A token that is older than one that was believed says nothing of the person any more.
-    let is_stale = row.token_issued_at.is_some_and(|at| identity.issued_at < at);
+    let is_stale = is_stale(&row, identity);
     if !row.scim_owned && !created && !is_stale {
         let name = user_name.unwrap_or(&row.user_name).to_owned();
         let profile = profile(user_type, identity, &name)?;
-        row = users::refresh_claimed(conn, context, row, &profile, identity.issued_at)?;
+        row = users::refresh_claimed(conn, context, row, &profile)?;
     }
     link(&mut row, identity, external_id);
     row.signed_in_at = Some(context.now);
@@ -148,7 +148,9 @@ pub fn sign_in(
     Ok(sessions::create(conn, context, &row.id)?)
 }
 
-/// Writes down that somebody was not let in, and nothing else.
+/// Writes down that somebody was not let in, and nothing else, unless it turned out that SCIM has
+/// deactivated the person as another user than the one who signed in before: whoever is still signed
+/// in as that one is so no more.
 ///
 /// # Errors
 /// The store's.
@@ -164,6 +166,12 @@ pub fn record_refusal(
         "reason": refusal.as_str(),
     });
     let subject_id = context.connection.id.as_str();
+    if refusal == Refusal::Inactive
+        && let Some(id) =
+            rows::find_by_subject(conn, subject_id, &identity.issuer, &identity.subject)?
+    {
+        sessions::end_all(conn, &id)?;
+    }
     record(conn, context, Subject::Connection, subject_id, Action::Refused, &data)
 }
 
@@ -171,7 +179,7 @@ pub fn record_refusal(
 fn external_id<'a>(identity: &'a Identity, claim: Option<&str>) -> Option<&'a str> {
     match claim? {
         "sub" => Some(&identity.subject),
-        name => claims::text(&identity.claims, name),
+        name => claims::identifier(&identity.claims, name),
     }
 }
 
@@ -218,9 +226,8 @@ fn find(
     Ok(Some(row))
 }
 
-/// The user that an identity signs in as: `row`, unless only sign-in knows that one and SCIM has
-/// pushed the same person as another user since, under a key that no sign-in had carried by then.
-/// The two become one.
+/// The user that an identity signs in as: `row`, unless SCIM has said since, under a key that no
+/// sign-in had carried by then, that the person is another user. Two of one person become one.
 fn pushed_apart(
     conn: &mut Conn,
     context: &Context,
@@ -229,27 +236,51 @@ fn pushed_apart(
     external_id: Option<&str>,
     user_name: Option<&str>,
 ) -> Result<UserRow, SignInError> {
-    if row.scim_owned {
+    // A token that is older than one that was believed says nothing of the person any more.
+    if is_stale(&row, identity) {
         return Ok(row);
     }
     let tenant = context.connection.id.as_str();
-    let mut found = None;
-    if let Some(external_id) = external_id {
-        found = rows::find_by_external_id(conn, tenant, external_id)?;
+    if let Some(external_id) = external_id.filter(|_| row.external_id.is_none())
+        && let Some(id) = rows::find_by_external_id(conn, tenant, external_id)?
+    {
+        let is_still = |pushed: &UserRow| pushed.external_id.as_deref() == Some(external_id);
+        let pushed = rows::lock(conn, tenant, &id)?.filter(is_still);
+        return joined(conn, context, row, pushed.ok_or_else(changed_meanwhile)?, external_id);
     }
-    if let (None, Some(user_name)) = (&found, user_name) {
-        found = rows::find_by_user_name(conn, tenant, &fold(user_name))?;
-    }
+    let Some(name) = user_name.map(fold).filter(|_| !row.scim_owned) else { return Ok(row) };
+    let found = rows::find_by_user_name(conn, tenant, &name)?;
     let Some(id) = found.filter(|id| *id != row.id) else { return Ok(row) };
-    let pushed = rows::lock(conn, tenant, &id)?.ok_or_else(changed_meanwhile)?;
+    let is_still = |pushed: &UserRow| pushed.user_name_fold == *name;
+    let pushed = rows::lock(conn, tenant, &id)?.filter(is_still).ok_or_else(changed_meanwhile)?;
     if !pushed.scim_owned || is_somebody_else(&pushed, identity, external_id) {
         return Ok(row);
     }
-    let mut pushed = pushed;
+    joined(conn, context, row, pushed, external_id.unwrap_or_default())
+}
+
+/// The pushed user, who takes in the one that the identity has signed in as so far or, if SCIM owns
+/// that one too, the identity alone. An inactive one takes nothing in: the sign-in is refused.
+fn joined(
+    conn: &mut Conn,
+    context: &Context,
+    row: UserRow,
+    mut pushed: UserRow,
+    external_id: &str,
+) -> Result<UserRow, SignInError> {
     if pushed.active {
-        identities::absorb(conn, context, row, &mut pushed)?;
+        if row.scim_owned {
+            identities::give_identity_up(conn, context, row, external_id)?;
+        } else {
+            identities::absorb(conn, context, row, &mut pushed)?;
+        }
     }
     Ok(pushed)
+}
+
+/// Whether the token is older than one that was believed.
+fn is_stale(row: &UserRow, identity: &Identity) -> bool {
+    row.token_issued_at.is_some_and(|at| identity.issued_at < at)
 }
 
 /// Whether the identity signs in as the user already.

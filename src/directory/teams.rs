@@ -3,14 +3,15 @@
 //! A team's members never pass through memory as a whole for the sake of a change: requests become
 //! deltas, and each delta is a statement or two of whatever size.
 
+mod members;
 mod refusals;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use self::members::{MemberChanges, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
-use super::connections::UnknownMembers;
 use super::events::{Action, Subject, record};
 use super::membership::{Facts, granted};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
@@ -20,8 +21,7 @@ use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::roles;
 use crate::db::teams::{self as rows, TeamRow};
-use crate::scim::ScimError;
-use crate::scim::filter::{Filter, matches_element};
+use crate::scim::filter::Filter;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::{MemberStep, PatchPlan};
@@ -30,8 +30,6 @@ use crate::scim::resource::Document;
 
 /// The schema of a team's document.
 const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
-/// Unknown ids that an error names, so that its text stays readable.
-const NAMED_IDS: usize = 10;
 
 /// A team, with its members where they were asked for.
 #[derive(Debug)]
@@ -97,17 +95,6 @@ pub enum Show {
     Everybody,
     /// All of them, unless there are more than so many: then the team is not shown at all.
     AtMost(i64),
-}
-
-/// What a write did to the members.
-#[derive(Debug, Default)]
-struct MemberChanges {
-    added: BTreeSet<String>,
-    removed: BTreeSet<String>,
-    /// Ids that no user of the connection has, and that its settings say to pass over.
-    skipped: BTreeSet<String>,
-    /// Whether someone was to be removed who was no member.
-    absent: bool,
 }
 
 /// Creates a team, or adopts one that only sign-in has made.
@@ -322,7 +309,13 @@ fn write_back(
         return Ok(before);
     }
     let keys = Keys::of(document);
-    check_keys(conn, context, &before, &keys, document)?;
+    // When a team changes hands or takes another one in, so may memberships that nobody named.
+    let mut earlier = None;
+    if !before.scim_managed {
+        earlier = Some(member_ids(conn, context, &before.id)?);
+    }
+    let absorbed = check_keys(conn, context, &before, &keys, document)?;
+    let earlier = earlier.or(absorbed);
     let row = TeamRow {
         display_name: keys.display_name,
         display_name_fold: keys.display_name_fold,
@@ -334,6 +327,12 @@ fn write_back(
         ..before
     };
     rows::update(conn, &row)?;
+    let mut members = members.clone();
+    if let Some(earlier) = earlier {
+        let later = member_ids(conn, context, &row.id)?;
+        members.add(later.difference(&earlier).cloned().collect());
+        members.remove(earlier.difference(&later).cloned().collect());
+    }
     let mut data = Map::new();
     if document_changes {
         data.insert("before".to_owned(), old.into_map().into());
@@ -345,113 +344,6 @@ fn write_back(
     let action = action.or(taken_over).unwrap_or(Action::Updated);
     record(conn, context, Subject::Team, &row.id, action, &data.into())?;
     Ok(row)
-}
-
-fn replace_all(members: &[String]) -> MemberStep {
-    MemberStep::Delta {
-        replace: true,
-        add: members.iter().cloned().collect(),
-        remove: BTreeSet::new(),
-    }
-}
-
-fn apply_steps(
-    conn: &mut Conn,
-    context: &Context,
-    team_id: &str,
-    steps: &[MemberStep],
-) -> DirectoryResult<MemberChanges> {
-    let mut changes = MemberChanges::default();
-    let said = context.said();
-    for step in steps {
-        match step {
-            MemberStep::Delta { replace, add, remove } => {
-                let listed = || add.iter().map(String::as_str);
-                if *replace {
-                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
-                } else if !remove.is_empty() {
-                    let ids = remove.iter().map(String::as_str);
-                    let removed = memberships::remove_scim(conn, team_id, ids, said)?;
-                    changes.absent |= removed.len() < remove.len();
-                    changes.remove(removed);
-                }
-                if !add.is_empty() {
-                    changes.skipped.extend(unknown(conn, context, add)?);
-                    let connection_id = &context.connection.id;
-                    let added =
-                        memberships::add_scim(conn, connection_id, team_id, listed(), said)?;
-                    changes.add(added);
-                }
-            }
-            MemberStep::RemoveWhere(filter) => {
-                let statements = memberships::of_teams(conn, &[team_id])?;
-                let selected = statements
-                    .iter()
-                    .filter(|row| matches_element(filter, &member(row, &context.base_url)))
-                    .map(|row| row.user_id.as_str());
-                changes.remove(memberships::remove_scim(conn, team_id, selected, said)?);
-            }
-        }
-    }
-    Ok(changes)
-}
-
-/// The ids that no user has, where the connection says to pass over them.
-fn unknown(
-    conn: &mut Conn,
-    context: &Context,
-    ids: &BTreeSet<String>,
-) -> DirectoryResult<Vec<String>> {
-    let unknown =
-        memberships::unknown_users(conn, &context.connection.id, ids.iter().map(String::as_str))?;
-    if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
-        return Ok(unknown);
-    }
-    let named: Vec<&str> = unknown.iter().take(NAMED_IDS).map(String::as_str).collect();
-    let more = match unknown.len().saturating_sub(NAMED_IDS) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Err(ScimError::invalid_value(format!(
-        "no user of this connection has the id {}{more}; assign these people to the app before \
-         their group is pushed, or let the connection skip unknown members",
-        named.join(", ")
-    ))
-    .into())
-}
-
-impl MemberChanges {
-    fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty()
-    }
-
-    fn add(&mut self, ids: Vec<String>) {
-        for id in ids {
-            if !self.removed.remove(&id) {
-                self.added.insert(id);
-            }
-        }
-    }
-
-    fn remove(&mut self, ids: Vec<String>) {
-        for id in ids {
-            if !self.added.remove(&id) {
-                self.removed.insert(id);
-            }
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        let mut object = Map::new();
-        for (name, ids) in
-            [("added", &self.added), ("removed", &self.removed), ("skipped", &self.skipped)]
-        {
-            if !ids.is_empty() {
-                object.insert(name.to_owned(), ids.iter().cloned().collect());
-            }
-        }
-        object.into()
-    }
 }
 
 /// What teams are looked up by.
@@ -481,21 +373,29 @@ impl Keys {
 }
 
 /// Sees to it that nobody else holds the keys. A team that only sign-in has made, because a claim
-/// was faster than the push, gives its name and its claims away.
+/// was faster than the push, gives its name and its claims away; who was a member before it did, is
+/// returned.
 fn check_keys(
     conn: &mut Conn,
     context: &Context,
     before: &TeamRow,
     keys: &Keys,
     document: &Document,
-) -> DirectoryResult<()> {
+) -> DirectoryResult<Option<BTreeSet<String>>> {
     let connection_id = before.connection_id.as_str();
     let is_other = |holder: Option<String>| holder.is_some_and(|id| id != before.id);
+    let mut earlier = None;
+    let mut absorb = |conn: &mut Conn, from: &TeamRow| -> DirectoryResult<()> {
+        if earlier.is_none() {
+            earlier = Some(member_ids(conn, context, &before.id)?);
+        }
+        absorb(conn, context, from, &before.id)
+    };
     if keys.display_name_fold != before.display_name_fold {
         let holder = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
         if let Some(holder) = holder.filter(|id| *id != before.id) {
             match rows::lock(conn, connection_id, &holder)? {
-                Some(other) if !other.scim_managed => absorb(conn, context, &other, &before.id)?,
+                Some(other) if !other.scim_managed => absorb(conn, &other)?,
                 Some(_) => return Err(display_name_taken(document).into()),
                 None => {}
             }
@@ -513,10 +413,10 @@ fn check_keys(
             && let Some(claimed) = rows::lock(conn, connection_id, &id)?
             && !claimed.scim_managed
         {
-            absorb(conn, context, &claimed, &before.id)?;
+            absorb(conn, &claimed)?;
         }
     }
-    Ok(())
+    Ok(earlier)
 }
 
 /// Gives what claims said of one team to another, and deletes the first.
@@ -592,4 +492,9 @@ fn members_of(
     let policy = context.connection.settings.membership;
     statements.retain(|row| granted(policy, Facts::from(row)));
     Ok(statements)
+}
+
+/// Ids of those who belong to a team.
+fn member_ids(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<BTreeSet<String>> {
+    Ok(members_of(conn, context, &[id])?.into_iter().map(|member| member.user_id).collect())
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::{Action, Subject, record};
-use super::identities::{carries, give_identity_up, name_is_free, sever, take_keys};
+use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
@@ -109,10 +109,13 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         Some(row) if !row.scim_owned => {
             write_back(conn, context, row, &document, Some(Action::Adopted))?
         }
-        Some(row) if !row.active => {
-            // With another externalId it is another person, who inherits nothing.
+        Some(mut row) if !row.active => {
+            // With another externalId, or none, it may be another person, who inherits nothing.
             if row.external_id.is_some() && row.external_id != keys.external_id {
                 leave_teams(conn, context, &row.id)?;
+                if row.subject.is_some() {
+                    sever(conn, &mut row, context.now)?;
+                }
             }
             write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
         }
@@ -312,13 +315,14 @@ pub(super) fn refresh_claimed(
     context: &Context,
     before: UserRow,
     profile: &Document,
-    issued_at: i64,
 ) -> DirectoryResult<UserRow> {
     let old = stored(&before)?;
     let mut merged = old.as_map().clone();
     merged.extend(profile.as_map().clone());
     let name = merged.get("userName").and_then(Value::as_str).unwrap_or_default();
-    if !name_is_free(conn, context, &before, &fold(name), issued_at)? {
+    // A name is not taken from anybody on a token's word: SCIM may know somebody by it alone.
+    let holder = rows::find_by_user_name(conn, &before.connection_id, &fold(name))?;
+    if holder.is_some_and(|id| id != before.id) {
         merged.insert("userName".to_owned(), before.user_name.as_str().into());
     }
     let document = Document::from_stored(merged);
@@ -372,26 +376,24 @@ fn write_back(
         ..before.clone()
     };
     let change = set_active(conn, &mut row, active)?;
+    // SCIM speaks for the directory: with another externalId than the one that SCIM gave, or that the
+    // identity carried, the user is another person.
+    let known = before.linked_external_id.as_ref().or(before.external_id.as_ref());
+    let is_other_person =
+        known.zip(row.external_id.as_ref()).is_some_and(|(known, given)| known != given);
     // Brought back for another person, who inherits nothing.
-    let is_successor = change == Some(Action::Reactivated)
-        && before.external_id.is_some()
-        && row.external_id.is_some()
-        && before.external_id != row.external_id;
-    if is_successor {
+    if change == Some(Action::Reactivated) && is_other_person {
         leave_teams(conn, context, &row.id)?;
     }
-    // SCIM speaks for the directory: with another externalId the user is another person.
-    let is_another = row.subject.is_some()
-        && row.linked_external_id.is_some()
-        && row.external_id.is_some()
-        && row.external_id != row.linked_external_id;
+    let is_another = row.subject.is_some() && is_other_person;
+    let mut left = Vec::new();
     if is_another {
-        sever(conn, &mut row, context.now)?;
+        left = sever(conn, &mut row, context.now)?;
     }
     take_keys(conn, context, &before, &mut row, document)?;
     rows::update(conn, &row)?;
     if is_another {
-        let data = json!({ "external_id": row.external_id });
+        let data = json!({ "external_id": row.external_id, "teams": left });
         record(conn, context, Subject::User, &row.id, Action::Reassigned, &data)?;
     }
     let addresses = folded_emails(document);

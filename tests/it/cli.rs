@@ -24,6 +24,9 @@ pub fn cases() -> Vec<Case> {
         a_second_start_prints_no_token,
         connections_are_managed,
         tokens_are_managed,
+        the_settings_of_sign_in_say_what_is_missing,
+        another_programs_environment_changes_no_connection,
+        a_role_that_is_not_granted_cannot_be_revoked,
         the_check_passes_in_every_profile,
         the_check_fails_with_a_wrong_token,
         a_backup_is_a_store,
@@ -384,4 +387,73 @@ async fn no_log_shows_a_token(database: TestDatabase) {
     let secret = token.trim_start_matches("muster_scim_");
     assert!(log.contains("/scim/v2/Users"), "requests are logged: {log}");
     assert!(!log.contains(secret) && !log.contains("hunter2"), "{log}");
+}
+
+async fn the_settings_of_sign_in_say_what_is_missing(database: TestDatabase) {
+    let create = ["connection", "create", "acme", "--issuer", "https://acme.okta.com"];
+    let made = run(&database, &create);
+    succeeds(&made);
+    assert!(String::from_utf8_lossy(&made.stderr).contains("needs --client-id"));
+    let update =
+        |more: &[&str]| run(&database, &[&["connection", "update", "acme"], more].concat());
+    assert_eq!(String::from_utf8_lossy(&update(&["--client-id", "0oa1"]).stderr), "");
+    // A second connection at another provider, and a third at the same one.
+    let other = ["connection", "create", "other", "--issuer", "https://other.okta.com"];
+    let advice = run(&database, &[&other[..], &["--client-id", "0oa2"]].concat());
+    assert!(String::from_utf8_lossy(&advice.stderr).contains("--own-callback on"));
+    let apart = update(&["--own-callback", "on"]);
+    assert!(succeeds(&apart).contains("/login/callback/acme"));
+    assert!(!String::from_utf8_lossy(&apart.stderr).contains("--own-callback"));
+    let same = ["connection", "create", "same", "--issuer", "https://acme.okta.com"];
+    let advice = run(&database, &same);
+    assert!(String::from_utf8_lossy(&advice.stderr).contains("/login/initiate?connection=same"));
+    // What is given as empty is unset; what makes no sense is refused.
+    succeeds(&update(&["--issuer", "", "--client-id", ""]));
+    let shown = succeeds(&run(&database, &["connection", "show", "acme", "--json"]));
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&shown["issuer"], &shown["client_id"]), (&Value::Null, &Value::Null));
+    let document = "https://acme.okta.com/.well-known/openid-configuration";
+    for wrong in [["--issuer", document], ["--groups-claim", ""], ["--groups-filter", "("]] {
+        fails(&update(&wrong), 2);
+    }
+    for name in [".", ".."] {
+        fails(&run(&database, &["connection", "create", name]), 2);
+    }
+}
+
+async fn another_programs_environment_changes_no_connection(database: TestDatabase) {
+    let create = ["connection", "create", "acme", "--client-id", "0oa1", "--issuer"];
+    succeeds(&run(&database, &[&create[..], &["https://acme.okta.com"]].concat()));
+    // An application that uses Muster is likely to call its own settings so.
+    let update = ["connection", "update", "acme", "--unknown-members", "skip", "--json"];
+    let updated = muster(&update)
+        .args(["--database-url", &database.url])
+        .env("MUSTER_CLIENT_ID", "my-app")
+        .env("MUSTER_ISSUER", "https://muster.example.com")
+        .output();
+    let updated: Value = serde_json::from_str(&succeeds(&updated.expect("a run"))).expect("JSON");
+    assert_eq!(updated["client_id"], "0oa1");
+    assert_eq!(updated["issuer"], "https://acme.okta.com");
+    assert_eq!(updated["unknown_members"], "skip");
+}
+
+async fn a_role_that_is_not_granted_cannot_be_revoked(database: TestDatabase) {
+    let server = Server::start(&database, &[]);
+    let (token, base) = (server.field("API token"), server.field("SCIM base URL"));
+    let request = reqwest::Client::new()
+        .post(format!("{}/Groups", base.expect("a URL")))
+        .bearer_auth(token.expect("a token"))
+        .header("content-type", "application/scim+json")
+        .body(serde_json::json!({ "displayName": "Staff" }).to_string());
+    assert_eq!(request.send().await.expect("an answer").status(), 201);
+    let role = |verb: &str, role: &str| run(&database, &["role", verb, "default", "staff", role]);
+    succeeds(&role("grant", "editor"));
+    let errors = fails(&role("revoke", "editr"), 2);
+    assert!(errors.contains("muster role list default"), "{errors}");
+    let listed = || succeeds(&run(&database, &["role", "list", "default"]));
+    assert!(listed().contains("editor"));
+    succeeds(&role("revoke", "editor"));
+    assert!(!listed().contains("editor"));
+    fails(&role("grant", "a role"), 2);
+    fails(&run(&database, &["role", "grant", "default", "nobody", "editor"]), 2);
 }

@@ -21,6 +21,7 @@ mod signin;
 mod simulation;
 mod store;
 mod support;
+mod takeover;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         signin::CASES.to_vec(),
         login::cases(),
         simulation::CASES.to_vec(),
+        takeover::CASES.to_vec(),
         api::cases(),
         cli::cases(),
         ops::CASES.to_vec(),

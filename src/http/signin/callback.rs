@@ -57,7 +57,7 @@ async fn finish(
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
     let flow = app
         .db
-        .write("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
+        .note("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
         .await?;
     let Some(flow) = flow else { return Ok(page::bad_request(stale)) };
     // Where each provider has an address of its own to answer at, one cannot make another's answer

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, ORIGIN};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use url::Url;
 
 use super::failure::PageFailure;
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::sessions;
 use crate::http::bearer::bearer;
+use crate::http::middleware::RequestId;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -35,7 +36,13 @@ pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
         return Ok(page::bad_request("Signing out has to begin on Muster's own page."));
     }
     if let Some(grant) = grant(&app, &request).await? {
-        app.db.write("sign_out", move |conn| sessions::end(conn, &grant.session_id)).await?;
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        let now = (app.clock)();
+        app.db
+            .write("sign_out", move |conn| {
+                sessions::sign_out(conn, &grant.session_id, request_id.as_deref(), now)
+            })
+            .await?;
     }
     signed_out(&app)
 }

@@ -56,7 +56,7 @@ pub async fn start(
     };
     let cookie = cookie::flow(app, browser.clone());
     app.db
-        .write("start_sign_in", move |conn| {
+        .note("start_sign_in", move |conn| {
             flows::keep(
                 conn,
                 &connection.id,

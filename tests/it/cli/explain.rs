@@ -51,7 +51,7 @@ async fn a_membership_is_explained(database: TestDatabase) {
         format!("Ann@example.com ({id})"),
         format!("Staff ({team})"),
         "member since".to_owned(),
-        "has said nothing".to_owned(),
+        "has never named the user".to_owned(),
         "editor".to_owned(),
         "SCIM decides, because it manages the team and owns the user".to_owned(),
         "Remove the person from the group in the identity provider, and push it.".to_owned(),

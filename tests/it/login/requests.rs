@@ -336,7 +336,7 @@ async fn a_request_that_is_wrong_is_told_to_the_application(app: TestApp) {
         ("/authorize?client_id=unknown".to_owned(), "no application with this client_id"),
         (
             login.authorize(&[]).replace("connection=default", "connection=nobody"),
-            "does not name a connection",
+            "no connection of the name",
         ),
     ] {
         is_refusal_saying(&login.get(&path, None).await, 400, said);

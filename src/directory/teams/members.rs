@@ -1,0 +1,140 @@
+//! What a request does to the members of a team: deltas, none of which passes through memory as a
+//! whole team.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::member;
+use crate::db::{Conn, memberships};
+use crate::directory::connections::UnknownMembers;
+use crate::directory::{Context, DirectoryResult};
+use crate::scim::ScimError;
+use crate::scim::filter::matches_element;
+use crate::scim::patch::MemberStep;
+
+/// Unknown ids that an error names, so that its text stays readable.
+const NAMED_IDS: usize = 10;
+
+/// What a write did to the members.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MemberChanges {
+    pub(super) added: BTreeSet<String>,
+    pub(super) removed: BTreeSet<String>,
+    /// Ids that no user of the connection has, and that its settings say to pass over.
+    pub(super) skipped: BTreeSet<String>,
+    /// Whether someone was to be removed who was no member.
+    pub(super) absent: bool,
+}
+
+/// The step that makes exactly these the members.
+pub(super) fn replace_all(members: &[String]) -> MemberStep {
+    MemberStep::Delta {
+        replace: true,
+        add: members.iter().cloned().collect(),
+        remove: BTreeSet::new(),
+    }
+}
+
+/// Carries the steps out, each as a statement or two of whatever size.
+///
+/// # Errors
+/// `invalidValue` for members who are no users, unless the connection says to pass over them.
+pub(super) fn apply_steps(
+    conn: &mut Conn,
+    context: &Context,
+    team_id: &str,
+    steps: &[MemberStep],
+) -> DirectoryResult<MemberChanges> {
+    let mut changes = MemberChanges::default();
+    let said = context.said();
+    for step in steps {
+        match step {
+            MemberStep::Delta { replace, add, remove } => {
+                let listed = || add.iter().map(String::as_str);
+                if *replace {
+                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
+                } else if !remove.is_empty() {
+                    let ids = remove.iter().map(String::as_str);
+                    let removed = memberships::remove_scim(conn, team_id, ids, said)?;
+                    changes.absent |= removed.len() < remove.len();
+                    changes.remove(removed);
+                }
+                if !add.is_empty() {
+                    changes.skipped.extend(unknown(conn, context, add)?);
+                    let connection_id = &context.connection.id;
+                    let added =
+                        memberships::add_scim(conn, connection_id, team_id, listed(), said)?;
+                    changes.add(added);
+                }
+            }
+            MemberStep::RemoveWhere(filter) => {
+                let statements = memberships::of_teams(conn, &[team_id])?;
+                let selected = statements
+                    .iter()
+                    .filter(|row| matches_element(filter, &member(row, &context.base_url)))
+                    .map(|row| row.user_id.as_str());
+                changes.remove(memberships::remove_scim(conn, team_id, selected, said)?);
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// The ids that no user has, where the connection says to pass over them.
+fn unknown(
+    conn: &mut Conn,
+    context: &Context,
+    ids: &BTreeSet<String>,
+) -> DirectoryResult<Vec<String>> {
+    let unknown =
+        memberships::unknown_users(conn, &context.connection.id, ids.iter().map(String::as_str))?;
+    if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
+        return Ok(unknown);
+    }
+    let named: Vec<&str> = unknown.iter().take(NAMED_IDS).map(String::as_str).collect();
+    let more = match unknown.len().saturating_sub(NAMED_IDS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(ScimError::invalid_value(format!(
+        "no user of this connection has the id {}{more}; assign these people to the app before \
+         their group is pushed, or let the connection skip unknown members",
+        named.join(", ")
+    ))
+    .into())
+}
+
+impl MemberChanges {
+    pub(super) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    pub(super) fn add(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if !self.removed.remove(&id) {
+                self.added.insert(id);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if !self.added.remove(&id) {
+                self.removed.insert(id);
+            }
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        for (name, ids) in
+            [("added", &self.added), ("removed", &self.removed), ("skipped", &self.skipped)]
+        {
+            if !ids.is_empty() {
+                object.insert(name.to_owned(), ids.iter().cloned().collect());
+            }
+        }
+        object.into()
+    }
+}
