@@ -103,7 +103,7 @@ pub fn generate(seed: u64) -> (Setup, Vec<Step>) {
         filters: random.random_bool(0.3),
         union: random.random_bool(0.2),
         jit: random.random_bool(0.9),
-        sign_in_first: random.random(),
+        sign_in_first: false,
     };
     let mut steps = vec![
         Step::Hire { assigned: random.random(), recycled: false },

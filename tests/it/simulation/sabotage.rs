@@ -36,6 +36,18 @@ impl Sabotage {
         Self::DeactivationIsLost,
     ];
 
+    /// What the simulation has to say of it.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::SignInWithdrawsWhatScimSays => "(iii) a sign-in changed what SCIM says",
+            Self::PushWithdrawsWhatClaimsSay => "(iii) a push",
+            Self::IncompleteClaimWithdraws => "2.4: an incomplete claim",
+            Self::SignInOverwritesTheProfile => "(iii) a sign-in changed a user",
+            Self::DeactivationLeavesASession => "(iv) an inactive user has a session",
+            Self::DeactivationIsLost => "is not assigned, but",
+        }
+    }
+
     /// What goes wrong when something was pushed.
     pub async fn after_push(self, okta: &Okta, org: &Org, job: Job, outcome: &Outcome) {
         let Outcome::Linked(id) = outcome else { return };
