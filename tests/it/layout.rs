@@ -1,4 +1,4 @@
-//! The direction of imports: `main → cli → app → http → directory → db → scim`.
+//! The direction of imports: `main → cli → http → app → directory → db → scim`.
 
 use std::path::{Path, PathBuf};
 
