@@ -16,6 +16,7 @@ pub const CASES: &[Case] = cases![
     the_code_flow_ends_at_userinfo,
     the_implicit_request_is_answered_in_the_fragment,
     without_a_response_type_there_is_a_session,
+    a_session_that_is_used_ends_too,
     the_provider_is_asked_with_pkce_and_nonce,
     the_provider_can_begin,
     the_provider_can_answer_by_a_form,
@@ -72,8 +73,19 @@ async fn without_a_response_type_there_is_a_session(app: TestApp) {
     let person = login.get("/userinfo", Some(&session)).await.expect(200).body;
     assert_eq!(person["preferred_username"], "ann@example.com");
     login.get("/userinfo", None).await.expect(401);
-    // A session that is not used ends, and so does one that is.
+    // A session that is not used ends.
     app.clock.advance(2 * 3600);
+    login.get("/userinfo", Some(&session)).await.expect(401);
+}
+
+async fn a_session_that_is_used_ends_too(app: TestApp) {
+    let login = Login::new(&app).await;
+    let session = cookie(&login.sign_in(&app, &login.authorize(&[])).await.expect(303));
+    for _ in 0..11 {
+        app.clock.advance(3600);
+        login.get("/userinfo", Some(&session)).await.expect(200);
+    }
+    app.clock.advance(3600);
     login.get("/userinfo", Some(&session)).await.expect(401);
 }
 
