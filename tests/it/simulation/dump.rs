@@ -97,10 +97,11 @@ impl Dump {
             .raw(" ORDER BY id")
             .load(conn)?;
             let statements = Sql::new(
-                "SELECT user_id, team_id, scim, claim FROM memberships WHERE connection_id = ",
+                "SELECT m.user_id, m.team_id, m.scim, m.claim FROM users AS u \
+                 JOIN memberships AS m ON m.user_id = u.id WHERE u.connection_id = ",
             )
             .text(&*id)
-            .raw(" ORDER BY user_id, team_id")
+            .raw(" ORDER BY m.user_id, m.team_id")
             .load(conn)?;
             let stray: Count = Sql::new(
                 "SELECT COUNT(*) AS total FROM sessions JOIN users ON users.id = sessions.user_id \
