@@ -109,14 +109,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         Some(row) if !row.scim_owned => {
             write_back(conn, context, row, &document, Some(Action::Adopted))?
         }
-        Some(mut row) if !row.active => {
-            // With another externalId, or none, it may be another person, who inherits nothing.
-            if row.external_id.is_some() && row.external_id != keys.external_id {
-                leave_teams(conn, context, &row.id)?;
-                if row.subject.is_some() {
-                    sever(conn, &mut row, context.now)?;
-                }
-            }
+        Some(row) if !row.active => {
             write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
         }
         Some(row) if row.user_name_fold == keys.user_name_fold => {
@@ -379,16 +372,20 @@ fn write_back(
     // SCIM speaks for the directory: with another externalId than the one that SCIM gave, or that the
     // identity carried, the user is another person.
     let known = before.linked_external_id.as_ref().or(before.external_id.as_ref());
-    let is_other_person =
-        known.zip(row.external_id.as_ref()).is_some_and(|(known, given)| known != given);
-    // Brought back for another person, who inherits nothing.
-    if change == Some(Action::Reactivated) && is_other_person {
-        leave_teams(conn, context, &row.id)?;
-    }
+    // A new user without one, under the name of an inactive user who had one, may be another too.
+    let is_unknown = action == Some(Action::Reprovisioned)
+        && before.external_id.is_some()
+        && row.external_id.is_none();
+    let is_other_person = is_unknown
+        || known.zip(row.external_id.as_ref()).is_some_and(|(known, given)| known != given);
     let is_another = row.subject.is_some() && is_other_person;
     let mut left = Vec::new();
     if is_another {
         left = sever(conn, &mut row, context.now)?;
+    }
+    // Brought back for another person, who inherits nothing.
+    if !before.active && is_other_person && (active || action == Some(Action::Reprovisioned)) {
+        leave_teams(conn, context, &row.id)?;
     }
     take_keys(conn, context, &before, &mut row, document)?;
     rows::update(conn, &row)?;

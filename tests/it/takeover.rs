@@ -90,6 +90,7 @@ async fn a_predecessor_does_not_sign_in_as_the_successor(app: TestApp) {
     // Another person gets the name.
     let new = push(&app, json!({ "userName": "bob", "externalId": "E2" })).await;
     assert_eq!(new, bob);
+    assert!(events_of_user(&app, &new).await.contains(&"identity-reassigned".to_owned()));
     put_in(&app, "Payroll", &new).await;
     assert_ne!(enter(&app, "s1", 2, "bob.old").await.expect("in"), new);
     assert_eq!(enter(&app, "s2", 2, "bob").await.expect("in"), new);
@@ -124,6 +125,7 @@ async fn a_successor_without_external_id_is_not_signed_in_to_by_the_predecessor(
     let new = push(&app, json!({ "userName": "bob" })).await;
     assert_eq!(new, bob);
     assert!(teams_of(&app, &new).await.is_empty());
+    assert!(events_of_user(&app, &new).await.contains(&"identity-reassigned".to_owned()));
     assert_ne!(enter(&app, "00uold", 2, "bob2").await.expect("in"), new);
 }
 
