@@ -27,12 +27,13 @@ pub mod users;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::clock::rfc3339;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::Said;
 use crate::db::{MayBeStore, StoreError};
-use crate::scim::ScimError;
+use crate::scim::{ScimError, condition};
 
 pub use self::connections::Connection;
 pub use self::events::Actor;
@@ -112,7 +113,8 @@ struct Meta<'a> {
     resource_type: &'a str,
     endpoint: &'a str,
     id: &'a str,
-    version: i64,
+    /// The entity tag of the representation.
+    tag: &'a str,
     created_at: i64,
     updated_at: i64,
 }
@@ -124,14 +126,28 @@ impl Meta<'_> {
             "created": rfc3339(self.created_at),
             "lastModified": rfc3339(self.updated_at),
             "location": format!("{base_url}/{}/{}", self.endpoint, self.id),
-            "version": etag(self.version),
+            "version": self.tag,
         })
     }
 }
 
-/// The weak entity tag of a resource's version (RFC 7644 section 3.14).
-pub fn etag(version: i64) -> String {
-    format!("W/\"{version}\"")
+/// The entity tag of a representation that shows some memberships, each as id and name; without any
+/// it is that of the version alone.
+///
+/// The version of a user does not move when a group is pushed, so that a push costs no more than
+/// what it changes.
+fn entity_tag<'a>(version: i64, shown: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hash = Sha256::new();
+    let mut is_empty = true;
+    for (id, name) in shown {
+        is_empty = false;
+        hash.update(id);
+        hash.update([0]);
+        hash.update(name);
+        hash.update([0]);
+    }
+    let related = hash.finalize().first_chunk().copied().map(u64::from_be_bytes);
+    condition::entity_tag(version, related.filter(|_| !is_empty))
 }
 
 /// A new resource id: a UUID whose order is the order of creation.

@@ -6,6 +6,7 @@ mod api;
 mod bearer;
 mod body;
 mod client;
+mod condition;
 mod id;
 mod middleware;
 mod ops;

@@ -3,6 +3,7 @@
 //! JSON comes in, typed values and plans go out; RFC 7643 says what the data is and RFC 7644 what
 //! may be done to it.
 
+pub mod condition;
 pub mod discovery;
 pub mod error;
 pub mod filter;

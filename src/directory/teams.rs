@@ -14,13 +14,14 @@ use self::members::{MemberChanges, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
+use super::{Context, DirectoryResult, Listed, Meta, entity_tag, new_id, total};
 use crate::db::Conn;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::roles;
 use crate::db::teams::{self as rows, TeamRow};
+use crate::scim::condition::Condition;
 use crate::scim::filter::Filter;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
@@ -36,6 +37,8 @@ const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub struct Team {
     row: TeamRow,
     members: Option<Vec<StatementRow>>,
+    /// Whether there are more members than were to be shown.
+    is_too_large: bool,
 }
 
 impl Team {
@@ -44,9 +47,16 @@ impl Team {
         &self.row.id
     }
 
-    /// The version, which every change moves.
-    pub fn version(&self) -> i64 {
-        self.row.version
+    /// The entity tag, which moves with every change of what is shown (RFC 7644 section 3.14).
+    pub fn entity_tag(&self) -> String {
+        let members = self.members.iter().flatten();
+        let shown = members.map(|row| (row.user_id.as_str(), row.display.as_str()));
+        entity_tag(self.row.version, shown)
+    }
+
+    /// Whether the team has more members than [`Show::AtMost`] allows.
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 
     /// The SCIM resource, with every attribute that can be returned.
@@ -67,7 +77,7 @@ impl Team {
             resource_type: "Group",
             endpoint: "Groups",
             id: &self.row.id,
-            version: self.row.version,
+            tag: &self.entity_tag(),
             created_at: self.row.created_at,
             updated_at: self.row.updated_at,
         };
@@ -93,7 +103,7 @@ pub enum Show {
     Nobody,
     /// All of them.
     Everybody,
-    /// All of them, unless there are more than so many: then the team is not shown at all.
+    /// All of them, or none if there are more than so many.
     AtMost(i64),
 }
 
@@ -108,7 +118,7 @@ pub fn create(
     document: &Document,
     members: &[String],
     show: Show,
-) -> DirectoryResult<Option<Team>> {
+) -> DirectoryResult<Team> {
     let connection_id = context.connection.id.as_str();
     let keys = Keys::of(document);
     let by_name = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
@@ -157,7 +167,7 @@ pub fn get(
     let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     let members =
         if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
-    Ok(Team { row, members })
+    Ok(Team { row, members, is_too_large: false })
 }
 
 /// A page of the teams that a filter selects, in the order of their creation.
@@ -196,7 +206,7 @@ pub fn list(
             while let Some(member) = members.next_if(|member| member.team_id == row.id) {
                 own.push(member);
             }
-            Team { members: want_members.then_some(own), row }
+            Team { members: want_members.then_some(own), row, is_too_large: false }
         })
         .collect();
     Ok(Listed { total, items })
@@ -205,17 +215,19 @@ pub fn list(
 /// Replaces what the client manages of a team (RFC 7644 section 3.5.1).
 ///
 /// # Errors
-/// 404 if the connection has no such team, 409 `uniqueness` if another one holds a key,
-/// `invalidValue` for members who are no users.
+/// 404 if the connection has no such team, 412 if it is not in the version asked for, 409
+/// `uniqueness` if another one holds a key, `invalidValue` for members who are no users.
 pub fn replace(
     conn: &mut Conn,
     context: &Context,
     id: &str,
     document: &Document,
     members: &[String],
+    condition: &Condition,
     show: Show,
-) -> DirectoryResult<Option<Team>> {
+) -> DirectoryResult<Team> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(before.version)?;
     let members = apply_steps(conn, context, id, &[replace_all(members)])?;
     let row = write_back(conn, context, before, document, &members, None)?;
     shown(conn, context, row, show)
@@ -225,16 +237,18 @@ pub fn replace(
 /// change, not of the team. Says which tolerances it took.
 ///
 /// # Errors
-/// 404 if the connection has no such team; what the plan says of the document it meets;
-/// `invalidValue` for members who are no users.
+/// 404 if the connection has no such team, 412 if it is not in the version asked for; what the plan
+/// says of the document it meets; `invalidValue` for members who are no users.
 pub fn patch(
     conn: &mut Conn,
     context: &Context,
     id: &str,
     plan: &PatchPlan,
+    condition: &Condition,
     show: Show,
-) -> DirectoryResult<(Option<Team>, Quirks)> {
+) -> DirectoryResult<(Team, Quirks)> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(before.version)?;
     let mut quirks = plan.quirks.clone();
     let document = plan.apply(stored(&before)?, &mut quirks)?;
     let members = apply_steps(conn, context, id, &plan.members)?;
@@ -248,10 +262,16 @@ pub fn patch(
 /// Deletes a team with all that either source said of it.
 ///
 /// # Errors
-/// 404 if the connection has no such team.
-pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<()> {
+/// 404 if the connection has no such team, 412 if it is not in the version asked for.
+pub fn delete(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    condition: &Condition,
+) -> DirectoryResult<()> {
     let connection_id = context.connection.id.as_str();
     let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(row.version)?;
     let members = members_of(conn, context, &[id])?;
     let roles = roles::of_teams(conn, &[id])?;
     rows::delete(conn, connection_id, id)?;
@@ -460,25 +480,17 @@ fn stored(row: &TeamRow) -> DirectoryResult<Document> {
     Ok(Document::from_stored(serde_json::from_str(&row.document)?))
 }
 
-fn shown(
-    conn: &mut Conn,
-    context: &Context,
-    row: TeamRow,
-    show: Show,
-) -> DirectoryResult<Option<Team>> {
-    let want_members = match show {
-        Show::Nobody => false,
-        Show::Everybody => true,
-        Show::AtMost(limit) => {
-            if memberships::exceeds(conn, &row.id, limit)? {
-                return Ok(None);
-            }
-            true
-        }
+fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> DirectoryResult<Team> {
+    let is_too_large = match show {
+        Show::AtMost(limit) => memberships::exceeds(conn, &row.id, limit)?,
+        Show::Nobody | Show::Everybody => false,
     };
-    let members =
-        if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
-    Ok(Some(Team { row, members }))
+    let members = if show == Show::Nobody || is_too_large {
+        None
+    } else {
+        Some(members_of(conn, context, &[row.id.as_str()])?)
+    };
+    Ok(Team { row, members, is_too_large })
 }
 
 /// Who belongs to some teams. Inactive users are among them: their membership has no effect, but a

@@ -9,7 +9,7 @@ use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Listed, Meta, new_id, total};
+use super::{Context, DirectoryResult, Listed, Meta, entity_tag, new_id, total};
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::{self, StatementRow};
@@ -17,6 +17,7 @@ use crate::db::teams as team_rows;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
+use crate::scim::condition::Condition;
 use crate::scim::filter::Filter;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
@@ -38,9 +39,10 @@ impl User {
         &self.row.id
     }
 
-    /// The version, which every change moves.
-    pub fn version(&self) -> i64 {
-        self.row.version
+    /// The entity tag, which moves with every change of what is shown (RFC 7644 section 3.14).
+    pub fn entity_tag(&self) -> String {
+        let groups = self.groups.iter().flatten();
+        entity_tag(self.row.version, groups.map(|row| (row.team_id.as_str(), row.display.as_str())))
     }
 
     /// The SCIM resource, with every attribute that can be returned.
@@ -68,7 +70,7 @@ impl User {
             resource_type: "User",
             endpoint: "Users",
             id: &self.row.id,
-            version: self.row.version,
+            tag: &self.entity_tag(),
             created_at: self.row.created_at,
             updated_at: self.row.updated_at,
         };
@@ -202,14 +204,17 @@ pub fn list(
 /// of `active` keeps it.
 ///
 /// # Errors
-/// 404 if the connection has no such user, 409 `uniqueness` if another one holds a key.
+/// 404 if the connection has no such user, 412 if it is not in the version asked for, 409
+/// `uniqueness` if another one holds a key.
 pub fn replace(
     conn: &mut Conn,
     context: &Context,
     id: &str,
     document: &Document,
+    condition: &Condition,
 ) -> DirectoryResult<User> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(before.version)?;
     let active = document.active().unwrap_or(before.active);
     let row = write_back(conn, context, before, &document.clone().with_active(active), None)?;
     with_groups(conn, context, row, true)
@@ -218,14 +223,17 @@ pub fn replace(
 /// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all; says which tolerances it took.
 ///
 /// # Errors
-/// 404 if the connection has no such user; what the plan says of the document it meets.
+/// 404 if the connection has no such user, 412 if it is not in the version asked for; what the plan
+/// says of the document it meets.
 pub fn patch(
     conn: &mut Conn,
     context: &Context,
     id: &str,
     plan: &PatchPlan,
+    condition: &Condition,
 ) -> DirectoryResult<(User, Quirks)> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(before.version)?;
     let mut quirks = plan.quirks.clone();
     let document = plan.apply(stored(&before)?, &mut quirks)?;
     let row = write_back(conn, context, before, &document, None)?;
@@ -235,10 +243,16 @@ pub fn patch(
 /// Deletes a user with all that hangs on it.
 ///
 /// # Errors
-/// 404 if the connection has no such user.
-pub fn delete(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<()> {
+/// 404 if the connection has no such user, 412 if it is not in the version asked for.
+pub fn delete(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    condition: &Condition,
+) -> DirectoryResult<()> {
     let connection_id = context.connection.id.as_str();
     let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    condition.check(row.version)?;
     let teams_left: Vec<String> =
         memberships::of_users(conn, &[id])?.into_iter().map(|row| row.team_id).collect();
     teams::touch_teams_of(conn, id, context.now)?;

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Map, Value};
 
 use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
-use crate::directory::{DirectoryError, etag};
+use crate::directory::DirectoryError;
 use crate::scim::ScimError;
 
 /// The media type of every SCIM answer (RFC 7644 section 3.1).
@@ -33,18 +33,29 @@ pub fn message(body: &Value) -> HttpResponse {
     json(HttpResponse::Ok(), body)
 }
 
-/// 200 with a resource.
-pub fn resource(version: i64, resource: &Map<String, Value>) -> HttpResponse {
+/// 200 with a resource and its entity tag.
+pub fn resource(tag: &str, resource: &Map<String, Value>) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
-    builder.insert_header((ETAG, etag(version)));
+    builder.insert_header((ETAG, tag));
     json(builder, resource)
 }
 
+/// 304: the client has the representation with that tag already (RFC 7644 section 3.14).
+pub fn not_modified(tag: &str) -> HttpResponse {
+    let mut builder = HttpResponse::NotModified();
+    builder.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "no-store")).finish()
+}
+
 /// 201 with a new resource and its location (RFC 7644 section 3.3).
-pub fn created(version: i64, location: String, resource: &Map<String, Value>) -> HttpResponse {
+pub fn created(tag: &str, location: String, resource: &Map<String, Value>) -> HttpResponse {
     let mut builder = HttpResponse::Created();
-    builder.insert_header((ETAG, etag(version))).insert_header((LOCATION, location));
+    builder.insert_header((ETAG, tag)).insert_header((LOCATION, location));
     json(builder, resource)
+}
+
+/// 204 without the resource, whose entity tag has changed.
+pub fn changed(tag: &str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((ETAG, tag)).finish()
 }
 
 /// 204 without a body.

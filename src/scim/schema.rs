@@ -144,6 +144,13 @@ impl Target {
     pub fn leaf(&self) -> &Arc<Attribute> {
         self.sub.as_ref().unwrap_or(&self.attribute)
     }
+
+    /// Whether it is this attribute of the core or common schema, and this part of it.
+    pub fn is(&self, attribute: &str, sub: Option<&str>) -> bool {
+        self.extension.is_none()
+            && self.attribute.name == attribute
+            && self.sub.as_deref().map(|sub| sub.name.as_str()) == sub
+    }
 }
 
 /// What a path names in a resource type.

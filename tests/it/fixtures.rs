@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use muster::directory::teams::Show;
 use muster::directory::{Actor, Context, DirectoryError, connections, teams, users};
+use muster::scim::condition::Condition;
 use muster::scim::patch::{PatchPlan, member_ids};
 use muster::scim::query::Query;
 use muster::scim::quirks::{Quirk, Quirks};
@@ -225,12 +226,13 @@ async fn of_patch(
             let path = fixture.path.split('?').next().unwrap_or_default();
             let id = path.rsplit('/').next().unwrap_or_default();
             let body = fixture.body.clone().expect("a body");
+            let none = Condition::none();
             if path.starts_with("/Users") {
                 let plan = PatchPlan::new(registry.user(), body)?;
-                users::patch(conn, &context, id, &plan).map(|(_, quirks)| quirks)
+                users::patch(conn, &context, id, &plan, &none).map(|(_, quirks)| quirks)
             } else {
                 let plan = PatchPlan::new(registry.group(), body)?;
-                let patched = teams::patch(conn, &context, id, &plan, Show::Nobody);
+                let patched = teams::patch(conn, &context, id, &plan, &none, Show::Nobody);
                 patched.map(|(_, quirks)| quirks)
             }
         })

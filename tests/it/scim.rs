@@ -1,6 +1,7 @@
 //! `/scim/v2`.
 
 mod concurrency;
+mod conditional;
 mod discovery;
 mod errors;
 pub mod events;
@@ -23,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         discovery::CASES,
         events::CASES,
         concurrency::CASES,
+        conditional::CASES,
     ]
     .concat()
 }

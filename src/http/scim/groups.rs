@@ -8,6 +8,7 @@ use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
 use crate::http::body::GroupBody;
 use crate::http::client::Client;
+use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
@@ -64,23 +65,26 @@ pub async fn create(
         .db
         .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
         .await?;
-    match team {
-        None => Ok(answer::no_content()),
-        Some(team) => {
-            let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
-            let resource = projected(&client, &projection, &team)?;
-            Ok(answer::created(team.version(), location, &resource))
-        }
-    }
+    let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
+    Ok(answer::created(&team.entity_tag(), location, &projected(&client, &projection, &team)?))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
-pub async fn get(client: Client, id: ResourceId, query: UrlQuery) -> Result<HttpResponse, Failure> {
+pub async fn get(
+    client: Client,
+    id: ResourceId,
+    query: UrlQuery,
+    condition: RequestCondition,
+) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.group())?;
     let (context, want_members) = (client.context(), projection.includes("members"));
     let team =
         client.app.db.snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
-    Ok(answer::resource(team.version(), &projected(&client, &projection, &team)?))
+    let tag = team.entity_tag();
+    if condition.is_met_by_copy(&tag)? {
+        return Ok(answer::not_modified(&tag));
+    }
+    Ok(answer::resource(&tag, &projected(&client, &projection, &team)?))
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
@@ -88,20 +92,22 @@ pub async fn replace(
     client: Client,
     id: ResourceId,
     query: UrlQuery,
+    condition: RequestCondition,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let projection = query.projection(resource_type)?;
     let (document, members) = group(&client, resource_type, body.0)?;
-    let (context, show) = (client.context(), show(&projection));
+    let (context, condition) = (client.context(), condition.into_inner());
+    let show = show(&projection);
     let team = client
         .app
         .db
         .write("replace_group", move |conn| {
-            teams::replace(conn, &context, &id, &document, &members, show)
+            teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
         .await?;
-    shown(&client, &projection, team.as_ref())
+    Ok(answer::resource(&team.entity_tag(), &projected(&client, &projection, &team)?))
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
@@ -109,6 +115,7 @@ pub async fn patch(
     client: Client,
     id: ResourceId,
     query: UrlQuery,
+    condition: RequestCondition,
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
@@ -116,39 +123,39 @@ pub async fn patch(
     let plan = PatchPlan::new(resource_type, body.0)?;
     let show =
         if projection.is_default() { Show::AtMost(SHOWN_AFTER_PATCH) } else { show(&projection) };
-    let context = client.context();
+    let (context, condition) = (client.context(), condition.into_inner());
     let (team, quirks) = client
         .app
         .db
-        .write("patch_group", move |conn| teams::patch(conn, &context, &id, &plan, show))
+        .write("patch_group", move |conn| {
+            teams::patch(conn, &context, &id, &plan, &condition, show)
+        })
         .await?;
     log_quirks(&client, &quirks);
-    shown(&client, &projection, team.as_ref())
+    let tag = team.entity_tag();
+    if team.is_too_large() {
+        return Ok(answer::changed(&tag));
+    }
+    Ok(answer::resource(&tag, &projected(&client, &projection, &team)?))
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
-pub async fn delete(client: Client, id: ResourceId) -> Result<HttpResponse, Failure> {
-    let context = client.context();
-    client.app.db.write("delete_group", move |conn| teams::delete(conn, &context, &id)).await?;
+pub async fn delete(
+    client: Client,
+    id: ResourceId,
+    condition: RequestCondition,
+) -> Result<HttpResponse, Failure> {
+    let (context, condition) = (client.context(), condition.into_inner());
+    client
+        .app
+        .db
+        .write("delete_group", move |conn| teams::delete(conn, &context, &id, &condition))
+        .await?;
     Ok(answer::no_content())
 }
 
 fn show(projection: &Projection) -> Show {
     if projection.includes("members") { Show::Everybody } else { Show::Nobody }
-}
-
-fn shown(
-    client: &Client,
-    projection: &Projection,
-    team: Option<&Team>,
-) -> Result<HttpResponse, Failure> {
-    match team {
-        None => Ok(answer::no_content()),
-        Some(team) => {
-            let resource = projected(client, projection, team)?;
-            Ok(answer::resource(team.version(), &resource))
-        }
-    }
 }
 
 /// A group's own attributes, and the ids of its members. Members go a way of their own: a group may

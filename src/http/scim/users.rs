@@ -8,6 +8,7 @@ use crate::directory::users::{self, User};
 use crate::http::answer::{self, Failure};
 use crate::http::body::UserBody;
 use crate::http::client::Client;
+use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::list::list_response;
@@ -61,15 +62,24 @@ pub async fn create(
         .write("create_user", move |conn| users::create(conn, &context, &document))
         .await?;
     let location = format!("{}/Users/{}", client.app.scim_base_url, user.id());
-    Ok(answer::created(user.version(), location, &projected(&client, &projection, &user)?))
+    Ok(answer::created(&user.entity_tag(), location, &projected(&client, &projection, &user)?))
 }
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
-pub async fn get(client: Client, id: ResourceId, query: UrlQuery) -> Result<HttpResponse, Failure> {
+pub async fn get(
+    client: Client,
+    id: ResourceId,
+    query: UrlQuery,
+    condition: RequestCondition,
+) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.user())?;
     let (context, want_groups) = (client.context(), projection.includes("groups"));
     let user = client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
-    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+    let tag = user.entity_tag();
+    if condition.is_met_by_copy(&tag)? {
+        return Ok(answer::not_modified(&tag));
+    }
+    Ok(answer::resource(&tag, &projected(&client, &projection, &user)?))
 }
 
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
@@ -77,6 +87,7 @@ pub async fn replace(
     client: Client,
     id: ResourceId,
     query: UrlQuery,
+    condition: RequestCondition,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
@@ -84,13 +95,15 @@ pub async fn replace(
     let mut quirks = Quirks::default();
     let document = Document::from_body(resource_type, body.0, &mut quirks)?;
     log_quirks(&client, &quirks);
-    let context = client.context();
+    let (context, condition) = (client.context(), condition.into_inner());
     let user = client
         .app
         .db
-        .write("replace_user", move |conn| users::replace(conn, &context, &id, &document))
+        .write("replace_user", move |conn| {
+            users::replace(conn, &context, &id, &document, &condition)
+        })
         .await?;
-    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+    Ok(answer::resource(&user.entity_tag(), &projected(&client, &projection, &user)?))
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 section 3.5.2).
@@ -98,25 +111,34 @@ pub async fn patch(
     client: Client,
     id: ResourceId,
     query: UrlQuery,
+    condition: RequestCondition,
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
     let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
-    let context = client.context();
+    let (context, condition) = (client.context(), condition.into_inner());
     let (user, quirks) = client
         .app
         .db
-        .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan))
+        .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan, &condition))
         .await?;
     log_quirks(&client, &quirks);
-    Ok(answer::resource(user.version(), &projected(&client, &projection, &user)?))
+    Ok(answer::resource(&user.entity_tag(), &projected(&client, &projection, &user)?))
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 section 3.6).
-pub async fn delete(client: Client, id: ResourceId) -> Result<HttpResponse, Failure> {
-    let context = client.context();
-    client.app.db.write("delete_user", move |conn| users::delete(conn, &context, &id)).await?;
+pub async fn delete(
+    client: Client,
+    id: ResourceId,
+    condition: RequestCondition,
+) -> Result<HttpResponse, Failure> {
+    let (context, condition) = (client.context(), condition.into_inner());
+    client
+        .app
+        .db
+        .write("delete_user", move |conn| users::delete(conn, &context, &id, &condition))
+        .await?;
     Ok(answer::no_content())
 }
 

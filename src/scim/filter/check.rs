@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::condition::own_version;
 use super::super::path::AttrPath;
 use super::super::quirks::{Quirk, Quirks};
 use super::super::schema::{Attribute, AttributeType, Resolved, ResourceType, Returned, Target};
@@ -236,8 +237,14 @@ fn compare(
     if !fits(op, kind) {
         return Err(FilterError::OperatorNotAllowed { path: path.to_string(), op, kind });
     }
-    let value = typed(literal, kind, quirks)
+    let mut value = typed(literal, kind, quirks)
         .ok_or_else(|| FilterError::WrongLiteral { path: path.to_string(), kind })?;
+    if let Value::Text { raw } = &mut value
+        && target.is("meta", Some("version"))
+    {
+        // The store knows the version; what a tag says of related resources is not part of it.
+        *raw = own_version(raw);
+    }
     Ok(Filter::Compare { target, op, value })
 }
 

@@ -64,7 +64,8 @@ async fn members_added_one_by_one_are_all_there(app: TestApp) {
     ids.sort();
     assert_eq!(member_ids(&group), ids);
     // Each was a change: the version counts them.
-    assert_eq!(group["meta"]["version"], format!("W/\"{}\"", MANY + 1));
+    let version = group["meta"]["version"].as_str().expect("a version");
+    assert!(version.starts_with(&format!("W/\"{}-", MANY + 1)), "{version}");
     replica.stopper().await;
 }
 

@@ -141,7 +141,8 @@ async fn a_patch_adds_and_removes_in_one_request(app: TestApp) {
     ]));
     let after = client.patch(&path, &patch).await.expect(200).body;
     assert_eq!(member_ids(&after), set(&people[1..]));
-    assert_eq!(after["meta"]["version"], "W/\"2\"");
+    let version = after["meta"]["version"].as_str().expect("a version");
+    assert!(version.starts_with("W/\"2-"), "{version}");
     let replace = patch_body(json!([
         { "op": "replace", "path": "members", "value": listed(&people[..1]) },
     ]));
