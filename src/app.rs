@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::db::Db;
+use crate::db::{Db, StoreError};
+use crate::directory::cursors;
 use crate::oidc::{OidcError, Providers};
+use crate::scim::cursor::CursorKey;
 use crate::scim::schema::{Registry, SchemaError};
 
 /// Why the application cannot be put together.
@@ -33,6 +35,8 @@ pub struct App {
     pub waiting: Semaphore,
     /// Whoever brings new events into order, so that it is one request at a time.
     pub placing: Mutex<()>,
+    /// What cursors are sealed with, once it was needed.
+    cursor_key: OnceCell<CursorKey>,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
 }
@@ -50,10 +54,26 @@ impl App {
             providers: Providers::new()?,
             waiting: Semaphore::new(settings.max_waiting),
             placing: Mutex::new(()),
+            cursor_key: OnceCell::new(),
             stopping: watch::Sender::new(false),
             settings,
             clock,
         })
+    }
+
+    /// What cursors are sealed with: the same on all servers of one store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
+        self.cursor_key
+            .get_or_try_init(|| async {
+                match self.db.read(cursors::key).await? {
+                    Some(key) => Ok(key),
+                    None => self.db.note("make_cursor_key", cursors::make_key).await,
+                }
+            })
+            .await
     }
 
     /// Ends the waiting of requests that wait for something to happen: the server is about to stop.

@@ -17,6 +17,8 @@ pub mod migrations;
 mod pool;
 pub mod roles;
 pub mod schema;
+pub mod search;
+pub mod secrets;
 pub mod sessions;
 pub mod sql;
 pub mod teams;

@@ -7,6 +7,7 @@
 pub mod apps;
 pub mod claims;
 pub mod connections;
+pub mod cursors;
 pub mod events;
 pub mod explain;
 pub mod feed;
@@ -14,6 +15,7 @@ pub mod flows;
 pub mod grants;
 pub mod identities;
 pub mod lifecycle;
+pub mod listing;
 pub mod membership;
 pub mod read;
 pub mod revocation;
@@ -153,27 +155,4 @@ fn entity_tag<'a>(version: i64, shown: impl Iterator<Item = (&'a str, &'a str)>)
 /// A new resource id: a UUID whose order is the order of creation.
 fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
-}
-
-/// A page of resources and how many there are in all.
-#[derive(Debug)]
-pub struct Listed<T> {
-    pub total: u64,
-    pub items: Vec<T>,
-}
-
-/// The total of a list: known from the page itself where the page is the last one.
-fn total<E>(
-    found: usize,
-    limit: i64,
-    offset: i64,
-    count: impl FnOnce() -> Result<i64, E>,
-) -> Result<u64, E> {
-    let found = i64::try_from(found).unwrap_or(i64::MAX);
-    let total = if found < limit && (found > 0 || offset == 0) {
-        offset.saturating_add(found)
-    } else {
-        count()?
-    };
-    Ok(u64::try_from(total).unwrap_or(0))
 }

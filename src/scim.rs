@@ -4,6 +4,7 @@
 //! may be done to it.
 
 pub mod condition;
+pub mod cursor;
 pub mod discovery;
 pub mod error;
 pub mod filter;
@@ -16,6 +17,7 @@ pub mod query;
 pub mod quirks;
 pub mod resource;
 pub mod schema;
+pub mod sort;
 pub mod value;
 
 pub use error::{ScimError, ScimResult, ScimType};

@@ -15,7 +15,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 14] = [
+pub const TABLES: [&str; 15] = [
     "connections",
     "tokens",
     "users",
@@ -30,6 +30,7 @@ pub const TABLES: [&str; 14] = [
     "sessions",
     "codes",
     "access_tokens",
+    "secrets",
 ];
 /// Rows that are copied at a time.
 const BATCH: usize = 500;

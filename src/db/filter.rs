@@ -4,6 +4,8 @@
 //! against on random data. Attributes that clients look resources up by have columns and indexes;
 //! the others are read out of the document.
 
+mod order;
+
 use std::sync::Arc;
 
 use crate::scim::filter::{Filter, Operator, Value, is_case_exact};
@@ -13,6 +15,8 @@ use crate::scim::schema::{Attribute, AttributeType, Target};
 use super::connection::Conn;
 use super::memberships::granted_sql;
 use super::sql::Sql;
+
+pub use self::order::Window;
 
 /// Which table a filter is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

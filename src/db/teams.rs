@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::connection::Conn;
+use super::filter::Window;
 use super::schema::teams;
 use super::sql::Sql;
 
@@ -209,36 +210,37 @@ pub fn touch_teams_of(conn: &mut Conn, user_id: &str, now: i64) -> QueryResult<u
         .execute(conn)
 }
 
-/// The page of teams that meet a condition, in the order of their ids.
+/// The part of the teams that meet a condition that a window shows, at most `limit`.
 pub fn list(
     conn: &mut Conn,
     connection_id: &str,
     condition: Option<&Sql>,
+    window: &Window,
     limit: i64,
-    offset: i64,
 ) -> QueryResult<Vec<TeamRow>> {
-    select("SELECT teams.* FROM teams WHERE teams.connection_id = ", connection_id, condition)
-        .raw(" ORDER BY teams.id LIMIT ")
-        .integer(limit)
-        .raw(" OFFSET ")
-        .integer(offset)
+    let all = Sql::new("SELECT teams.* FROM teams WHERE ");
+    window.of(all.append(meeting(connection_id, condition)), limit).load(conn)
+}
+
+/// The teams with those ids, in no order.
+pub fn with_ids(conn: &mut Conn, connection_id: &str, ids: &[&str]) -> QueryResult<Vec<TeamRow>> {
+    Sql::new("SELECT * FROM teams WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" AND id IN (")
+        .set(conn, ids.iter().copied())
+        .raw(")")
         .load(conn)
 }
 
 /// How many teams meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
-    super::count(
-        conn,
-        select(
-            "SELECT COUNT(*) AS total FROM teams WHERE teams.connection_id = ",
-            connection_id,
-            condition,
-        ),
-    )
+    let all = Sql::new("SELECT COUNT(*) AS total FROM teams WHERE ");
+    super::count(conn, all.append(meeting(connection_id, condition)))
 }
 
-fn select(text: &str, connection_id: &str, condition: Option<&Sql>) -> Sql {
-    let statement = Sql::new(text).text(connection_id);
+/// The condition that a row is one of the connection's and meets the condition.
+pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
+    let statement = Sql::new("teams.connection_id = ").text(connection_id);
     match condition {
         Some(condition) => statement.raw(" AND ").append(condition.clone()),
         None => statement,

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::connection::Conn;
+use super::filter::Window;
 use super::schema::users;
 use super::sql::Sql;
 
@@ -223,36 +224,37 @@ pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usi
     .execute(conn)
 }
 
-/// The page of users that meet a condition, in the order of their ids.
+/// The part of the users that meet a condition that a window shows, at most `limit`.
 pub fn list(
     conn: &mut Conn,
     connection_id: &str,
     condition: Option<&Sql>,
+    window: &Window,
     limit: i64,
-    offset: i64,
 ) -> QueryResult<Vec<UserRow>> {
-    select("SELECT users.* FROM users WHERE users.connection_id = ", connection_id, condition)
-        .raw(" ORDER BY users.id LIMIT ")
-        .integer(limit)
-        .raw(" OFFSET ")
-        .integer(offset)
+    let all = Sql::new("SELECT users.* FROM users WHERE ");
+    window.of(all.append(meeting(connection_id, condition)), limit).load(conn)
+}
+
+/// The users with those ids, in no order.
+pub fn with_ids(conn: &mut Conn, connection_id: &str, ids: &[&str]) -> QueryResult<Vec<UserRow>> {
+    Sql::new("SELECT * FROM users WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" AND id IN (")
+        .set(conn, ids.iter().copied())
+        .raw(")")
         .load(conn)
 }
 
 /// How many users meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
-    super::count(
-        conn,
-        select(
-            "SELECT COUNT(*) AS total FROM users WHERE users.connection_id = ",
-            connection_id,
-            condition,
-        ),
-    )
+    let all = Sql::new("SELECT COUNT(*) AS total FROM users WHERE ");
+    super::count(conn, all.append(meeting(connection_id, condition)))
 }
 
-fn select(text: &str, connection_id: &str, condition: Option<&Sql>) -> Sql {
-    let statement = Sql::new(text).text(connection_id);
+/// The condition that a row is one of the connection's and meets the condition.
+pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
+    let statement = Sql::new("users.connection_id = ").text(connection_id);
     match condition {
         Some(condition) => statement.raw(" AND ").append(condition.clone()),
         None => statement,

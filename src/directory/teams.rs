@@ -6,28 +6,30 @@
 mod members;
 mod refusals;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use self::members::{MemberChanges, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
+use super::listing::{Cut, Listed, Wanted, anchor};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Listed, Meta, entity_tag, new_id, total};
+use super::{Context, DirectoryResult, Meta, entity_tag, new_id};
 use crate::db::Conn;
 use crate::db::connection::changed_meanwhile;
-use crate::db::filter::{self as conditions, Kind};
+use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::roles;
 use crate::db::teams::{self as rows, TeamRow};
 use crate::scim::condition::Condition;
-use crate::scim::filter::Filter;
+use crate::scim::cursor::Anchor;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::{MemberStep, PatchPlan};
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::resource::Document;
+use crate::scim::sort::Order;
 
 /// The schema of a team's document.
 const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -64,12 +66,25 @@ impl Team {
     /// # Errors
     /// The stored document is unreadable.
     pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
+        self.resource(base_url, self.members.as_deref())
+    }
+
+    /// What a list is sorted by at the team.
+    pub(super) fn anchor(&self, order: Option<&Order>, base_url: &str) -> DirectoryResult<Anchor> {
+        Ok(anchor(order, &self.row.id, &self.resource(base_url, None)?))
+    }
+
+    fn resource(
+        &self,
+        base_url: &str,
+        members: Option<&[StatementRow]>,
+    ) -> DirectoryResult<Map<String, Value>> {
         let mut document = stored(&self.row)?.into_map();
         let mut resource = Map::with_capacity(document.len() + 4);
         resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
         resource.insert("id".to_owned(), self.row.id.as_str().into());
         resource.extend(document);
-        if let Some(members) = &self.members {
+        if let Some(members) = members {
             let members = members.iter().map(|row| member(row, base_url)).collect();
             resource.insert("members".to_owned(), members);
         }
@@ -170,46 +185,70 @@ pub fn get(
     Ok(Team { row, members, is_too_large: false })
 }
 
-/// A page of the teams that a filter selects, in the order of their creation.
+/// A page of the teams that a filter selects.
 ///
 /// # Errors
 /// The store's.
 pub fn list(
     conn: &mut Conn,
     context: &Context,
-    filter: Option<&Filter>,
-    page: Page,
-    want_members: bool,
+    wanted: &Wanted,
+    page: &Page,
 ) -> DirectoryResult<Listed<Team>> {
-    let connection_id = context.connection.id.as_str();
-    let condition =
-        filter.map(|filter| conditions::condition(conn, context.conditions(Kind::Team), filter));
-    let (limit, offset) = (i64::from(page.count), page.offset());
-    let found = if limit == 0 {
-        Vec::new()
-    } else {
-        rows::list(conn, connection_id, condition.as_ref(), limit, offset)?
-    };
-    let total =
-        total(found.len(), limit, offset, || rows::count(conn, connection_id, condition.as_ref()))?;
+    let tenant = context.connection.id.as_str();
+    let of = context.conditions(Kind::Team);
+    let condition = wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
+    let window = Window::new(conn, of, wanted.order.as_ref(), page);
+    let cut = Cut::look_up(page, &window, |limit| {
+        rows::list(conn, tenant, condition.as_ref(), &window, limit)
+    })?;
+    let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
+    let teams = each_with_members(conn, context, cut.rows, wanted.memberships)?;
+    Listed::new(page, cut.is_more, total, teams, |team| {
+        team.anchor(wanted.order.as_ref(), &context.base_url)
+    })
+}
+
+/// The teams with those ids, by id.
+pub(super) fn with_ids(
+    conn: &mut Conn,
+    context: &Context,
+    ids: &[&str],
+    want_members: bool,
+) -> DirectoryResult<BTreeMap<String, Team>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = rows::with_ids(conn, &context.connection.id, ids)?;
+    let teams = each_with_members(conn, context, found, want_members)?;
+    Ok(teams.into_iter().map(|team| (team.row.id.clone(), team)).collect())
+}
+
+/// Teams with their members, a query for all of them.
+fn each_with_members(
+    conn: &mut Conn,
+    context: &Context,
+    found: Vec<TeamRow>,
+    want_members: bool,
+) -> DirectoryResult<Vec<Team>> {
     let mut members = Vec::new();
     if want_members && !found.is_empty() {
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
         members = members_of(conn, context, &ids)?;
     }
-    // Teams and members come in the same order, so each team's members are a run.
-    let mut members = members.into_iter().peekable();
-    let items = found
-        .into_iter()
-        .map(|row| {
-            let mut own = Vec::new();
-            while let Some(member) = members.next_if(|member| member.team_id == row.id) {
-                own.push(member);
-            }
-            Team { members: want_members.then_some(own), row, is_too_large: false }
-        })
-        .collect();
-    Ok(Listed { total, items })
+    let mut by_team: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
+    for member in members {
+        match by_team.get_mut(&member.team_id) {
+            Some(own) => own.push(member),
+            None => drop(by_team.insert(member.team_id.clone(), vec![member])),
+        }
+    }
+    let with_members = |row: TeamRow| Team {
+        members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
+        row,
+        is_too_large: false,
+    };
+    Ok(found.into_iter().map(with_members).collect())
 }
 
 /// Replaces what the client manages of a team (RFC 7644 section 3.5.1).

@@ -3,27 +3,31 @@
 //! A person is one user of a connection. SCIM owns a user from the first time it writes one, and
 //! owns the lifecycle with it: nothing else sets `active`, and nothing reactivates by omission.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
+use super::listing::{Cut, Listed, Wanted, anchor};
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Listed, Meta, entity_tag, new_id, total};
+use super::{Context, DirectoryResult, Meta, entity_tag, new_id};
 use crate::db::connection::changed_meanwhile;
-use crate::db::filter::{self as conditions, Kind};
+use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
-use crate::scim::filter::Filter;
+use crate::scim::cursor::Anchor;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
+use crate::scim::sort::Order;
 
 /// A user with the teams it is effectively in, ready to be shown.
 #[derive(Debug)]
@@ -50,12 +54,25 @@ impl User {
     /// # Errors
     /// The stored document is unreadable.
     pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
+        self.resource(base_url, self.groups.as_deref())
+    }
+
+    /// What a list is sorted by at the user.
+    pub(super) fn anchor(&self, order: Option<&Order>, base_url: &str) -> DirectoryResult<Anchor> {
+        Ok(anchor(order, &self.row.id, &self.resource(base_url, None)?))
+    }
+
+    fn resource(
+        &self,
+        base_url: &str,
+        groups: Option<&[StatementRow]>,
+    ) -> DirectoryResult<Map<String, Value>> {
         let mut document = stored(&self.row)?.into_map();
         let mut resource = Map::with_capacity(document.len() + 4);
         resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
         resource.insert("id".to_owned(), self.row.id.as_str().into());
         resource.extend(document);
-        if let Some(groups) = self.groups.as_ref().filter(|groups| !groups.is_empty()) {
+        if let Some(groups) = groups.filter(|groups| !groups.is_empty()) {
             let group = |row: &StatementRow| {
                 json!({
                     "value": row.team_id,
@@ -162,42 +179,62 @@ pub fn get(
     with_groups(conn, context, row, want_groups)
 }
 
-/// A page of the users that a filter selects, in the order of their creation.
+/// A page of the users that a filter selects.
 ///
 /// # Errors
 /// The store's.
 pub fn list(
     conn: &mut Conn,
     context: &Context,
-    filter: Option<&Filter>,
-    page: Page,
-    want_groups: bool,
+    wanted: &Wanted,
+    page: &Page,
 ) -> DirectoryResult<Listed<User>> {
-    let connection_id = context.connection.id.as_str();
-    let condition =
-        filter.map(|filter| conditions::condition(conn, context.conditions(Kind::User), filter));
-    let (limit, offset) = (i64::from(page.count), page.offset());
-    let found = if limit == 0 {
-        Vec::new()
-    } else {
-        rows::list(conn, connection_id, condition.as_ref(), limit, offset)?
-    };
-    let total =
-        total(found.len(), limit, offset, || rows::count(conn, connection_id, condition.as_ref()))?;
+    let tenant = context.connection.id.as_str();
+    let of = context.conditions(Kind::User);
+    let condition = wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
+    let window = Window::new(conn, of, wanted.order.as_ref(), page);
+    let cut = Cut::look_up(page, &window, |limit| {
+        rows::list(conn, tenant, condition.as_ref(), &window, limit)
+    })?;
+    let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
+    let users = each_with_groups(conn, context, cut.rows, wanted.memberships)?;
+    Listed::new(page, cut.is_more, total, users, |user| {
+        user.anchor(wanted.order.as_ref(), &context.base_url)
+    })
+}
+
+/// The users with those ids, by id.
+pub(super) fn with_ids(
+    conn: &mut Conn,
+    context: &Context,
+    ids: &[&str],
+    want_groups: bool,
+) -> DirectoryResult<BTreeMap<String, User>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = rows::with_ids(conn, &context.connection.id, ids)?;
+    let users = each_with_groups(conn, context, found, want_groups)?;
+    Ok(users.into_iter().map(|user| (user.row.id.clone(), user)).collect())
+}
+
+/// Users with the teams they are effectively in, a query for all of them.
+fn each_with_groups(
+    conn: &mut Conn,
+    context: &Context,
+    found: Vec<UserRow>,
+    want_groups: bool,
+) -> DirectoryResult<Vec<User>> {
     let groups = if want_groups { groups_of(conn, context, &found)? } else { Vec::new() };
-    // Users and memberships come in the same order, so each user's groups are a run.
-    let mut groups = groups.into_iter().peekable();
-    let items = found
-        .into_iter()
-        .map(|row| {
-            let mut own = Vec::new();
-            while let Some(group) = groups.next_if(|group| group.user_id == row.id) {
-                own.push(group);
-            }
-            User { groups: want_groups.then_some(own), row }
-        })
-        .collect();
-    Ok(Listed { total, items })
+    let mut by_user: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
+    for group in groups {
+        by_user.entry(group.user_id.clone()).or_default().push(group);
+    }
+    let with_groups = |row: UserRow| User {
+        groups: want_groups.then(|| by_user.remove(&row.id).unwrap_or_default()),
+        row,
+    };
+    Ok(found.into_iter().map(with_groups).collect())
 }
 
 /// Replaces what the client manages of a user (RFC 7644 section 3.5.1). A PUT that does not speak

@@ -85,6 +85,11 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(resource("/Me").route(route().to(scim::not_implemented)))
                 .service(resource("/Bulk").route(route().to(scim::not_implemented)))
                 .service(
+                    resource(["", "/"])
+                        .route(get().to(search::root))
+                        .default_service(not_allowed("GET")),
+                )
+                .service(
                     resource("/.search")
                         .route(post().to(search::everything))
                         .default_service(not_allowed("POST")),

@@ -2,6 +2,7 @@
 
 pub mod discovery;
 pub mod groups;
+mod list;
 pub mod search;
 pub mod users;
 

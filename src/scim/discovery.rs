@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::list::{MAX_COUNT, list_response};
+use super::list::{DEFAULT_COUNT, MAX_COUNT, list_response};
 use super::schema::Registry;
 
 /// The service provider configuration: only what is true.
@@ -13,8 +13,16 @@ pub fn service_provider_config(base_url: &str) -> Value {
         "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
         "filter": { "supported": true, "maxResults": MAX_COUNT },
         "changePassword": { "supported": false },
-        "sort": { "supported": false },
+        "sort": { "supported": true },
         "etag": { "supported": true },
+        // RFC 9865 section 4. Cursors do not expire.
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": DEFAULT_COUNT,
+            "maxPageSize": MAX_COUNT,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// The `schemas` value of every error body.
 pub const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// The `scimType` keywords of RFC 7644 table 9.
+/// The `scimType` keywords of RFC 7644 table 9, and those that RFC 9865 adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScimType {
     InvalidFilter,
@@ -23,6 +23,10 @@ pub enum ScimType {
     InvalidValue,
     InvalidVers,
     Sensitive,
+    /// RFC 9865 section 2.1.
+    InvalidCursor,
+    /// RFC 9865 section 2.1.
+    InvalidCount,
 }
 
 impl ScimType {
@@ -39,6 +43,8 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
             Self::Sensitive => "sensitive",
+            Self::InvalidCursor => "invalidCursor",
+            Self::InvalidCount => "invalidCount",
         }
     }
 }
@@ -95,6 +101,16 @@ impl ScimError {
     /// 400 `mutability`: the attribute may not be changed by a client.
     pub fn mutability(detail: impl Into<String>) -> Self {
         Self::bad_request(ScimType::Mutability, detail)
+    }
+
+    /// 400 `invalidCursor`: the cursor is none that the server gave out for the query.
+    pub fn invalid_cursor(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidCursor, detail)
+    }
+
+    /// 400 `invalidCount`: `count` is no number of resources that a page with a cursor can have.
+    pub fn invalid_count(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidCount, detail)
     }
 
     /// 409 `uniqueness`: another resource already holds the value.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cursor::{CursorKey, Position};
 use super::error::{ScimError, ScimResult};
 use super::filter::{self, Expression, Filter};
-use super::list::Page;
+use super::list::{Page, Start};
 use super::projection::Projection;
 use super::quirks::Quirks;
 use super::schema::ResourceType;
+use super::sort::{self, Order};
 
 /// The parameters of a query, not yet read.
 ///
@@ -23,6 +25,10 @@ pub struct Query {
     count: Option<String>,
     attributes: Option<String>,
     excluded_attributes: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    /// Empty where the list is to go on by cursors from its first page on.
+    cursor: Option<String>,
 }
 
 impl Query {
@@ -33,6 +39,9 @@ impl Query {
             "count" => Some(&mut self.count),
             "attributes" => Some(&mut self.attributes),
             "excludedattributes" => Some(&mut self.excluded_attributes),
+            "sortby" => Some(&mut self.sort_by),
+            "sortorder" => Some(&mut self.sort_order),
+            "cursor" => Some(&mut self.cursor),
             _ => None,
         }
     }
@@ -41,7 +50,8 @@ impl Query {
     pub fn from_url(query: &str) -> Self {
         let mut parameters = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if let Some(slot) = parameters.slot(&name).filter(|_| !value.is_empty()) {
+            let counts = !value.is_empty() || name.eq_ignore_ascii_case("cursor");
+            if let Some(slot) = parameters.slot(&name).filter(|_| counts) {
                 *slot = Some(value.into_owned());
             }
         }
@@ -81,12 +91,51 @@ impl Query {
         self.filter.is_some()
     }
 
-    /// The page asked for.
+    /// The page asked for. `list` says which list it is: whose, and of what.
+    ///
+    /// A cursor comes before a `startIndex`, which clients send along from habit.
     ///
     /// # Errors
-    /// See [`Page::parse`].
-    pub fn page(&self) -> ScimResult<Page> {
-        Page::parse(self.start_index.as_deref(), self.count.as_deref())
+    /// `invalidCursor` for one that was not given out for this query of this list; else see
+    /// [`Page::parse`] and [`Page::with_cursor`].
+    pub fn page(&self, key: &CursorKey, list: &str) -> ScimResult<Page> {
+        let count = self.count.as_deref();
+        let start = match self.cursor.as_deref() {
+            None => return Page::parse(self.start_index.as_deref(), count),
+            Some("") => Start::First,
+            Some(cursor) => Start::Cursor(key.open(cursor, &self.described(list))?),
+        };
+        Page::with_cursor(start, count)
+    }
+
+    /// The cursor to a place in the list.
+    pub fn cursor(&self, key: &CursorKey, list: &str, position: &Position) -> String {
+        key.seal(position, &self.described(list))
+    }
+
+    /// What a cursor is bound to: "all query parameters and values being identical" (RFC 9865
+    /// section 2), as far as they say which resources the list has and in which order.
+    fn described(&self, list: &str) -> String {
+        serde_json::json!([list, self.filter, self.sort_by, self.sort_order]).to_string()
+    }
+
+    /// The orders asked for of each of several resource types that are listed together.
+    ///
+    /// # Errors
+    /// See [`sort::orders`].
+    pub fn orders<const N: usize>(
+        &self,
+        resource_types: [&ResourceType; N],
+    ) -> ScimResult<Option<[Order; N]>> {
+        sort::orders(resource_types, self.sort_by.as_deref(), self.sort_order.as_deref())
+    }
+
+    /// The order asked for.
+    ///
+    /// # Errors
+    /// See [`sort::orders`].
+    pub fn order(&self, resource_type: &ResourceType) -> ScimResult<Option<Order>> {
+        Ok(self.orders([resource_type])?.map(|[order]| order))
     }
 
     /// The attributes asked for.

@@ -2,11 +2,13 @@
 
 mod concurrency;
 mod conditional;
+mod cursor;
 mod discovery;
 mod errors;
 pub mod events;
 mod filter;
 mod groups;
+mod sort;
 mod tenants;
 mod tokens;
 mod users;
@@ -25,6 +27,8 @@ pub fn cases() -> Vec<Case> {
         events::CASES,
         concurrency::CASES,
         conditional::CASES,
+        sort::CASES,
+        cursor::CASES,
     ]
     .concat()
 }

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use serde_json::Value;
 
+use super::list::List;
 use super::log_quirks;
+use crate::directory::listing::Wanted;
 use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
 use crate::http::body::GroupBody;
@@ -12,7 +14,6 @@ use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
-use crate::scim::list::list_response;
 use crate::scim::patch::{PatchPlan, member_ids};
 use crate::scim::projection::Projection;
 use crate::scim::query::Query;
@@ -34,20 +35,23 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let resource_type = client.app.registry.group();
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
-    let (page, projection) = (query.page()?, query.projection(resource_type)?);
+    let projection = query.projection(resource_type)?;
+    let list = List::new(client, query, "Groups").await?;
     log_quirks(client, &quirks);
-    let (context, want_members) = (client.context(), projection.includes("members"));
-    let listed = client
-        .app
-        .db
-        .snapshot(move |conn| teams::list(conn, &context, filter.as_ref(), page, want_members))
-        .await?;
+    let wanted = Wanted {
+        filter,
+        order: query.order(resource_type)?,
+        memberships: projection.includes("members"),
+    };
+    let (context, page) = (client.context(), list.page.clone());
+    let listed =
+        client.app.db.snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
     let resources = listed
         .items
         .iter()
         .map(|team| Ok(Value::Object(projected(client, &projection, team)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
-    Ok(answer::message(&list_response(listed.total, page.start_index, &resources)))
+    Ok(list.answer(query, &listed, &resources))
 }
 
 /// `POST /Groups` (RFC 7644 section 3.3).

@@ -1,14 +1,16 @@
-//! `POST …/.search`: queries in the body of a request (RFC 7644 section 3.4.3).
+//! Queries in the body of a request (RFC 7644 section 3.4.3), and queries of users and groups
+//! together (section 3.4.2.1).
 
 use actix_web::HttpResponse;
 use serde_json::Value;
 
+use super::list::List;
 use super::{groups, log_quirks, users};
-use crate::directory::{DirectoryError, teams, users as people};
-use crate::http::answer::{self, Failure};
+use crate::directory::listing::{self, Item, Wanted};
+use crate::http::answer::Failure;
 use crate::http::body::UserBody;
 use crate::http::client::Client;
-use crate::scim::list::{Page, list_response};
+use crate::http::query::UrlQuery;
 use crate::scim::query::Query;
 use crate::scim::quirks::Quirks;
 
@@ -22,41 +24,49 @@ pub async fn groups(client: Client, body: UserBody) -> Result<HttpResponse, Fail
     groups::query(&client, &Query::from_body(body.0)?).await
 }
 
-/// `POST /.search`: users first, then groups, as one list.
+/// `POST /.search`: users and groups as one list.
 pub async fn everything(client: Client, body: UserBody) -> Result<HttpResponse, Failure> {
-    let query = Query::from_body(body.0)?;
-    let registry = &client.app.registry;
+    query(&client, &Query::from_body(body.0)?).await
+}
+
+/// `GET /`: users and groups as one list.
+pub async fn root(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
+    self::query(&client, &query).await
+}
+
+async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> {
+    let (user, group) = (client.app.registry.user(), client.app.registry.group());
     let mut quirks = Quirks::default();
-    let [user_filter, group_filter] =
-        query.filters([registry.user(), registry.group()], &mut quirks)?;
-    log_quirks(&client, &quirks);
-    let page = query.page()?;
-    let user_projection = query.projection(registry.user())?;
-    let group_projection = query.projection(registry.group())?;
-    let (want_groups, want_members) =
-        (user_projection.includes("groups"), group_projection.includes("members"));
-    let context = client.context();
-    let (found_users, found_groups) = client
+    let [user_filter, group_filter] = query.filters([user, group], &mut quirks)?;
+    let (user_order, group_order) =
+        query.orders([user, group])?.map_or((None, None), |[a, b]| (Some(a), Some(b)));
+    let (of_users, of_groups) = (query.projection(user)?, query.projection(group)?);
+    let list = List::new(client, query, "").await?;
+    log_quirks(client, &quirks);
+    let wanted_users =
+        Wanted { filter: user_filter, order: user_order, memberships: of_users.includes("groups") };
+    let wanted_groups = Wanted {
+        filter: group_filter,
+        order: group_order,
+        memberships: of_groups.includes("members"),
+    };
+    let (context, page) = (client.context(), list.page.clone());
+    let listed = client
         .app
         .db
         .snapshot(move |conn| {
-            let users = people::list(conn, &context, user_filter.as_ref(), page, want_groups)?;
-            let shown = u32::try_from(users.items.len()).unwrap_or(u32::MAX);
-            let rest = Page {
-                start_index: page.start_index.saturating_sub(users.total).max(1),
-                count: page.count.saturating_sub(shown),
-            };
-            let groups = teams::list(conn, &context, group_filter.as_ref(), rest, want_members)?;
-            Ok::<_, DirectoryError>((users, groups))
+            listing::everything(conn, &context, &wanted_users, &wanted_groups, &page)
         })
         .await?;
-    let mut resources = Vec::with_capacity(found_users.items.len() + found_groups.items.len());
-    for user in &found_users.items {
-        resources.push(Value::Object(users::projected(&client, &user_projection, user)?));
-    }
-    for group in &found_groups.items {
-        resources.push(Value::Object(groups::projected(&client, &group_projection, group)?));
-    }
-    let total = found_users.total + found_groups.total;
-    Ok(answer::message(&list_response(total, page.start_index, &resources)))
+    let resources = listed
+        .items
+        .iter()
+        .map(|item| {
+            Ok(Value::Object(match item {
+                Item::User(user) => users::projected(client, &of_users, user)?,
+                Item::Team(team) => groups::projected(client, &of_groups, team)?,
+            }))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    Ok(list.answer(query, &listed, &resources))
 }

@@ -1,0 +1,273 @@
+//! Orders of lists as SQL, and the part of an ordered list that is wanted.
+//!
+//! The keys are those of [`Order::key`], which a property test holds this against.
+
+use crate::scim::cursor::Anchor;
+use crate::scim::filter::is_case_exact;
+use crate::scim::list::{Page, Start};
+use crate::scim::schema::{AttributeType, Target};
+use crate::scim::sort::{Key, Order};
+
+use super::super::connection::Conn;
+use super::super::sql::Sql;
+use super::{Compiler, Context, Operand, Scope};
+
+/// A part of an ordered list of users or of teams.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// What the list is sorted by before the id, if it is sorted and these rows have the attribute.
+    key: Option<SortKey>,
+    /// Whether rows are walked from small to large.
+    upwards: bool,
+    /// Whether the rows are walked from the end of the page to its beginning.
+    pub is_reversed: bool,
+    /// Where the walk begins.
+    anchor: Option<Anchor>,
+    offset: i64,
+    id: String,
+    postgres: bool,
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone)]
+struct SortKey {
+    sql: Sql,
+    kind: AttributeType,
+    /// Whether a row may be without a value.
+    nullable: bool,
+    /// Whether it is text that needs to be told to compare by code points.
+    collated: bool,
+}
+
+impl Window {
+    /// The part of the list that `page` asks for.
+    pub fn new(conn: &Conn, context: Context<'_>, order: Option<&Order>, page: &Page) -> Self {
+        let descending = order.is_some_and(|order| order.descending);
+        let (anchor, is_reversed) = match &page.start {
+            Start::Cursor(position) => (position.anchor.clone(), position.backwards),
+            Start::First | Start::Index(_) => (None, false),
+        };
+        let postgres = conn.is_postgres();
+        let mut compiler = Compiler { postgres, context, aliases: 0 };
+        Self {
+            key: order.and_then(|order| compiler.sort_key(order.target.as_ref()?)),
+            upwards: descending == is_reversed,
+            is_reversed,
+            anchor,
+            offset: page.offset(),
+            id: format!("{}.id", context.kind.table()),
+            postgres,
+        }
+    }
+
+    /// The statement about the rows with the part that is wanted, at most `limit` rows.
+    pub fn of(&self, statement: Sql, limit: i64) -> Sql {
+        let statement = self.beyond(statement);
+        let direction = self.direction();
+        let mut ordered = statement.raw(" ORDER BY ");
+        if let Some(key) = &self.key {
+            if key.nullable {
+                // Said aloud, since the databases differ in where they put what is absent.
+                let is_null = Sql::new("((").append(key.sql.clone()).raw(") IS NULL)");
+                ordered = ordered.append(is_null).raw(direction).raw(", ").one_off();
+            }
+            ordered = ordered.append(key.collated(self.postgres)).raw(direction).raw(", ");
+        }
+        let ordered = ordered.raw(&self.id).raw(direction).raw(" LIMIT ").integer(limit);
+        // Without it the text is the same for every page by cursor.
+        if self.offset > 0 { ordered.raw(" OFFSET ").integer(self.offset) } else { ordered }
+    }
+
+    fn direction(&self) -> &'static str {
+        if self.upwards { " ASC" } else { " DESC" }
+    }
+
+    /// The statement, limited to what lies beyond the place where the walk begins.
+    fn beyond(&self, statement: Sql) -> Sql {
+        let Some(anchor) = &self.anchor else { return statement };
+        let sign = if self.upwards { " > " } else { " < " };
+        let by_id = Sql::new(&self.id).raw(sign).text(&anchor.id);
+        let Some(key) = &self.key else {
+            // Rows that lack the attribute altogether come after every value.
+            return match (&anchor.key, self.upwards) {
+                (Key::Absent, _) => statement.raw(" AND ").append(by_id),
+                (_, true) => statement,
+                (_, false) => statement.raw(" AND (1 = 0)"),
+            };
+        };
+        let text = key.collated(self.postgres);
+        let value = Sql::new("(").append(key.sql.clone()).raw(")");
+        let condition = match bound(&anchor.key) {
+            None if self.upwards => value.raw(" IS NULL AND ").append(by_id),
+            None => value.raw(" IS NOT NULL OR ").append(by_id),
+            // One comparison of rows, so that an index can answer it.
+            Some(anchored) if !key.nullable => Sql::new("(")
+                .append(text)
+                .raw(", ")
+                .raw(&self.id)
+                .raw(")")
+                .raw(sign)
+                .raw("(")
+                .append(anchored)
+                .raw(", ")
+                .text(&anchor.id)
+                .raw(")"),
+            Some(anchored) => {
+                let further = text.clone().raw(sign).append(anchored.clone());
+                let beside = text.raw(" = ").append(anchored).raw(" AND ").append(by_id);
+                let either = further.raw(" OR (").append(beside).raw(")");
+                if self.upwards { either.raw(" OR ").append(value.raw(" IS NULL")) } else { either }
+            }
+        };
+        statement.raw(" AND (").append(condition).raw(")")
+    }
+
+    /// The part that is wanted of rows of both tables together: their ids, in order.
+    pub fn of_both(users: (Sql, &Self), teams: (Sql, &Self), limit: i64) -> Sql {
+        let (window, other) = (users.1, teams.1);
+        let kind = window.key.as_ref().or(other.key.as_ref()).map(|key| key.kind);
+        let mut found = Sql::new("SELECT is_user, id FROM (");
+        for (place, (conditions, side)) in [users, teams].into_iter().enumerate() {
+            if place > 0 {
+                found = found.raw(" UNION ALL ");
+            }
+            let truth = match (side.postgres, place) {
+                (true, 0) => "TRUE",
+                (true, _) => "FALSE",
+                (false, 0) => "1",
+                (false, _) => "0",
+            };
+            let table = side.id.trim_end_matches(".id");
+            found = found.raw(format!("SELECT {truth} AS is_user, {} AS id, ", side.id));
+            found = match &side.key {
+                Some(key) => found.append(key.sql.clone()),
+                None => found.raw(absent(side.postgres, kind)),
+            };
+            found = found.raw(format!(" AS sort_key FROM {table} WHERE "));
+            found = found.append(side.beyond(conditions));
+        }
+        let direction = window.direction();
+        let collation =
+            if window.postgres && kind.is_some_and(is_text) { " COLLATE \"C\"" } else { "" };
+        found
+            .raw(") AS found ORDER BY (sort_key IS NULL)")
+            .raw(direction)
+            .raw(", sort_key")
+            .raw(collation)
+            .raw(direction)
+            .raw(", id")
+            .raw(direction)
+            .raw(" LIMIT ")
+            .integer(limit)
+            .raw(" OFFSET ")
+            .integer(window.offset)
+    }
+}
+
+impl SortKey {
+    /// The key, as it compares by code points whatever the database's own language is.
+    fn collated(&self, postgres: bool) -> Sql {
+        if self.collated && postgres {
+            return Sql::new("(").append(self.sql.clone()).raw(") COLLATE \"C\"");
+        }
+        self.sql.clone()
+    }
+}
+
+/// A value that the database can compare keys with; `None` for what is absent.
+fn bound(key: &Key) -> Option<Sql> {
+    Some(match key {
+        Key::Absent => return None,
+        Key::Text(text) => Sql::default().text(text),
+        Key::Boolean(flag) => Sql::default().boolean(*flag),
+        Key::Integer(integer) => Sql::default().integer(*integer),
+        Key::Decimal(number) => Sql::default().double(*number),
+    })
+}
+
+fn is_text(kind: AttributeType) -> bool {
+    matches!(kind, AttributeType::String | AttributeType::Reference | AttributeType::Binary)
+}
+
+/// No value, of the type that values of the kind have.
+fn absent(postgres: bool, kind: Option<AttributeType>) -> &'static str {
+    match kind {
+        Some(AttributeType::Boolean) if postgres => "NULL::boolean",
+        Some(AttributeType::Integer) if postgres => "NULL::numeric",
+        Some(AttributeType::DateTime) if postgres => "NULL::bigint",
+        Some(AttributeType::Decimal) if postgres => "NULL::double precision",
+        _ if postgres => "NULL::text",
+        _ => "NULL",
+    }
+}
+
+impl Compiler<'_> {
+    fn sort_key(&mut self, target: &Target) -> Option<SortKey> {
+        let leaf = target.leaf();
+        let Operand { sql, folded, native } = if target.attribute.multi_valued {
+            self.chosen_element(target)
+        } else {
+            self.operand(&Scope::Root, target)
+        };
+        // The columns that hold text compare so by themselves.
+        let collated = is_text(leaf.kind) && !(native && is_column(target));
+        let sql = match leaf.kind {
+            AttributeType::Complex => return None,
+            AttributeType::Boolean if self.postgres => Sql::new("(").append(sql).raw(")::boolean"),
+            AttributeType::Integer if self.postgres => Sql::new("(").append(sql).raw(")::numeric"),
+            AttributeType::Decimal if self.postgres => {
+                Sql::new("(").append(sql).raw(")::double precision")
+            }
+            AttributeType::Decimal => Sql::new("CAST(").append(sql).raw(" AS REAL)"),
+            AttributeType::DateTime if !native => Sql::new("muster_micros(").append(sql).raw(")"),
+            kind if is_text(kind) && !folded && !is_case_exact(leaf) => {
+                Sql::new("muster_fold(").append(sql).raw(")")
+            }
+            _ => sql,
+        };
+        let nullable = !(native && is_never_null(target));
+        Some(SortKey { sql, kind: leaf.kind, nullable, collated })
+    }
+
+    /// The primary element of a multi-valued attribute, or else the first one.
+    fn chosen_element(&mut self, target: &Target) -> Operand {
+        let whole = Target { sub: None, ..target.clone() };
+        let array = self.json(&Scope::Root, &whole);
+        let value = if target.attribute.is_complex() {
+            let scope = Scope::Json("chosen.value".to_owned());
+            self.element_operand(&scope, target).sql
+        } else if self.postgres {
+            Sql::new("(chosen.value #>> '{}')")
+        } else {
+            Sql::new("chosen.value")
+        };
+        let (from, order) = if self.postgres {
+            (
+                format!("jsonb_array_elements({array}) WITH ORDINALITY AS chosen (value, place)"),
+                "(chosen.value -> 'primary') IS NOT DISTINCT FROM 'true'::jsonb DESC, chosen.place",
+            )
+        } else if target.attribute.is_complex() {
+            (
+                format!("json_each({array}) AS chosen"),
+                "json_extract(chosen.value, '$.primary') IS TRUE DESC, chosen.key",
+            )
+        } else {
+            (format!("json_each({array}) AS chosen"), "chosen.key")
+        };
+        let sql = Sql::new("(SELECT ")
+            .append(value)
+            .raw(format!(" FROM {from} ORDER BY {order} LIMIT 1)"));
+        Operand { sql, folded: false, native: false }
+    }
+}
+
+/// Whether the attribute is a column as it stands.
+fn is_column(target: &Target) -> bool {
+    ["id", "userName", "externalId", "displayName"].iter().any(|name| target.is(name, None))
+}
+
+/// Whether the column of the attribute always has a value.
+fn is_never_null(target: &Target) -> bool {
+    ["id", "userName"].iter().any(|name| target.is(name, None))
+        || target.extension.is_none() && target.attribute.name == "meta"
+}

@@ -1,0 +1,185 @@
+//! Lists: what is wanted of one, and the pages of it.
+
+use diesel::QueryResult;
+use serde_json::{Map, Value};
+
+use super::{Context, DirectoryResult, teams, users};
+use crate::db::filter::{self as conditions, Kind, Window};
+use crate::db::{Conn, search, teams as team_rows, users as user_rows};
+use crate::scim::cursor::{Anchor, Position};
+use crate::scim::filter::Filter;
+use crate::scim::list::{Page, Start};
+use crate::scim::sort::{Key, Order};
+
+/// What a client wants of the resources of one type.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which; all without one.
+    pub filter: Option<Filter>,
+    /// In which order; that of their creation without one.
+    pub order: Option<Order>,
+    /// Whether to look up who belongs to what.
+    pub memberships: bool,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// How many there are in all; on the pages that a cursor leads to, how many there were when the
+    /// first page was read.
+    pub total: u64,
+    pub items: Vec<T>,
+    /// Where the page before ends, if it is known that there is one; by cursor only.
+    pub previous: Option<Position>,
+    /// Where the page after begins; by cursor only.
+    pub next: Option<Position>,
+}
+
+/// The rows of a page, and whether there are more in the direction in which they were walked.
+pub(super) struct Cut<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) is_more: bool,
+}
+
+impl<T> Cut<T> {
+    /// Looks the rows of a page up, and one more where cursors go on from it.
+    pub(super) fn look_up(
+        page: &Page,
+        window: &Window,
+        look_up: impl FnOnce(i64) -> QueryResult<Vec<T>>,
+    ) -> QueryResult<Self> {
+        if page.count == 0 {
+            return Ok(Self { rows: Vec::new(), is_more: true });
+        }
+        let mut rows = look_up(i64::from(page.count) + i64::from(page.has_cursor()))?;
+        let wanted = usize::try_from(page.count).unwrap_or(usize::MAX);
+        let is_more = if page.has_cursor() { rows.len() > wanted } else { rows.len() == wanted };
+        rows.truncate(wanted);
+        if window.is_reversed {
+            rows.reverse();
+        }
+        Ok(Self { rows, is_more })
+    }
+
+    /// How many resources the whole list has. They are counted only where the page does not tell.
+    pub(super) fn total(
+        &self,
+        page: &Page,
+        count: impl FnOnce() -> QueryResult<i64>,
+    ) -> QueryResult<u64> {
+        if let Start::Cursor(position) = &page.start {
+            return Ok(position.total);
+        }
+        let offset = page.offset();
+        let is_last = !self.is_more && (!self.rows.is_empty() || offset == 0);
+        let total = if is_last {
+            offset.saturating_add(i64::try_from(self.rows.len()).unwrap_or(i64::MAX))
+        } else {
+            count()?
+        };
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+}
+
+impl<T> Listed<T> {
+    /// The page, with the places where the pages around it are.
+    pub(super) fn new(
+        page: &Page,
+        is_more: bool,
+        total: u64,
+        items: Vec<T>,
+        anchor: impl Fn(&T) -> DirectoryResult<Anchor>,
+    ) -> DirectoryResult<Self> {
+        let mut listed = Self { total, items, previous: None, next: None };
+        let (anchored, is_reversed) = match &page.start {
+            Start::Index(_) => return Ok(listed),
+            Start::First => (false, false),
+            Start::Cursor(position) => (position.anchor.is_some(), position.backwards),
+        };
+        if page.count == 0 {
+            // Nothing was read, so what comes next is what would have come now.
+            let here = match &page.start {
+                Start::Cursor(position) => position.clone(),
+                _ => Position { anchor: None, backwards: false, total },
+            };
+            listed.next = (total > 0 && !here.backwards).then_some(here);
+            return Ok(listed);
+        }
+        let place = |item: Option<&T>, backwards: bool| -> DirectoryResult<Position> {
+            Ok(Position { anchor: item.map(&anchor).transpose()?, backwards, total })
+        };
+        let is_before = if is_reversed { is_more } else { anchored };
+        if is_before && !listed.items.is_empty() {
+            listed.previous = Some(place(listed.items.first(), true)?);
+        }
+        // A page read backwards is followed by the one that the client came from.
+        if is_more || is_reversed {
+            listed.next = Some(place(listed.items.last(), false)?);
+        }
+        Ok(listed)
+    }
+}
+
+/// What a list is sorted by at a resource.
+pub(super) fn anchor(order: Option<&Order>, id: &str, resource: &Map<String, Value>) -> Anchor {
+    let key = order.map_or(Key::Absent, |order| order.key(resource));
+    Anchor { key, id: id.to_owned() }
+}
+
+/// A resource of either type.
+#[derive(Debug)]
+pub enum Item {
+    User(users::User),
+    Team(teams::Team),
+}
+
+/// A page of the users and teams that a filter each selects, as one list in one order.
+///
+/// # Errors
+/// The store's.
+pub fn everything(
+    conn: &mut Conn,
+    context: &Context,
+    of_users: &Wanted,
+    of_teams: &Wanted,
+    page: &Page,
+) -> DirectoryResult<Listed<Item>> {
+    let tenant = context.connection.id.as_str();
+    let side = |conn: &Conn, kind: Kind, wanted: &Wanted| {
+        let of = context.conditions(kind);
+        let condition =
+            wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
+        (condition, Window::new(conn, of, wanted.order.as_ref(), page))
+    };
+    let (user_condition, user_window) = side(conn, Kind::User, of_users);
+    let (team_condition, team_window) = side(conn, Kind::Team, of_teams);
+    let cut = Cut::look_up(page, &user_window, |limit| {
+        let users = (user_condition.as_ref(), &user_window);
+        search::list(conn, tenant, users, (team_condition.as_ref(), &team_window), limit)
+    })?;
+    let total = cut.total(page, || {
+        let users = user_rows::count(conn, tenant, user_condition.as_ref())?;
+        Ok(users + team_rows::count(conn, tenant, team_condition.as_ref())?)
+    })?;
+    let ids = |of_users: bool| -> Vec<&str> {
+        let found = cut.rows.iter().filter(|found| found.is_user == of_users);
+        found.map(|found| found.id.as_str()).collect()
+    };
+    let mut users = users::with_ids(conn, context, &ids(true), of_users.memberships)?;
+    let mut teams = teams::with_ids(conn, context, &ids(false), of_teams.memberships)?;
+    let items = cut
+        .rows
+        .iter()
+        .filter_map(|found| {
+            if found.is_user {
+                users.remove(&found.id).map(Item::User)
+            } else {
+                teams.remove(&found.id).map(Item::Team)
+            }
+        })
+        .collect();
+    Listed::new(page, cut.is_more, total, items, |item| match item {
+        Item::User(user) => user.anchor(of_users.order.as_ref(), &context.base_url),
+        Item::Team(team) => team.anchor(of_teams.order.as_ref(), &context.base_url),
+    })
+}

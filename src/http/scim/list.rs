@@ -1,0 +1,43 @@
+//! Lists as they are asked for and answered, whatever they are of.
+
+use actix_web::HttpResponse;
+use serde_json::Value;
+
+use crate::directory::listing::Listed;
+use crate::http::answer::{self, Failure};
+use crate::http::client::Client;
+use crate::scim::cursor::{CursorKey, Position};
+use crate::scim::list::{Around, Page, page_response};
+use crate::scim::query::Query;
+
+/// The part of a list that a request is about.
+pub(super) struct List {
+    pub(super) page: Page,
+    /// Whose list it is, and of what: a cursor works for no other.
+    name: String,
+    key: CursorKey,
+}
+
+impl List {
+    /// Reads which part of the list of that `kind` is wanted.
+    pub(super) async fn new(client: &Client, query: &Query, kind: &str) -> Result<Self, Failure> {
+        let key = client.app.cursor_key().await?.clone();
+        let name = format!("{}/{kind}", client.context().connection.id);
+        Ok(Self { page: query.page(&key, &name)?, name, key })
+    }
+
+    /// The page as an answer.
+    pub(super) fn answer<T>(
+        &self,
+        query: &Query,
+        listed: &Listed<T>,
+        resources: &[Value],
+    ) -> HttpResponse {
+        let cursor = |position: &Position| query.cursor(&self.key, &self.name, position);
+        let around = Around {
+            previous: listed.previous.as_ref().map(cursor),
+            next: listed.next.as_ref().map(cursor),
+        };
+        answer::message(&page_response(listed.total, &self.page, around, resources))
+    }
+}
