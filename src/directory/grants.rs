@@ -110,6 +110,8 @@ pub struct Grant {
     /// UTC microseconds.
     pub issued_at: i64,
     pub expires_at: i64,
+    pub connection: Connection,
+    pub user_id: String,
     /// What is known of the person: `sub`, name, teams and roles.
     pub person: Value,
 }
@@ -123,7 +125,7 @@ pub fn of_token(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Grant>,
     if row.expires_at <= now {
         return Ok(None);
     }
-    let Some((session, person)) = live_session(conn, &row.session_id, now)? else {
+    let Some((session, connection, person)) = live_session(conn, &row.session_id, now)? else {
         return Ok(None);
     };
     Ok(Some(Grant {
@@ -131,6 +133,8 @@ pub fn of_token(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Grant>,
         app_id: Some(row.app_id),
         issued_at: row.created_at,
         expires_at: row.expires_at.min(session.expires_at),
+        connection,
+        user_id: session.user_id,
         person,
     }))
 }
@@ -140,12 +144,16 @@ pub fn of_token(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Grant>,
 /// # Errors
 /// The store's.
 pub fn of_session(conn: &mut Conn, id: &str, now: i64) -> Result<Option<Grant>, StoreError> {
-    let Some((session, person)) = live_session(conn, id, now)? else { return Ok(None) };
+    let Some((session, connection, person)) = live_session(conn, id, now)? else {
+        return Ok(None);
+    };
     Ok(Some(Grant {
         session_id: session.id,
         app_id: None,
         issued_at: session.created_at,
         expires_at: session.expires_at,
+        connection,
+        user_id: session.user_id,
         person,
     }))
 }
@@ -155,7 +163,7 @@ fn live_session(
     conn: &mut Conn,
     id: &str,
     now: i64,
-) -> Result<Option<(SessionRow, Value)>, StoreError> {
+) -> Result<Option<(SessionRow, Connection, Value)>, StoreError> {
     let Some(session) = rows::find(conn, id)?.filter(|row| row.expires_at > now) else {
         return Ok(None);
     };
@@ -186,7 +194,7 @@ fn live_session(
         "teams": teams,
         "roles": roles,
     });
-    Ok(Some((session, person)))
+    Ok(Some((session, connection, person)))
 }
 
 /// How the person is called: the display name, else the formatted name, else its parts.

@@ -66,7 +66,11 @@ pub async fn authenticate(
     }
 }
 
-async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
+/// The client whose token the request carries.
+///
+/// # Errors
+/// 401 if it carries none that is good.
+pub(super) async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     let app = request
         .app_data::<web::Data<App>>()
         .cloned()

@@ -4,7 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
 use actix_web::{Resource, Route};
 
-use super::scim::{discovery, groups, search, users};
+use super::scim::{discovery, groups, me, search, users};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
@@ -77,12 +77,13 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(read_only("/events", get().to(api::events::list)))
                 .default_service(route().to(api::no_such_endpoint)),
         )
+        // People have tokens of another kind than directories.
+        .service(resource("/scim/v2/Me").route(route().to(me::me)))
         .service(
             scope("/scim/v2")
                 .wrap(from_fn(client::authenticate))
                 // "501 Not Implemented" is the RFC's answer for what a server does not have (RFC
                 // 7644 section 3.12).
-                .service(resource("/Me").route(route().to(scim::not_implemented)))
                 .service(resource("/Bulk").route(route().to(scim::not_implemented)))
                 .service(
                     resource(["", "/"])

@@ -3,6 +3,7 @@
 pub mod discovery;
 pub mod groups;
 mod list;
+pub mod me;
 pub mod search;
 pub mod users;
 

@@ -6,6 +6,7 @@ mod applications;
 mod flow;
 mod harness;
 mod keys;
+mod me;
 mod mix_up;
 mod people;
 mod providers;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         redirects::cases(),
         requests::cases(),
         applications::CASES.to_vec(),
+        me::CASES.to_vec(),
     ]
     .concat()
 }

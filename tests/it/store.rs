@@ -118,7 +118,7 @@ async fn the_tables_are_those_of_the_schema(database: TestDatabase) {
         assert_eq!(table_columns(&mut conn, table), columns, "{table}");
         tables += 1;
     }
-    assert_eq!(tables, 14);
+    assert_eq!(tables, muster::db::backup::TABLES.len());
 }
 
 async fn the_rule_of_membership_in_sql_is_the_rule(database: TestDatabase) {

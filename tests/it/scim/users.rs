@@ -517,8 +517,11 @@ async fn a_search_covers_users_and_groups(app: TestApp) {
     }
     let page = client.post("/.search", &json!({ "startIndex": 3, "count": 2 })).await.expect(200);
     assert_eq!(page.body["totalResults"], 6);
-    assert_eq!(page.body["Resources"][0]["userName"], "u2");
-    assert_eq!(page.body["Resources"][1]["displayName"], "g0");
+    assert_eq!(page.body["Resources"][0]["userName"], "u1");
+    assert_eq!(page.body["Resources"][1]["displayName"], "g1");
+    let root = client.get("/?startIndex=3&count=2").await.expect(200);
+    assert_eq!(root.body, page.body);
+    assert_eq!(client.get("?startIndex=3&count=2").await.expect(200).body, page.body);
     let named = json!({ "filter": "userName eq \"u1\" or displayName eq \"g1\"" });
     assert_eq!(client.post("/.search", &named).await.expect(200).body["totalResults"], 2);
     let absent = json!({ "filter": "not (members pr)" });

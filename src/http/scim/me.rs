@@ -1,0 +1,74 @@
+//! `/Me`: the user behind the access token of a sign-in (RFC 7644 section 3.11).
+
+use actix_web::http::header::{HeaderValue, LOCATION};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+
+use crate::app::App;
+use crate::directory::{Actor, Context, DirectoryError, grants, users};
+use crate::http::answer::{self, Failure};
+use crate::http::bearer::bearer;
+use crate::http::condition::RequestCondition;
+use crate::http::query::UrlQuery;
+use crate::http::{client, ops};
+use crate::scim::ScimError;
+
+const NO_TOKEN: &str = "send the access token of a sign-in as 'Authorization: Bearer TOKEN'; \
+                        this one is unknown or over, or the user is deactivated";
+
+/// `/Me`, with whatever method. People do not manage themselves: whoever speaks for the directory
+/// does, so there is nothing but `GET`.
+pub async fn me(
+    app: web::Data<App>,
+    request: HttpRequest,
+    query: UrlQuery,
+    condition: RequestCondition,
+) -> Result<HttpResponse, Failure> {
+    let projection = query.projection(app.registry.user())?;
+    let want_groups = projection.includes("groups");
+    let (token, now) = (bearer(&request).unwrap_or_default(), (app.clock)());
+    let base_url = app.scim_base_url.clone();
+    let found = app
+        .db
+        .snapshot(move |conn| {
+            let Some(grant) = grants::of_token(conn, &token, now)? else { return Ok(None) };
+            let context = Context {
+                connection: grant.connection,
+                actor: Actor::User(grant.user_id.clone()),
+                request_id: None,
+                now,
+                base_url,
+            };
+            users::get(conn, &context, &grant.user_id, want_groups).map(Some)
+        })
+        .await
+        .map_err(|error: DirectoryError| Failure::from(error))?;
+    let Some(user) = found else {
+        // A directory's token is good, but nobody stands behind it.
+        let is_unknown = |failure: &Failure| failure.status_code() == StatusCode::UNAUTHORIZED;
+        client::identify(&request).await.map_err(|failure| {
+            if is_unknown(&failure) { ScimError::new(401, NO_TOKEN).into() } else { failure }
+        })?;
+        return Err(ScimError::not_found(
+            "this token is a directory's, not a person's; /Me takes the access token of a sign-in",
+        )
+        .into());
+    };
+    if request.method() != Method::GET {
+        return Ok(ops::method_not_allowed("GET"));
+    }
+    let tag = user.entity_tag();
+    let mut resource = user.to_resource(&app.scim_base_url)?;
+    projection.apply(&mut resource);
+    let mut answer = if condition.is_met_by_copy(&tag)? {
+        answer::not_modified(&tag)
+    } else {
+        answer::resource(&tag, &resource)
+    };
+    // "The Location header MUST be the permanent location of the aliased resource".
+    let location = format!("{}/Users/{}", app.scim_base_url, user.id());
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    Ok(answer)
+}
