@@ -126,38 +126,40 @@ impl Window {
     pub fn of_both(users: (Sql, &Self), teams: (Sql, &Self), limit: i64) -> Sql {
         let (window, other) = (users.1, teams.1);
         let kind = window.key.as_ref().or(other.key.as_ref()).map(|key| key.kind);
+        // Of each table no more than this can be part of the page.
+        let reach = limit.saturating_add(window.offset);
         let mut found = Sql::new("SELECT is_user, id FROM (");
         for (place, (conditions, side)) in [users, teams].into_iter().enumerate() {
-            if place > 0 {
-                found = found.raw(" UNION ALL ");
-            }
             let truth = match (side.postgres, place) {
                 (true, 0) => "TRUE",
                 (true, _) => "FALSE",
                 (false, 0) => "1",
                 (false, _) => "0",
             };
-            let table = side.id.trim_end_matches(".id");
-            found = found.raw(format!("SELECT {truth} AS is_user, {} AS id, ", side.id));
-            found = match &side.key {
-                Some(key) => found.append(key.sql.clone()),
-                None => found.raw(absent(side.postgres, kind)),
+            let separator = if place == 0 { "" } else { " UNION ALL " };
+            found = found.raw(format!("{separator}SELECT * FROM (SELECT {truth} AS is_user, "));
+            found = found.raw(&side.id).raw(" AS id");
+            found = match (&side.key, kind) {
+                (Some(key), _) => found.raw(", ").append(key.sql.clone()).raw(" AS sort_key"),
+                (None, Some(kind)) => {
+                    found.raw(format!(", {} AS sort_key", absent(side.postgres, kind)))
+                }
+                (None, None) => found,
             };
-            found = found.raw(format!(" AS sort_key FROM {table} WHERE "));
-            found = found.append(side.beyond(conditions));
+            let table = side.id.trim_end_matches(".id");
+            found = found.raw(format!(" FROM {table} WHERE ")).append(conditions);
+            let first = Self { offset: 0, ..side.clone() };
+            found = first.of(found, reach).raw(format!(") AS side{place}"));
         }
         let direction = window.direction();
-        let collation =
-            if window.postgres && kind.is_some_and(is_text) { " COLLATE \"C\"" } else { "" };
+        found = found.raw(") AS found ORDER BY ");
+        if let Some(kind) = kind {
+            let collation = if window.postgres && is_text(kind) { " COLLATE \"C\"" } else { "" };
+            found = found
+                .raw(format!("(sort_key IS NULL){direction}, sort_key{collation}{direction}, "));
+        }
         found
-            .raw(") AS found ORDER BY (sort_key IS NULL)")
-            .raw(direction)
-            .raw(", sort_key")
-            .raw(collation)
-            .raw(direction)
-            .raw(", id")
-            .raw(direction)
-            .raw(" LIMIT ")
+            .raw(format!("id{direction} LIMIT "))
             .integer(limit)
             .raw(" OFFSET ")
             .integer(window.offset)
@@ -190,12 +192,12 @@ fn is_text(kind: AttributeType) -> bool {
 }
 
 /// No value, of the type that values of the kind have.
-fn absent(postgres: bool, kind: Option<AttributeType>) -> &'static str {
+fn absent(postgres: bool, kind: AttributeType) -> &'static str {
     match kind {
-        Some(AttributeType::Boolean) if postgres => "NULL::boolean",
-        Some(AttributeType::Integer) if postgres => "NULL::numeric",
-        Some(AttributeType::DateTime) if postgres => "NULL::bigint",
-        Some(AttributeType::Decimal) if postgres => "NULL::double precision",
+        AttributeType::Boolean if postgres => "NULL::boolean",
+        AttributeType::Integer if postgres => "NULL::numeric",
+        AttributeType::DateTime if postgres => "NULL::bigint",
+        AttributeType::Decimal if postgres => "NULL::double precision",
         _ if postgres => "NULL::text",
         _ => "NULL",
     }
