@@ -3,12 +3,14 @@
 //! JSON comes in, typed values and plans go out; RFC 7643 says what the data is and RFC 7644 what
 //! may be done to it.
 
+pub mod bulk;
 pub mod condition;
 pub mod cursor;
 pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod fold;
+pub mod group;
 pub mod list;
 pub mod patch;
 pub mod path;

@@ -41,11 +41,16 @@ pub enum Quirk {
     ForeignSchemas,
     /// `externalId` is the empty string: it names nobody, so it is not stored.
     EmptyExternalId,
+    /// A bulk request has no `schemas`.
+    MissingBulkSchema,
+    /// The `data` of a PATCH in a bulk request is the array of its operations (RFC 7644's own
+    /// example, which is no JSON as it stands).
+    BarePatchOperations,
 }
 
 impl Quirk {
     /// Every rule.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::UnquotedValue,
         Self::ComparedValuePath,
         Self::StringBoolean,
@@ -60,6 +65,8 @@ impl Quirk {
         Self::MissingPatchSchema,
         Self::ForeignSchemas,
         Self::EmptyExternalId,
+        Self::MissingBulkSchema,
+        Self::BarePatchOperations,
     ];
 
     /// The rule's name, as logs and metrics carry it.
@@ -79,6 +86,8 @@ impl Quirk {
             Self::MissingPatchSchema => "missing-patch-schema",
             Self::ForeignSchemas => "foreign-schemas",
             Self::EmptyExternalId => "empty-external-id",
+            Self::MissingBulkSchema => "missing-bulk-schema",
+            Self::BarePatchOperations => "bare-patch-operations",
         }
     }
 }
