@@ -5,6 +5,7 @@
 //! opened with `db`'s read or write; nothing here knows of HTTP.
 
 pub mod apps;
+pub mod bulk;
 pub mod claims;
 pub mod connections;
 pub mod cursors;
@@ -50,6 +51,14 @@ pub enum DirectoryError {
     /// The store failed; the client is told as much and no more.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl DirectoryError {
+    /// Whether it is the store that is out of reach, so that sending the request again later may
+    /// help.
+    pub fn is_unavailable(&self) -> bool {
+        self.store_error().is_some_and(StoreError::is_unavailable)
+    }
 }
 
 impl From<diesel::result::Error> for DirectoryError {

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Map, Value};
@@ -91,23 +91,28 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        match &self.0 {
-            DirectoryError::Refused(error) => refusal(error),
-            DirectoryError::Store(error) if error.is_unavailable() => {
-                log::warn!("the store is unavailable: {error}");
-                let error = ScimError::new(
-                    503,
-                    "the server cannot reach its database for the moment; try again",
-                );
-                let mut builder = HttpResponse::ServiceUnavailable();
-                // Okta reads seconds only, not dates.
-                builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
-                json(builder, &error.to_json())
-            }
-            DirectoryError::Store(error) => {
-                log::error!("internal error: {error}");
-                refusal(&internal_error())
-            }
+        let mut response = refusal(&shown(&self.0));
+        if self.0.is_unavailable() {
+            // Okta reads seconds only, not dates.
+            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// What a client is shown of an error. What is the store's goes to the log: it is for the operator
+/// alone.
+pub fn shown(error: &DirectoryError) -> ScimError {
+    match error {
+        DirectoryError::Refused(error) => error.clone(),
+        DirectoryError::Store(error) if error.is_unavailable() => {
+            log::warn!("the store is unavailable: {error}");
+            ScimError::new(503, "the server cannot reach its database for the moment; try again")
+        }
+        DirectoryError::Store(error) => {
+            log::error!("internal error: {error}");
+            internal_error()
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::answer::Failure;
 use crate::app::App;
 use crate::config::MAX_USER_BODY;
+use crate::scim::bulk::MAX_BULK_PAYLOAD;
 use crate::scim::{ScimError, ScimResult};
 
 /// Bodies above this size, in bytes, are parsed away from the threads that serve requests.
@@ -22,6 +23,9 @@ pub struct UserBody(pub Value);
 /// The body of a request about a group, which may list very many members.
 pub struct GroupBody(pub Value);
 
+/// The body of a bulk request.
+pub struct BulkBody(pub Value);
+
 impl FromRequest for UserBody {
     type Error = Failure;
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
@@ -29,7 +33,7 @@ impl FromRequest for UserBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limit =
             app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body.min(MAX_USER_BODY));
-        let value = read(request.clone(), payload.take(), limit);
+        let value = read(request.clone(), payload.take(), limit, too_large);
         Box::pin(async move { Ok(Self(value.await?)) })
     }
 }
@@ -40,7 +44,18 @@ impl FromRequest for GroupBody {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body);
-        let value = read(request.clone(), payload.take(), limit);
+        let value = read(request.clone(), payload.take(), limit, too_large);
+        Box::pin(async move { Ok(Self(value.await?)) })
+    }
+}
+
+impl FromRequest for BulkBody {
+    type Error = Failure;
+    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let too_large = |limit| format!("the size of the job exceeds the maxPayloadSize ({limit})");
+        let value = read(request.clone(), payload.take(), MAX_BULK_PAYLOAD, too_large);
         Box::pin(async move { Ok(Self(value.await?)) })
     }
 }
@@ -49,16 +64,23 @@ fn app(request: &HttpRequest) -> Option<&web::Data<App>> {
     request.app_data()
 }
 
-async fn read(request: HttpRequest, mut payload: Payload, limit: usize) -> ScimResult<Value> {
+fn too_large(limit: usize) -> String {
+    format!("the body is larger than the {limit} bytes that are accepted")
+}
+
+/// The body as JSON; `too_large` says so in words.
+async fn read(
+    request: HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+    too_large: fn(usize) -> String,
+) -> ScimResult<Value> {
     check_media_type(&request)?;
-    let too_large = || {
-        ScimError::new(413, format!("the body is larger than the {limit} bytes that are accepted"))
-    };
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ScimError::invalid_syntax("the body was cut off"))?;
         if body.len() + chunk.len() > limit {
-            return Err(too_large());
+            return Err(ScimError::new(413, too_large(limit)));
         }
         body.extend_from_slice(&chunk);
     }

@@ -4,7 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, route, scope};
 use actix_web::{Resource, Route};
 
-use super::scim::{discovery, groups, me, search, users};
+use super::scim::{bulk, discovery, groups, me, search, users};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
@@ -82,9 +82,11 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(
             scope("/scim/v2")
                 .wrap(from_fn(client::authenticate))
-                // "501 Not Implemented" is the RFC's answer for what a server does not have (RFC
-                // 7644 section 3.12).
-                .service(resource("/Bulk").route(route().to(scim::not_implemented)))
+                .service(
+                    resource("/Bulk")
+                        .route(post().to(bulk::post))
+                        .default_service(not_allowed("POST")),
+                )
                 .service(
                     resource(["", "/"])
                         .route(get().to(search::root))

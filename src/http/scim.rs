@@ -1,5 +1,6 @@
 //! Handlers of the SCIM endpoints.
 
+pub mod bulk;
 pub mod discovery;
 pub mod groups;
 mod list;
@@ -17,14 +18,9 @@ use crate::scim::quirks::Quirks;
 /// 404 for a path below the base URL that is no endpoint.
 pub async fn no_such_endpoint() -> HttpResponse {
     refusal(&ScimError::not_found(
-        "this SCIM server has the endpoints /Users, /Groups, /Schemas, /ResourceTypes and \
-         /ServiceProviderConfig",
+        "this SCIM server has the endpoints /Users, /Groups, /Bulk, /Schemas, \
+         /ResourceTypes and /ServiceProviderConfig",
     ))
-}
-
-/// 501 for what the server does not have yet.
-pub async fn not_implemented() -> HttpResponse {
-    refusal(&ScimError::new(501, "this server does not have this endpoint"))
 }
 
 /// Logs the tolerated deviations that a request made use of.

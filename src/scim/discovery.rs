@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::bulk::{MAX_BULK_OPERATIONS, MAX_BULK_PAYLOAD};
 use super::list::{DEFAULT_COUNT, MAX_COUNT, list_response};
 use super::schema::Registry;
 
@@ -10,7 +11,11 @@ pub fn service_provider_config(base_url: &str) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": { "supported": true },
-        "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
+        "bulk": {
+            "supported": true,
+            "maxOperations": MAX_BULK_OPERATIONS,
+            "maxPayloadSize": MAX_BULK_PAYLOAD,
+        },
         "filter": { "supported": true, "maxResults": MAX_COUNT },
         "changePassword": { "supported": false },
         "sort": { "supported": true },

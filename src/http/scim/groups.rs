@@ -14,7 +14,8 @@ use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
-use crate::scim::patch::{PatchPlan, member_ids};
+use crate::scim::group;
+use crate::scim::patch::PatchPlan;
 use crate::scim::projection::Projection;
 use crate::scim::query::Query;
 use crate::scim::quirks::Quirks;
@@ -162,27 +163,16 @@ fn show(projection: &Projection) -> Show {
     if projection.includes("members") { Show::Everybody } else { Show::Nobody }
 }
 
-/// A group's own attributes, and the ids of its members. Members go a way of their own: a group may
-/// have a hundred thousand.
+/// A group's own attributes, and the ids of its members.
 fn group(
     client: &Client,
     resource_type: &ResourceType,
-    mut body: Value,
+    body: Value,
 ) -> ScimResult<(Document, Vec<String>)> {
     let mut quirks = Quirks::default();
-    let mut members = Value::Null;
-    if let Value::Object(object) = &mut body {
-        // In whichever case, and however often: the last one counts, as for any attribute.
-        let is_members = |key: &&String| key.eq_ignore_ascii_case("members");
-        let keys: Vec<String> = object.keys().filter(is_members).cloned().collect();
-        for key in keys {
-            members = object.shift_remove(&key).unwrap_or_default();
-        }
-    }
-    let members = member_ids(members, &mut quirks)?;
-    let document = Document::from_body(resource_type, body, &mut quirks)?;
+    let parts = group::from_body(resource_type, body, &mut quirks)?;
     log_quirks(client, &quirks);
-    Ok((document, members))
+    Ok(parts)
 }
 
 pub(super) fn projected(

@@ -122,11 +122,6 @@ impl Run {
         }
     }
 
-    /// Whether any operation has succeeded.
-    pub fn has_succeeded(&self) -> bool {
-        self.outcomes.iter().flatten().any(Result::is_ok)
-    }
-
     /// The answer: what came of each operation that was processed, in the order of the request.
     pub fn answer(&self, base_url: &str) -> Value {
         let results: Vec<Value> = self

@@ -1,0 +1,56 @@
+//! `POST /Bulk` (RFC 7644 section 3.7).
+
+use actix_web::HttpResponse;
+use serde_json::Value;
+
+use super::log_quirks;
+use crate::db::StoreError;
+use crate::directory::bulk;
+use crate::http::answer::{self, Failure};
+use crate::http::body::BulkBody;
+use crate::http::client::Client;
+use crate::scim::bulk::{Broken, Job, Run};
+use crate::scim::quirks::Quirks;
+
+/// So many operations in a row find no database before the rest of a job is given up: each may have
+/// waited for it as long as a request of its own would.
+const ATTEMPTS: u32 = 2;
+
+/// `POST /Bulk`.
+pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failure> {
+    let mut quirks = Quirks::default();
+    let job = Job::parse(body.0, &mut quirks)?;
+    log_quirks(&client, &quirks);
+    // A client that hangs up leaves no job half done.
+    let done = actix_web::rt::spawn(carry_out(client, job)).await;
+    Ok(answer::message(&done.map_err(|_| StoreError::Panicked)?))
+}
+
+/// Carries the job out, each step in a transaction of its own, and answers it.
+///
+/// When the database goes away in the middle, what was done stays done, and the rest is answered as
+/// unavailable: the client can send that again.
+async fn carry_out(client: Client, job: Job) -> Value {
+    let mut run = Run::new(job);
+    let mut missed = 0;
+    while let Some(step) = run.next(&client.app.registry) {
+        let (places, context, app) = (step.places(), client.context(), client.app.clone());
+        let work = move |conn: &mut _| bulk::carry_out(conn, &context, &app.registry, &step);
+        match client.app.db.write("bulk", work).await {
+            Ok(done) => {
+                missed = 0;
+                done.iter().for_each(|(_, written)| log_quirks(&client, &written.quirks));
+                run.succeed(done);
+            }
+            Err(Broken { place, error }) => {
+                missed = if error.is_unavailable() { missed + 1 } else { 0 };
+                let error = answer::shown(&error);
+                run.fail(&places, &Broken { place, error: error.clone() });
+                if missed == ATTEMPTS {
+                    run.abandon(&error);
+                }
+            }
+        }
+    }
+    run.answer(&client.app.scim_base_url)
+}
