@@ -40,7 +40,11 @@ pub fn carry_out(
     registry: &Registry,
     step: &Step,
 ) -> Result<Vec<(usize, Written)>, Broken<DirectoryError>> {
-    step.carry_out(registry, |write| self::write(conn, context, write))
+    step.carry_out(registry, |write| self::write(conn, context, write)).map_err(|broken| {
+        // The store's failure is nobody's fault in particular.
+        let place = broken.place.filter(|_| broken.store_error().is_none());
+        Broken { place, ..broken }
+    })
 }
 
 fn write(conn: &mut Conn, context: &Context, write: &Write) -> DirectoryResult<Written> {

@@ -4,6 +4,7 @@
 //! [`Job::parse`] reads a request, [`Run`] says step by step what to do next and takes down how it
 //! went, and the answer is what the run knows in the end. Carrying a step out is the caller's part.
 
+mod answer;
 mod circle;
 mod job;
 mod links;

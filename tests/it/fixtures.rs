@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use muster::directory::teams::Show;
 use muster::directory::{Actor, Context, DirectoryError, connections, teams, users};
+use muster::scim::bulk::Job;
 use muster::scim::condition::Condition;
 use muster::scim::patch::{PatchPlan, member_ids};
 use muster::scim::query::Query;
@@ -175,6 +176,7 @@ async fn every_request_takes_the_tolerances_it_names(app: TestApp) {
         let quirks = match fixture.method.as_str() {
             "GET" => of_query(&registry, &fixture),
             "PATCH" => of_patch(&app, &connection, registry.clone(), fixture.clone()).await,
+            "POST" if fixture.path == "/Bulk" => of_job(&fixture),
             "POST" | "PUT" => of_body(&registry, &fixture),
             _ => Quirks::default(),
         };
@@ -203,6 +205,12 @@ fn of_body(registry: &Registry, fixture: &Fixture) -> Quirks {
         registry.group()
     };
     Document::from_body(resource_type, body, &mut quirks).expect("a document");
+    quirks
+}
+
+fn of_job(fixture: &Fixture) -> Quirks {
+    let mut quirks = Quirks::default();
+    Job::parse(fixture.body.clone().expect("a body"), &mut quirks).expect("a job");
     quirks
 }
 

@@ -1,5 +1,6 @@
 //! `/scim/v2`.
 
+mod bulk;
 mod concurrency;
 mod conditional;
 mod cursor;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         conditional::CASES,
         sort::CASES,
         cursor::CASES,
+        &bulk::cases(),
     ]
     .concat()
 }

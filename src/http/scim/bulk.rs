@@ -39,7 +39,9 @@ async fn carry_out(client: Client, job: Job) -> Value {
         match client.app.db.write("bulk", work).await {
             Ok(done) => {
                 missed = 0;
-                done.iter().for_each(|(_, written)| log_quirks(&client, &written.quirks));
+                for (_, written) in &done {
+                    log_quirks(&client, &written.quirks);
+                }
                 run.succeed(done);
             }
             Err(Broken { place, error }) => {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::answer::result;
 use super::circle::{Broken, Circle, Member};
 use super::job::{Job, Operation};
 use super::links::quoted;
 use super::order::{self, Node};
 use super::write::{Request, Write, Written};
-use super::{BULK_RESPONSE_SCHEMA, Ids, Method};
+use super::{BULK_RESPONSE_SCHEMA, Ids};
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::schema::Registry;
 
@@ -202,8 +203,8 @@ impl Run {
             ScimError::new(
                 409,
                 format!(
-                    "the operation with the bulkId '{name}', which this one refers to, failed; \
-                     mend that one first"
+                    "this operation refers to the one with the bulkId '{name}', which failed; see \
+                     there what to mend"
                 ),
             )
         })?;
@@ -216,7 +217,7 @@ impl Run {
             409,
             format!(
                 "this operation and the one with the bulkId '{name}' refer to each other, and that \
-                 one failed; none of them is done, so mend that one first"
+                 one failed, so neither is done; see there what to mend"
             ),
         )
     }
@@ -224,72 +225,4 @@ impl Run {
     fn bulk_id(&self, place: usize) -> &str {
         self.operations.get(place).and_then(|one| one.bulk_id.as_deref()).unwrap_or_default()
     }
-}
-
-/// What the answer says of one operation (RFC 7644 section 3.7.3).
-fn result(
-    operation: &Operation,
-    outcome: &ScimResult<Written>,
-    ids: &Ids,
-    base_url: &str,
-) -> Value {
-    let mut result = Map::new();
-    let mut say = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            result.insert(name.to_owned(), value.into());
-        }
-    };
-    say("location", location(operation, outcome.as_ref().ok(), ids, base_url));
-    say("method", operation.method.clone());
-    say("bulkId", operation.bulk_id.clone());
-    match outcome {
-        Ok(written) => {
-            say("version", written.version.clone());
-            let status = match operation.known_method() {
-                Some(Method::Post) => "201",
-                Some(Method::Delete) => "204",
-                _ => "200",
-            };
-            say("status", Some(status.to_owned()));
-        }
-        Err(error) => {
-            say("status", Some(error.status.to_string()));
-            result.insert("response".to_owned(), error.to_json());
-        }
-    }
-    result.into()
-}
-
-/// "A 'location' attribute that includes the resource's endpoint MUST be returned for all operations
-/// except for failed POST operations (which have no location)" (RFC 7644 section 3.7.3).
-fn location(
-    operation: &Operation,
-    written: Option<&Written>,
-    ids: &Ids,
-    base_url: &str,
-) -> Option<String> {
-    if let Ok(request) = &operation.request {
-        let target = || request.target().and_then(|target| target.id(ids));
-        if let Some(id) = written.map(|written| written.id.as_str()).or_else(target) {
-            return Some(format!("{base_url}/{}/{}", request.endpoint, in_url(id)));
-        }
-    }
-    if operation.known_method() == Some(Method::Post) {
-        return None;
-    }
-    let path = operation.path.as_deref()?;
-    Some(format!("{base_url}/{}", in_url(path.trim_start_matches('/'))))
-}
-
-/// A client's text as part of a URL.
-fn in_url(text: &str) -> String {
-    let mut url = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => url.push(char::from(byte)),
-            b'-' | b'.' | b'_' | b'~' | b':' | b'@' | b'/' | b'%' => url.push(char::from(byte)),
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
 }

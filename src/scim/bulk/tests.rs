@@ -9,7 +9,7 @@ use super::*;
 use crate::scim::ScimType;
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::patch::MemberStep;
-use crate::scim::quirks::Quirks;
+use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::schema::Registry;
 
 static REGISTRY: LazyLock<Registry> =
@@ -228,10 +228,7 @@ fn a_patch_may_be_the_bare_operations() {
     let patch = |data: &Value| json!([{ "method": "PATCH", "path": "/Users/x", "data": data }]);
     let mut quirks = Quirks::default();
     Job::parse(body(patch(&operations)), &mut quirks).expect("a job");
-    assert_eq!(
-        quirks.iter().map(|quirk| quirk.name()).collect::<Vec<_>>(),
-        ["bare-patch-operations"]
-    );
+    assert_eq!(quirks.iter().map(Quirk::name).collect::<Vec<_>>(), ["bare-patch-operations"]);
     assert_eq!(statuses(&carried_out(patch(&operations)).0), ["200"]);
 }
 
