@@ -157,7 +157,7 @@ impl Run {
             let broken = |error| Broken { place: Some(place), error };
             let (request, needs) = self.asked(place).map_err(broken)?;
             for needed in needs {
-                if places.contains(needed) {
+                if places.binary_search(needed).is_ok() {
                     is_circle = true;
                 } else {
                     let (name, id) = self.created(*needed).map_err(broken)?;

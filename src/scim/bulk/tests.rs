@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::order::{Node, steps};
+use super::order::tests::reachable;
 use super::*;
 use crate::scim::ScimType;
 use crate::scim::error::{ScimError, ScimResult};
@@ -447,119 +447,7 @@ fn what_is_abandoned_is_answered() {
     assert_eq!(statuses(&run.answer("")["Operations"]), ["503", "503"]);
 }
 
-/// Whether each node leads to each other one.
-fn reachable(edges: &[BTreeSet<usize>]) -> Vec<Vec<bool>> {
-    let count = edges.len();
-    let mut reached: Vec<Vec<bool>> =
-        edges.iter().map(|to| (0..count).map(|node| to.contains(&node)).collect()).collect();
-    for middle in 0..count {
-        for from in 0..count {
-            for to in 0..count {
-                if reached[from][middle] && reached[middle][to] {
-                    reached[from][to] = true;
-                }
-            }
-        }
-    }
-    reached
-}
-
-fn nodes() -> impl Strategy<Value = Vec<Node>> {
-    let resource = || (0..4_u8).prop_map(|number| number.to_string());
-    (1..14_usize).prop_flat_map(move |count| {
-        let node = (
-            prop::collection::btree_set(0..count, 0..3),
-            prop::option::of(resource()),
-            prop::collection::btree_set(resource(), 0..2),
-            0..3_u8,
-        );
-        let node = node.prop_map(|(needs, changes, mentions, dense)| Node {
-            needs: if dense == 0 { needs } else { BTreeSet::new() },
-            changes,
-            mentions,
-        });
-        prop::collection::vec(node, count)
-    })
-}
-
 proptest! {
-    #[test]
-    fn every_operation_comes_after_those_that_it_refers_to(nodes in nodes()) {
-        let steps = steps(&nodes);
-        let mut step_of = BTreeMap::new();
-        for (number, places) in steps.iter().enumerate() {
-            prop_assert!(places.is_sorted());
-            for place in places {
-                prop_assert_eq!(step_of.insert(*place, number), None, "{} comes once", place);
-            }
-        }
-        prop_assert_eq!(step_of.len(), nodes.len());
-        let needs: Vec<BTreeSet<usize>> = nodes.iter().map(|node| node.needs.clone()).collect();
-        let reached = reachable(&needs);
-        for a in 0..nodes.len() {
-            for b in 0..nodes.len() {
-                if reached[a][b] {
-                    prop_assert!(step_of[&b] <= step_of[&a], "{} waits for {}", a, b);
-                }
-                let in_one_circle = a == b || (reached[a][b] && reached[b][a]);
-                prop_assert_eq!(step_of[&a] == step_of[&b], in_one_circle, "{} and {}", a, b);
-            }
-        }
-    }
-
-    #[test]
-    fn without_references_forward_it_is_the_order_of_the_request(nodes in nodes()) {
-        let mut nodes = nodes;
-        for (place, node) in nodes.iter_mut().enumerate() {
-            node.needs.retain(|needed| *needed < place);
-        }
-        let order: Vec<Vec<usize>> = (0..nodes.len()).map(|place| vec![place]).collect();
-        prop_assert_eq!(steps(&nodes), order);
-    }
-
-    #[test]
-    fn no_operation_overtakes_another_one_on_its_resource(nodes in nodes()) {
-        let steps = steps(&nodes);
-        let step_of: BTreeMap<usize, usize> = steps
-            .iter()
-            .enumerate()
-            .flat_map(|(step, places)| places.iter().map(move |place| (*place, step)))
-            .collect();
-        let concerns = |a: &Node, b: &Node| {
-            a.changes.as_ref().is_some_and(|resource| {
-                b.changes.as_ref() == Some(resource) || b.mentions.contains(resource)
-            })
-        };
-        let mut pairs = Vec::new();
-        for b in 0..nodes.len() {
-            for a in 0..b {
-                if concerns(&nodes[a], &nodes[b]) || concerns(&nodes[b], &nodes[a]) {
-                    pairs.push((a, b));
-                }
-            }
-        }
-        // Where the references do not force it.
-        let mut edges = vec![BTreeSet::new(); steps.len()];
-        for (place, node) in nodes.iter().enumerate() {
-            for needed in &node.needs {
-                edges[step_of[&place]].insert(step_of[needed]);
-            }
-        }
-        for (a, b) in &pairs {
-            edges[step_of[b]].insert(step_of[a]);
-        }
-        for (step, edges) in edges.iter_mut().enumerate() {
-            edges.remove(&step);
-        }
-        let reached = reachable(&edges);
-        let is_forced = (0..steps.len()).any(|step| reached[step][step]);
-        if !is_forced {
-            for (a, b) in pairs {
-                prop_assert!(step_of[&a] <= step_of[&b], "{} overtakes {}", b, a);
-            }
-        }
-    }
-
     #[test]
     fn nothing_is_lost_and_no_reference_stays(
         managers in prop::collection::vec(prop::option::of(0..12_usize), 1..12),

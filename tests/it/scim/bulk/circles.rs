@@ -1,9 +1,9 @@
 //! Operations that refer to each other (RFC 7644 section 3.7.1).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    ENTERPRISE, Value, carry_out, count, detail, group, id, managed_user, manager, members, read,
+    ENTERPRISE, carry_out, count, detail, group, id, managed_user, manager, members, read,
     statuses, user,
 };
 use crate::scim::events;

@@ -1,11 +1,11 @@
 //! What fails a job, what fails one operation, and what goes on.
 
 use diesel::connection::SimpleConnection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Value, carry_out, check, count, delete, detail, group, id, job, managed_user, members, patch,
-    path, read, results, statuses, user,
+    carry_out, check, count, delete, detail, group, id, job, managed_user, members, patch, path,
+    read, results, statuses, user,
 };
 use crate::support::{Backend, Case, TestApp, cases, patch_body};
 

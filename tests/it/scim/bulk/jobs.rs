@@ -1,13 +1,17 @@
 //! Jobs beside each other and beside other requests, and what is recorded of them.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use diesel::prelude::*;
 use futures_util::future::join_all;
 use muster::db::schema::events;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    ENTERPRISE, Value, carry_out, count, delete, group, id, job, managed_user, members, patch,
-    path, read, statuses, user,
+    ENTERPRISE, carry_out, count, delete, group, id, job, managed_user, members, patch, path, read,
+    statuses, user,
 };
 use crate::support::{Case, TestApp, cases};
 
@@ -17,6 +21,7 @@ pub const CASES: &[Case] = cases![
     every_event_carries_the_id_of_the_job,
     a_job_sent_again_finds_what_it_made,
     a_large_group_is_changed_one_by_one,
+    a_job_goes_on_when_nobody_waits_for_it,
 ];
 
 async fn of_two_jobs_that_create_one_user_one_succeeds(app: TestApp) {
@@ -137,4 +142,31 @@ async fn a_large_group_is_changed_one_by_one(app: TestApp) {
     let group = read(&client, &results[2]).await;
     assert_eq!(members(&group).len(), 1199);
     assert!(!members(&group).contains(&ids[0]));
+}
+
+async fn a_job_goes_on_when_nobody_waits_for_it(app: TestApp) {
+    const MANY: usize = 200;
+    let operations: Value = (0..MANY).map(|number| user(&format!("u{number}"))).collect();
+    let body = job(operations).to_string();
+    let address = app.base_url.trim_start_matches("http://");
+    let request = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n\
+         POST /scim/v2/Bulk HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        app.default_token(),
+        body.len()
+    );
+    let mut commits = app.db.commits();
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.write_all(request.as_bytes()).expect("a request");
+    // What is left unread breaks the connection off, rather than closing it in order.
+    stream.peek(&mut [0]).expect("the first answer");
+    commits.changed().await.expect("the first commit");
+    drop(stream);
+    let all = async {
+        while count(&app.scim(), "/Users").await < u64::try_from(MANY).expect("a number") {
+            commits.changed().await.expect("a commit");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the whole job");
 }

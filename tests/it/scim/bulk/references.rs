@@ -1,10 +1,10 @@
 //! References to what other operations of the same job create.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    ENTERPRISE, Value, carry_out, count, delete, detail, group, id, managed_user, manager, members,
-    patch, path, read, statuses, user,
+    ENTERPRISE, carry_out, count, delete, detail, group, id, managed_user, manager, members, patch,
+    path, read, statuses, user,
 };
 use crate::support::{Case, TestApp, cases};
 
