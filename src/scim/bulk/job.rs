@@ -258,7 +258,6 @@ fn target(path: &str) -> ScimResult<(Endpoint, Option<Target>)> {
 /// Why there is nothing to write at an endpoint that is not one of resources.
 fn no_endpoint(name: &str) -> ScimError {
     match name {
-        "Me" => ScimError::new(501, "this server does not have this endpoint"),
         "ServiceProviderConfig" | "Schemas" | "ResourceTypes" | "Bulk" | ".search" => {
             ScimError::new(405, format!("\"/{name}\" takes no operations of a bulk request"))
         }

@@ -168,5 +168,5 @@ async fn a_job_goes_on_when_nobody_waits_for_it(app: TestApp) {
             commits.changed().await.expect("a commit");
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the whole job");
+    tokio::time::timeout(Duration::from_mins(1), all).await.expect("the whole job");
 }
