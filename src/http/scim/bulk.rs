@@ -54,5 +54,12 @@ async fn carry_out(client: Client, job: Job) -> Value {
             }
         }
     }
+    let (processed, failed) = run.counts();
+    let context = client.context();
+    log::info!(
+        "bulk processed={processed} failed={failed} connection={} request={}",
+        context.connection.name,
+        context.request_id.unwrap_or_default()
+    );
     run.answer(&client.app.scim_base_url)
 }

@@ -11,6 +11,7 @@ use crate::scim::error::{ScimError, ScimResult};
 
 /// Most characters of a client's own words in a message.
 const QUOTED: usize = 100;
+const UNDECLARED: &str = "no operation of this request has that bulkId";
 
 /// The operations with their relations. One that refers to what the job has not becomes one that
 /// cannot be done.
@@ -73,7 +74,7 @@ fn node(
                     node.needs.insert(place)
                 }
                 Some(_) => {
-                    let why = "a 'path' can name only what a POST operation creates so";
+                    let why = "in a 'path' it must be the bulkId of a POST";
                     return Err(dangling(name, why));
                 }
                 None => return Err(dangling(name, UNDECLARED)),
@@ -106,8 +107,6 @@ fn node(
     });
     error.map_or(Ok(node), Err)
 }
-
-const UNDECLARED: &str = "no operation of this request has that bulkId";
 
 fn dangling(name: &str, why: &str) -> ScimError {
     ScimError::invalid_value(format!("'bulkId:{}' refers to nothing: {why}", quoted(name)))

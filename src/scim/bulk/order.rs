@@ -25,17 +25,19 @@ pub(super) fn steps(nodes: &[Node]) -> Vec<Vec<usize>> {
     let mut component_of = vec![0; nodes.len()];
     for (number, members) in components.iter().enumerate() {
         for &member in members {
-            set(&mut component_of, member, number);
+            if let Some(component) = component_of.get_mut(member) {
+                *component = number;
+            }
         }
     }
     let mut graph: Vec<Ranked> = components.iter().map(|members| Ranked::new(members)).collect();
-    let place = |operation: usize| component_of.get(operation).copied().unwrap_or_default();
+    let of = |operation: usize| component_of.get(operation).copied().unwrap_or_default();
     let needed = nodes.iter().enumerate().flat_map(|(operation, node)| {
         node.needs.iter().map(move |&needed| (needed, operation, true))
     });
     let overtaken = successions(nodes).into_iter().map(|(a, b)| (a, b, false));
     for (before, after, is_needed) in needed.chain(overtaken) {
-        let (before, after) = (place(before), place(after));
+        let (before, after) = (of(before), of(after));
         if before != after {
             link(&mut graph, before, after, is_needed);
         }
@@ -62,16 +64,16 @@ impl Ranked {
     }
 }
 
+/// Needs are linked first: a wish adds nothing to a need.
 fn link(graph: &mut [Ranked], before: usize, after: usize, is_needed: bool) {
     let Some(earlier) = graph.get_mut(before) else { return };
-    if earlier.then.get(&after).is_some_and(|was_needed| *was_needed || !is_needed) {
+    if earlier.then.contains_key(&after) {
         return;
     }
-    let was_wished = earlier.then.insert(after, is_needed).is_some();
+    earlier.then.insert(after, is_needed);
     let Some(later) = graph.get_mut(after) else { return };
     later.needs += usize::from(is_needed);
     later.wishes += usize::from(!is_needed);
-    later.wishes -= usize::from(was_wished);
 }
 
 /// Whoever needs nobody any more and comes first, and rather one that overtakes nobody.
@@ -188,12 +190,6 @@ fn visit(graph: &[Vec<usize>], start: usize, seen: &mut [bool], finished: &mut V
 /// Whether the node was not seen before; it is from now on.
 fn enter(seen: &mut [bool], node: usize) -> bool {
     seen.get_mut(node).is_some_and(|seen| !std::mem::replace(seen, true))
-}
-
-fn set(slots: &mut [usize], place: usize, value: usize) {
-    if let Some(slot) = slots.get_mut(place) {
-        *slot = value;
-    }
 }
 
 #[cfg(test)]

@@ -123,6 +123,11 @@ impl Run {
         }
     }
 
+    /// How many operations were processed, and how many of them failed.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.outcomes.iter().flatten().count(), self.errors)
+    }
+
     /// The answer: what came of each operation that was processed, in the order of the request.
     pub fn answer(&self, base_url: &str) -> Value {
         let results: Vec<Value> = self
