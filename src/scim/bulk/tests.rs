@@ -413,6 +413,14 @@ fn what_an_earlier_operation_makes_room_for_stays_behind_it() {
     });
     let operations = json!([patch, delete("x"), user("n", None)]);
     assert_eq!(ids(operations), ["n", "g", "-x"]);
+    // A circle waits for the last of it.
+    let operations = json!([
+        user("a", Some("bulkId:b")),
+        delete("old"),
+        user("b", Some("bulkId:a")),
+        delete("y")
+    ]);
+    assert_eq!(ids(operations), ["-old", "a", "b", "id-a", "id-b", "-y"]);
 }
 
 #[test]
