@@ -14,6 +14,7 @@ pub mod group;
 pub mod list;
 pub mod patch;
 pub mod path;
+pub mod precis;
 pub mod projection;
 pub mod query;
 pub mod quirks;

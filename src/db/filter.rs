@@ -8,7 +8,7 @@ mod order;
 
 use std::sync::Arc;
 
-use crate::scim::filter::{Filter, Operator, Value, is_case_exact};
+use crate::scim::filter::{Filter, Operator, Value, comparable, is_case_exact};
 use crate::scim::fold::fold;
 use crate::scim::schema::{Attribute, AttributeType, Target};
 
@@ -414,7 +414,7 @@ impl Compiler<'_> {
                 } else {
                     Sql::new("muster_fold(").append(operand.sql).raw(")")
                 };
-                self.text(sql, op, &fold(raw))
+                self.text(sql, op, &comparable(leaf, raw))
             }
             Value::Boolean(flag) if operand.native => operand.sql.raw(" = ").boolean(*flag),
             Value::Boolean(flag) => {

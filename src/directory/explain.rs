@@ -21,6 +21,7 @@ use crate::db::teams::{self as team_rows, TeamRow};
 use crate::db::users::{self as user_rows, UserRow};
 use crate::db::{Conn, StoreError, connections as connection_rows, events, roles};
 use crate::scim::fold::fold;
+use crate::scim::precis::prepare;
 
 /// So many users of one name are looked at, to say in which connections they are.
 const NAMESAKES: i64 = 20;
@@ -296,7 +297,7 @@ fn find_user(
     let no_user = || AdminError::NoUser(user.to_owned());
     let only = connection.map(|name| connections::find(conn, name)).transpose()?;
     let only_id = only.as_ref().map(|only| only.id.as_str());
-    let found = user_rows::answering_to(conn, only_id, user, &fold(user), NAMESAKES)?;
+    let found = user_rows::answering_to(conn, only_id, user, &prepare(user), NAMESAKES)?;
     let ids: Vec<&str> = found.iter().map(|row| row.connection_id.as_str()).collect();
     let homes = connection_rows::with_ids(conn, &ids)?;
     let by_id = found.iter().position(|row| row.id == user);

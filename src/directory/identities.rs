@@ -13,7 +13,7 @@ use crate::db::connection::changed_meanwhile;
 use crate::db::memberships::Said;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, memberships, sessions, teams};
-use crate::scim::fold::fold;
+use crate::scim::precis::prepare;
 use crate::scim::resource::{Document, MAX_KEY_LENGTH};
 
 /// Severs the identity that signs in as the user, because SCIM says that the user is somebody else
@@ -182,7 +182,7 @@ fn give_way(
         Key::UserName => {
             let name = former_name(&row.user_name, &row.id);
             document.insert("userName".to_owned(), name.as_str().into());
-            row.user_name_fold = fold(&name).into_owned();
+            row.user_name_fold = prepare(&name).into_owned();
             row.user_name = name;
         }
         Key::ExternalId => {

@@ -14,7 +14,7 @@ use crate::clock::rfc3339;
 use crate::db::teams::{self as team_rows, TeamRow};
 use crate::db::users::{self as user_rows, UserRow};
 use crate::db::{Conn, StoreError, connections as connection_rows, memberships, roles};
-use crate::scim::fold::fold;
+use crate::scim::precis::prepare;
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn users(conn: &mut Conn, query: &UserQuery, range: &Range) -> Result<Listin
     let wanted = user_rows::Wanted {
         connection_id: connection_id(conn, query.connection.as_deref())?,
         after: range.after.clone(),
-        user_name_fold: query.user_name.as_deref().map(|name| fold(name).into_owned()),
+        user_name_fold: query.user_name.as_deref().map(|name| prepare(name).into_owned()),
         external_id: query.external_id.clone(),
         active: query.active,
     };

@@ -16,7 +16,7 @@ use super::{Context, DirectoryError, identities, teams, users};
 use crate::db::connection::changed_meanwhile;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, MayBeStore, StoreError, memberships, teams as team_rows};
-use crate::scim::fold::fold;
+use crate::scim::precis::prepare;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::schema::ResourceType;
@@ -215,11 +215,11 @@ fn find(
     {
         return Ok(Some(locked(conn, &id, &|row| identities::carries(row, external_id))?));
     }
-    let Some(folded) = user_name.map(fold) else { return Ok(None) };
-    let Some(id) = rows::find_by_user_name(conn, tenant, &folded)? else {
+    let Some(key) = user_name.map(prepare) else { return Ok(None) };
+    let Some(id) = rows::find_by_user_name(conn, tenant, &key)? else {
         return Ok(None);
     };
-    let row = locked(conn, &id, &|row| row.user_name_fold == *folded)?;
+    let row = locked(conn, &id, &|row| row.user_name_fold == *key)?;
     if is_somebody_else(&row, identity, external_id) {
         return Err(Refusal::NameTaken.into());
     }
@@ -248,7 +248,7 @@ fn pushed_apart(
         let pushed = rows::lock(conn, tenant, &id)?.filter(is_still);
         return joined(conn, context, row, pushed.ok_or_else(changed_meanwhile)?, external_id);
     }
-    let Some(name) = user_name.map(fold).filter(|_| !row.scim_owned) else { return Ok(row) };
+    let Some(name) = user_name.map(prepare).filter(|_| !row.scim_owned) else { return Ok(row) };
     let found = rows::find_by_user_name(conn, tenant, &name)?;
     let Some(id) = found.filter(|id| *id != row.id) else { return Ok(row) };
     let is_still = |pushed: &UserRow| pushed.user_name_fold == *name;

@@ -25,6 +25,7 @@ use crate::scim::cursor::Anchor;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
+use crate::scim::precis::prepare;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::sort::Order;
@@ -365,7 +366,7 @@ pub(super) fn refresh_claimed(
     merged.extend(profile.as_map().clone());
     let name = merged.get("userName").and_then(Value::as_str).unwrap_or_default();
     // A name is not taken from anybody on a token's word: SCIM may know somebody by it alone.
-    let holder = rows::find_by_user_name(conn, &before.connection_id, &fold(name))?;
+    let holder = rows::find_by_user_name(conn, &before.connection_id, &prepare(name))?;
     if holder.is_some_and(|id| id != before.id) {
         merged.insert("userName".to_owned(), before.user_name.as_str().into());
     }
@@ -477,7 +478,7 @@ impl Keys {
         let user_name = document.text("userName").unwrap_or_default();
         Self {
             user_name: user_name.to_owned(),
-            user_name_fold: fold(user_name).into_owned(),
+            user_name_fold: prepare(user_name).into_owned(),
             external_id: document.text("externalId").map(str::to_owned),
             display_name: document.text("displayName").map(str::to_owned),
         }

@@ -2,7 +2,8 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Map, Value};
@@ -33,10 +34,27 @@ pub fn message(body: &Value) -> HttpResponse {
     json(HttpResponse::Ok(), body)
 }
 
+/// 200 with a resource that has no versions, such as a schema.
+pub fn document(body: &Value) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    locate(&mut builder, body.get("meta"));
+    json(builder, body)
+}
+
+/// "meta.location … MUST be the same as the Content-Location HTTP response header" (RFC 7643
+/// section 3.1). Where a projection takes the one away, the representation is not that of the
+/// location.
+fn locate(builder: &mut HttpResponseBuilder, meta: Option<&Value>) {
+    if let Some(location) = meta.and_then(|meta| meta.get("location")).and_then(Value::as_str) {
+        builder.insert_header((CONTENT_LOCATION, location));
+    }
+}
+
 /// 200 with a resource and its entity tag.
 pub fn resource(tag: &str, resource: &Map<String, Value>) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     builder.insert_header((ETAG, tag));
+    locate(&mut builder, resource.get("meta"));
     json(builder, resource)
 }
 
@@ -50,6 +68,7 @@ pub fn not_modified(tag: &str) -> HttpResponse {
 pub fn created(tag: &str, location: String, resource: &Map<String, Value>) -> HttpResponse {
     let mut builder = HttpResponse::Created();
     builder.insert_header((ETAG, tag)).insert_header((LOCATION, location));
+    locate(&mut builder, resource.get("meta"));
     json(builder, resource)
 }
 

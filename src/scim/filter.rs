@@ -5,11 +5,15 @@
 //! asks a resource document. The lexer and the value filters also serve PATCH paths. Pure: imports
 //! nothing but `scim`, `serde_json` and `chrono`.
 
+use std::borrow::Cow;
+
 use serde_json::Number;
 
+use super::fold::fold;
 use super::path::AttrPath;
+use super::precis::prepare;
 use super::quirks::Quirk;
-use super::schema::{Attribute, AttributeType, Target};
+use super::schema::{Attribute, AttributeType, Target, Uniqueness};
 
 mod check;
 mod display;
@@ -184,7 +188,7 @@ pub enum Filter {
 /// A literal that fits the attribute it is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// For string, reference and binary attributes; [`is_case_exact`] says how to compare.
+    /// For string, reference and binary attributes; [`comparable`] says how to compare.
     Text {
         /// The text as written, not folded.
         raw: String,
@@ -203,4 +207,17 @@ pub enum Value {
 /// 2.3.6), though the RFC's own User schema lists `x509Certificates.value` as `caseExact: false`.
 pub fn is_case_exact(attribute: &Attribute) -> bool {
     attribute.case_exact || attribute.kind == AttributeType::Binary
+}
+
+/// The form in which texts of the attribute are compared.
+///
+/// "Before comparing … a userName … service providers MUST use" PRECIS (RFC 7644 section 5).
+pub fn comparable<'a>(attribute: &Attribute, text: &'a str) -> Cow<'a, str> {
+    if is_case_exact(attribute) {
+        Cow::Borrowed(text)
+    } else if attribute.name == "userName" && attribute.uniqueness == Uniqueness::Server {
+        prepare(text)
+    } else {
+        fold(text)
+    }
 }

@@ -9,6 +9,7 @@ mod errors;
 pub mod events;
 mod filter;
 mod groups;
+mod rfc;
 mod sort;
 mod tenants;
 mod tokens;
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         sort::CASES,
         cursor::CASES,
         &bulk::cases(),
+        rfc::CASES,
     ]
     .concat()
 }

@@ -9,6 +9,7 @@ use muster::db::sql::Sql;
 use muster::db::{DatabaseUrl, Db, memberships, migrations};
 use muster::directory::membership::{Facts, Policy, granted};
 use muster::scim::fold::fold;
+use muster::scim::precis::prepare;
 use muster::scim::quirks::Quirks;
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         a_store_migrates_once_and_back,
         several_processes_migrate_at_once,
+        names_from_before_get_the_keys_of_now,
         the_tables_are_those_of_the_schema,
         the_rule_of_membership_in_sql_is_the_rule,
         text_folds_the_same_everywhere,
@@ -70,6 +72,51 @@ async fn a_store_migrates_once_and_back(database: TestDatabase) {
     }
     let left = table_columns(&mut conn, "users");
     assert!(left.is_empty(), "{left:?}");
+}
+
+async fn names_from_before_get_the_keys_of_now(database: TestDatabase) {
+    #[derive(QueryableByName)]
+    struct Key {
+        #[diesel(sql_type = Text)]
+        user_name_fold: String,
+    }
+    let mut conn = database.connect();
+    conn.batch_execute(
+        "INSERT INTO connections \
+         (id, name, name_fold, provider, membership, unknown_members, created_at, updated_at) \
+         VALUES ('c', 'c', 'c', 'okta', 'scim', 'refuse', 0, 0); \
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261126010000'",
+    )
+    .expect("a store of before");
+    // As they were: folded alone. The last two are one name now.
+    let names = [
+        "ann",
+        "Jos\u{e9}",
+        "JOSE\u{301}-2",
+        "\u{ff21}nn-2",
+        "\u{1112}\u{1161}\u{11ab}",
+        "\u{ff76}\u{ff9e}",
+        "twin-\u{e5}",
+        "twin-a\u{30a}",
+    ];
+    for (n, name) in names.iter().enumerate() {
+        let folded = fold(name);
+        conn.batch_execute(&format!(
+            "INSERT INTO users (id, connection_id, user_name, user_name_fold, active, scim_owned, \
+             document, version, created_at, updated_at) \
+             VALUES ('u{n}', 'c', '{name}', '{folded}', TRUE, TRUE, '{{}}', 1, 0, 0)"
+        ))
+        .expect("a user");
+    }
+    assert_eq!(migrations::migrate(&mut conn).expect("a migration").len(), 1);
+    let keys: Vec<Key> = diesel::sql_query("SELECT user_name_fold FROM users ORDER BY id")
+        .load(&mut conn)
+        .expect("keys");
+    let keys: Vec<&str> = keys.iter().map(|key| key.user_name_fold.as_str()).collect();
+    let mut wanted: Vec<String> = names.iter().map(|name| prepare(name).into_owned()).collect();
+    assert_eq!(wanted[6], wanted[7]);
+    wanted[7] = fold(names[7]).into_owned();
+    assert_eq!(keys, wanted);
 }
 
 async fn several_processes_migrate_at_once(database: TestDatabase) {

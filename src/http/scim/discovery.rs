@@ -15,7 +15,7 @@ pub async fn service_provider_config(
     query: UrlQuery,
 ) -> Result<HttpResponse, Failure> {
     no_filter(&query)?;
-    Ok(answer::message(&discovery::service_provider_config(&client.app.scim_base_url)))
+    Ok(answer::document(&discovery::service_provider_config(&client.app.scim_base_url)))
 }
 
 /// `GET /Schemas`.
@@ -43,7 +43,7 @@ pub async fn resource_type(client: Client, id: Path<String>) -> Result<HttpRespo
 
 fn found(kind: &str, id: &str, document: Option<Value>) -> Result<HttpResponse, Failure> {
     match document {
-        Some(document) => Ok(answer::message(&document)),
+        Some(document) => Ok(answer::document(&document)),
         None => Err(ScimError::not_found(format!("there is no {kind} '{id}'")).into()),
     }
 }

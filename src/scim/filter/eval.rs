@@ -6,10 +6,9 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value as Json};
 
-use super::super::fold::fold;
 use super::super::schema::{Attribute, Target};
 use super::super::value::is_unassigned;
-use super::{Filter, Operator, Value, is_case_exact};
+use super::{Filter, Operator, Value, comparable};
 
 /// The instant that an RFC 3339 text names, in UTC microseconds; without an offset it is UTC.
 pub fn instant(text: &str) -> Option<i64> {
@@ -92,10 +91,9 @@ fn any_value(subject: &Subject<'_>, target: &Target, op: Operator, value: &Value
 
 fn compare(leaf: &Attribute, found: &Json, op: Operator, value: &Value) -> bool {
     match (found, value) {
-        (Json::String(found), Value::Text { raw }) if is_case_exact(leaf) => {
-            compare_text(found, op, raw)
+        (Json::String(found), Value::Text { raw }) => {
+            compare_text(&comparable(leaf, found), op, &comparable(leaf, raw))
         }
-        (Json::String(found), Value::Text { raw }) => compare_text(&fold(found), op, &fold(raw)),
         (Json::String(found), Value::DateTime(micros)) => {
             instant(found).is_some_and(|found| accepts(op, found.cmp(micros)))
         }

@@ -202,6 +202,9 @@ impl Planner {
             return Err(ScimError::invalid_value(format!("'{text}' needs a 'value'")));
         }
         if target.attribute.name == "schemas" && target.extension.is_none() {
+            if op == Op::Remove || value.as_ref().is_none_or(is_unassigned) {
+                return Err(required(text));
+            }
             // The server keeps `schemas` in step with the attributes by itself.
             return Ok(());
         }
@@ -299,9 +302,7 @@ impl Planner {
         // "If an attribute … is defined as a required attribute or a read-only attribute, the
         // server SHALL return … mutability" (RFC 7644 section 3.5.2.2).
         if place == Place::Whole && target.attribute.required {
-            return Err(ScimError::mutability(format!(
-                "'{text}' is required and cannot be removed"
-            )));
+            return Err(required(text));
         }
         self.push(target, place, Action::Remove);
         Ok(())
@@ -315,6 +316,10 @@ impl Planner {
             action,
         });
     }
+}
+
+fn required(text: &str) -> ScimError {
+    ScimError::mutability(format!("'{text}' is required and cannot be removed"))
 }
 
 /// The part of the attribute that a path with or without a value filter is about.

@@ -1,0 +1,2 @@
+-- The keys are good for either way of making them.
+SELECT 1;
