@@ -18,20 +18,25 @@ pub fn prepare(name: &str) -> Cow<'_, str> {
     if name.is_ascii() {
         return fold(name);
     }
-    let usual = if name.chars().any(has_width) {
-        Cow::Owned(name.chars().flat_map(without_width).collect())
-    } else {
-        Cow::Borrowed(name)
-    };
-    let folded = match usual {
-        Cow::Borrowed(usual) => fold(usual),
-        Cow::Owned(usual) => Cow::Owned(fold(&usual).into_owned()),
-    };
-    if is_nfc_quick(folded.chars()) == IsNormalized::Yes {
-        return folded;
+    let mut usual = Cow::Borrowed(name);
+    if name.chars().any(has_width) {
+        usual = Cow::Owned(name.chars().flat_map(without_width).collect());
     }
-    // Composing two characters can give one that has another case to it, if only in theory.
-    Cow::Owned(fold(&folded.nfc().collect::<String>()).into_owned())
+    // Composed before as well, so that the case of the letter counts as it is usually written.
+    let composed = compose(usual);
+    let folded = match composed {
+        Cow::Borrowed(composed) => fold(composed),
+        Cow::Owned(composed) => Cow::Owned(fold(&composed).into_owned()),
+    };
+    compose(folded)
+}
+
+/// Normalization form C, which is what most text is in already.
+fn compose(text: Cow<'_, str>) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text,
+        _ => Cow::Owned(text.nfc().collect()),
+    }
 }
 
 /// Whether Unicode has the character for its width alone: the block of half and full width forms.

@@ -5,14 +5,14 @@
 CREATE FUNCTION pg_temp.muster_user_name(TEXT) RETURNS TEXT
 LANGUAGE sql IMMUTABLE STRICT
 AS $name$
-    SELECT muster_fold(normalize(muster_fold(string_agg(
+    SELECT normalize(muster_fold(normalize(string_agg(
         CASE
             WHEN ascii(letter) BETWEEN 65281 AND 65518 OR ascii(letter) = 12288
             THEN normalize(letter, NFKD)
             ELSE letter
         END,
         '' ORDER BY place
-    )), NFC))
+    ), NFC)), NFC)
     FROM regexp_split_to_table($1, '') WITH ORDINALITY AS letters (letter, place)
 $name$;
 
