@@ -9,6 +9,7 @@ mod client;
 mod condition;
 mod id;
 mod middleware;
+mod negotiate;
 mod ops;
 mod query;
 mod routes;
@@ -43,7 +44,9 @@ pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
         ActixApp::new()
             .app_data(data.clone())
             .wrap(actix_web::middleware::from_fn(middleware::catch_panics))
+            .wrap(actix_web::middleware::from_fn(negotiate::media_type))
             .wrap(actix_web::middleware::from_fn(middleware::observe))
+            .wrap(actix_web::middleware::from_fn(negotiate::default_version))
             .wrap(actix_web::middleware::NormalizePath::trim())
             .configure(routes::configure)
     });

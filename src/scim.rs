@@ -18,6 +18,7 @@ pub mod precis;
 pub mod projection;
 pub mod query;
 pub mod quirks;
+pub mod reference;
 pub mod resource;
 pub mod schema;
 pub mod sort;

@@ -15,6 +15,9 @@ use crate::directory::connections::{
 use crate::directory::membership::Policy;
 use crate::oidc;
 
+/// How long the token works that a store starts with, in microseconds: a year.
+const FIRST_TOKEN_LIFETIME: i64 = 365 * 86_400 * 1_000_000;
+
 #[derive(Debug, Subcommand)]
 pub enum ConnectionCommand {
     /// Add a connection
@@ -319,12 +322,15 @@ pub async fn first(
     db: &crate::db::Db,
     now: i64,
 ) -> Result<Option<(Connection, crate::directory::tokens::PlainToken)>, AdminError> {
+    // "Bearer tokens MUST have a limited lifetime" (RFC 7644 section 7.4).
+    let expires_at = Some(now.saturating_add(FIRST_TOKEN_LIFETIME));
     db.write("create_first_connection", move |conn| {
         if !crate::db::connections::is_empty(conn)? {
             return Ok(None);
         }
         let connection = connections::create(conn, "default", Settings::default(), now)?;
-        let (_, token) = crate::directory::tokens::create(conn, &connection, "first", None, now)?;
+        let (_, token) =
+            crate::directory::tokens::create(conn, &connection, "first", expires_at, now)?;
         Ok(Some((connection, token)))
     })
     .await

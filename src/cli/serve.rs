@@ -90,8 +90,8 @@ fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool)
     output::fields(&lines);
     if token.is_some() {
         eprintln!(
-            "This is a new store with the connection 'default'. The token is not shown again; \
-             'muster token create default' makes another."
+            "This is a new store with the connection 'default'. The token works for a year, and is \
+             not shown again; 'muster token create default' makes another."
         );
     }
 }

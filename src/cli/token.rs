@@ -20,9 +20,9 @@ pub enum TokenCommand {
         /// What the token is for
         #[arg(long, default_value = "", env = "MUSTER_TOKEN_LABEL")]
         label: String,
-        /// How long the token works, such as 365d, 12h or 30m [default: for ever]
-        #[arg(long, value_parser = duration, env = "MUSTER_TOKEN_EXPIRES_IN")]
-        expires_in: Option<Duration>,
+        /// How long the token works, such as 365d, 12h or 30m
+        #[arg(long, value_parser = duration, env = "MUSTER_TOKEN_EXPIRES_IN", default_value = "365d")]
+        expires_in: Duration,
     },
     /// List tokens, never the secrets
     List {
@@ -45,7 +45,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
     let db = store::existing(url).await?;
     match command {
         TokenCommand::Create { connection, label, expires_in } => {
-            let expires_at = expiry(now, expires_in)?;
+            let expires_at = expiry(now, Some(expires_in))?;
             let (token, plain) = db
                 .write("create_token", move |conn| {
                     let connection = connections::find(conn, &connection)?;
@@ -60,7 +60,11 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 output::json(&object);
             } else {
                 println!("{}", plain.expose());
-                eprintln!("token {} of {}; it is not shown again", token.id, token.connection);
+                let until = token.expires_at.map_or_else(String::new, rfc3339);
+                eprintln!(
+                    "token {} of {}; it works until {until} and is not shown again",
+                    token.id, token.connection
+                );
             }
         }
         TokenCommand::List { connection } => {

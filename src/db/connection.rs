@@ -12,6 +12,7 @@ use super::url::DatabaseUrl;
 use crate::scim::filter::instant;
 use crate::scim::fold::fold;
 use crate::scim::precis::prepare;
+use crate::scim::reference::unversioned;
 
 /// How long SQLite waits for another process's lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +30,7 @@ pub type Backend = <Conn as Connection>::Backend;
 #[diesel::declare_sql_function]
 extern "SQL" {
     fn muster_fold(text: Nullable<Text>) -> Nullable<Text>;
+    fn muster_unversioned(text: Nullable<Text>) -> Nullable<Text>;
     fn muster_user_name(text: Nullable<Text>) -> Nullable<Text>;
     fn muster_micros(text: Nullable<Text>) -> Nullable<BigInt>;
 }
@@ -174,6 +176,9 @@ pub(super) fn keep_private(file: &Path) {
 fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_fold_utils::register_impl(conn, |text: Option<String>| {
         text.map(|text| fold(&text).into_owned())
+    })?;
+    muster_unversioned_utils::register_impl(conn, |text: Option<String>| {
+        text.map(|text| unversioned(&text).into_owned())
     })?;
     muster_user_name_utils::register_impl(conn, |text: Option<String>| {
         text.map(|text| prepare(&text).into_owned())

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::scim::filter::{Filter, Operator, Value, comparable, is_case_exact};
 use crate::scim::fold::fold;
+use crate::scim::reference::{names_resources, unversioned};
 use crate::scim::schema::{Attribute, AttributeType, Target};
 
 use super::connection::Conn;
@@ -407,6 +408,10 @@ impl Compiler<'_> {
 
     fn comparison(&self, operand: Operand, leaf: &Attribute, op: Operator, value: &Value) -> Sql {
         match value {
+            Value::Text { raw } if op == Operator::Eq && names_resources(leaf) => {
+                let sql = Sql::new("muster_unversioned(").append(operand.sql).raw(")");
+                self.text(sql, op, &unversioned(raw))
+            }
             Value::Text { raw } if is_case_exact(leaf) => self.text(operand.sql, op, raw),
             Value::Text { raw } => {
                 let sql = if operand.folded {

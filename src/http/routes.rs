@@ -79,6 +79,12 @@ pub fn configure(config: &mut ServiceConfig) {
         )
         // People have tokens of another kind than directories.
         .service(resource("/scim/v2/Me").route(route().to(me::me)))
+        // How to authenticate is said before anybody does.
+        .service(
+            resource("/scim/v2/ServiceProviderConfig")
+                .route(get().to(discovery::service_provider_config))
+                .default_service(not_allowed("GET")),
+        )
         .service(
             scope("/scim/v2")
                 .wrap(from_fn(client::authenticate))
@@ -134,11 +140,6 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(patch().to(groups::patch))
                         .route(delete().to(groups::delete))
                         .default_service(not_allowed("GET, PUT, PATCH, DELETE")),
-                )
-                .service(
-                    resource("/ServiceProviderConfig")
-                        .route(get().to(discovery::service_provider_config))
-                        .default_service(not_allowed("GET")),
                 )
                 .service(
                     resource("/Schemas")

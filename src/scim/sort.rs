@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 
 use super::condition::own_version;
 use super::error::{ScimError, ScimResult};
-use super::filter::{instant, is_case_exact};
-use super::fold::fold;
+use super::filter::{comparable, instant};
 use super::path::AttrPath;
 use super::schema::{AttributeType, Resolved, ResourceType, Returned, Target};
 use super::value::is_primary;
@@ -174,10 +173,8 @@ fn key(target: &Target, resource: &Map<String, Value>) -> Option<Key> {
             let text = value.as_str()?;
             Some(Key::Text(if target.is("meta", Some("version")) {
                 own_version(text)
-            } else if is_case_exact(leaf) {
-                text.to_owned()
             } else {
-                fold(text).into_owned()
+                comparable(leaf, text).into_owned()
             }))
         }
     }

@@ -200,6 +200,9 @@ async fn a_second_start_prints_no_token(database: TestDatabase) {
     Server::start(&database, &[]).stop();
     let again = Server::start(&database, &[]);
     assert!(again.field("API token").is_none());
+    let listed = succeeds(&run(&database, &["token", "list", "--json"]));
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(days(&listed[0]), 365, "the first token, too, ends some day");
     assert!(again.field("SCIM base URL").is_some());
 }
 
@@ -229,6 +232,15 @@ async fn connections_are_managed(database: TestDatabase) {
     assert!(fails(&on(&["connection", "show", "acme"]), 2).contains("acme"));
 }
 
+/// How many days a token works, from its creation on.
+fn days(token: &Value) -> i64 {
+    let time = |name: &str| {
+        let text = token[name].as_str().expect("a time");
+        chrono::DateTime::parse_from_rfc3339(text).expect("a time")
+    };
+    (time("expires_at") - time("created_at")).num_days()
+}
+
 async fn tokens_are_managed(database: TestDatabase) {
     let on = |arguments: &[&str]| run(&database, arguments);
     succeeds(&on(&["connection", "create", "acme"]));
@@ -241,6 +253,14 @@ async fn tokens_are_managed(database: TestDatabase) {
         serde_json::from_str(&succeeds(&on(&["token", "list", "acme", "--json"]))).expect("JSON");
     assert_eq!(list[0]["label"], "okta");
     assert!(list[0]["expires_at"].is_string());
+    // Every token ends some day: RFC 7644 section 7.4.
+    succeeds(&on(&["connection", "create", "other"]));
+    succeeds(&on(&["token", "create", "other"]));
+    let list_of = |connection: &str| -> Value {
+        let list = succeeds(&on(&["token", "list", connection, "--json"]));
+        serde_json::from_str(&list).expect("JSON")
+    };
+    assert_eq!(days(&list_of("other")[0]), 365);
     assert!(!list.to_string().contains(&token), "a list does not show tokens");
     let server = Server::start(&database, &[]);
     let url = format!("{}/scim/v2/Users", server.field("Listening on").expect("an address"));

@@ -1,21 +1,24 @@
 //! `/ServiceProviderConfig`, `/Schemas` and `/ResourceTypes` (RFC 7644 section 4).
 
 use actix_web::HttpResponse;
-use actix_web::web::Path;
+use actix_web::web::{self, Path};
 use serde_json::Value;
 
+use crate::app::App;
 use crate::http::answer::{self, Failure};
 use crate::http::client::Client;
 use crate::http::query::UrlQuery;
 use crate::scim::{ScimError, ScimResult, discovery};
 
-/// `GET /ServiceProviderConfig`.
+/// `GET /ServiceProviderConfig`, for everybody: "the service provider SHOULD … make the
+/// authenticationSchemes attribute publicly accessible without prior authentication" (RFC 7643
+/// section 5). It says nothing of any connection.
 pub async fn service_provider_config(
-    client: Client,
+    app: web::Data<App>,
     query: UrlQuery,
 ) -> Result<HttpResponse, Failure> {
     no_filter(&query)?;
-    Ok(answer::document(&discovery::service_provider_config(&client.app.scim_base_url)))
+    Ok(answer::document(&discovery::service_provider_config(&app.scim_base_url)))
 }
 
 /// `GET /Schemas`.

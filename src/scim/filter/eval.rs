@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value as Json};
 
+use super::super::reference::{names_resources, unversioned};
 use super::super::schema::{Attribute, Target};
 use super::super::value::is_unassigned;
 use super::{Filter, Operator, Value, comparable};
@@ -91,6 +92,11 @@ fn any_value(subject: &Subject<'_>, target: &Target, op: Operator, value: &Value
 
 fn compare(leaf: &Attribute, found: &Json, op: Operator, value: &Value) -> bool {
     match (found, value) {
+        (Json::String(found), Value::Text { raw })
+            if op == Operator::Eq && names_resources(leaf) =>
+        {
+            unversioned(found) == unversioned(raw)
+        }
         (Json::String(found), Value::Text { raw }) => {
             compare_text(&comparable(leaf, found), op, &comparable(leaf, raw))
         }

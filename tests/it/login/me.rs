@@ -82,7 +82,7 @@ async fn a_directorys_token_is_nobodys(app: TestApp) {
 
 async fn a_persons_token_reads_nobody_else(app: TestApp) {
     let (person, id) = signed_in(&app).await;
-    for path in ["/Users", &format!("/Users/{id}"), "/Groups", "/", "/ServiceProviderConfig"] {
+    for path in ["/Users", &format!("/Users/{id}"), "/Groups", "/", "/Schemas"] {
         person.get(path).await.expect_error(401, None);
     }
 }

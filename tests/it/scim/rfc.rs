@@ -21,7 +21,6 @@ pub const CASES: &[Case] = cases![
     read_only_attributes_are_ignored_by_put,
     what_was_defaulted_is_what_filters_see,
     binary_values_have_no_order,
-    the_padding_of_base64_may_be_left_out,
     filters_go_by_the_schemas_in_use,
     attributes_are_chosen_by_the_urn_of_their_extension,
     discovery_ignores_the_parameters_of_queries,
@@ -30,7 +29,10 @@ pub const CASES: &[Case] = cases![
     nothing_complex_is_inside_a_complex_attribute,
     the_configuration_is_complete,
     a_password_is_nowhere_in_the_store,
-    other_versions_of_the_protocol_are_refused,
+    without_a_version_the_newest_is_meant,
+    plain_json_is_answered_as_such,
+    the_configuration_is_for_everybody,
+    an_address_is_comparable_without_its_version,
     one_name_is_one_user_however_it_is_written,
 ];
 
@@ -343,19 +345,6 @@ async fn binary_values_have_no_order(app: TestApp) {
     }
 }
 
-async fn the_padding_of_base64_may_be_left_out(app: TestApp) {
-    let client = app.scim();
-    for (n, value) in ["QQ==", "QQ", "QUI=", "QUI", "QUJD", "_-8", "/+8="].iter().enumerate() {
-        let certificates = json!([{ "value": value }]);
-        let body = json!({ "userName": format!("u{n}"), "x509Certificates": certificates });
-        assert_eq!(made(&client, &body).await.1["x509Certificates"], certificates);
-    }
-    for wrong in ["Q", "Q Q=", "QUJDR", "Ünicode"] {
-        let body = json!({ "userName": "wrong", "x509Certificates": [{ "value": wrong }] });
-        client.post("/Users", &body).await.expect_error(400, Some("invalidValue"));
-    }
-}
-
 async fn filters_go_by_the_schemas_in_use(app: TestApp) {
     let client = app.scim();
     made(&client, &json!({ "userName": "plain" })).await;
@@ -506,11 +495,76 @@ async fn a_password_is_nowhere_in_the_store(app: TestApp) {
     assert!(!holds(secret));
 }
 
-async fn other_versions_of_the_protocol_are_refused(app: TestApp) {
-    let client = app.anonymous();
-    for path in ["/scim/v1/Users", "/scim/v3/Users", "/scim/v2.1/Users", "/v2/Users"] {
-        client.get(path).await.expect_error(404, None);
+async fn without_a_version_the_newest_is_meant(app: TestApp) {
+    let client = app.scim();
+    let (path, made) = made(&client, &json!({ "userName": "ann" })).await;
+    let unversioned = app.unversioned();
+    assert_eq!(unversioned.get(&path).await.expect(200).body, made);
+    let found = unversioned.find("/Users", "userName eq \"ann\"").await;
+    assert_eq!(found, [made]);
+    unversioned.get("").await.expect(200);
+    unversioned.get("/Users/").await.expect(200);
+    unversioned.get("/Nothing").await.expect_error(404, None);
+    for version in ["v1", "v3", "v2.1", "v20"] {
+        unversioned.get(&format!("/{version}/Users")).await.expect_error(404, None);
     }
+    app.anonymous().get("/scim/Users").await.expect_error(401, None);
+    app.anonymous().get("/v2/Users").await.expect_error(404, None);
+}
+
+async fn plain_json_is_answered_as_such(app: TestApp) {
+    let client = app.scim();
+    let (path, _) = made(&client, &json!({ "userName": "ann" })).await;
+    for (accept, kind) in [
+        ("application/json", "application/json"),
+        ("application/scim+json", "application/scim+json"),
+        ("*/*", "application/scim+json"),
+        ("text/html", "application/scim+json"),
+    ] {
+        for path in [path.as_str(), "/Users", "/Users/nobody", "/ServiceProviderConfig"] {
+            let request = client.request("GET", path).header("accept", accept);
+            let answer = client.send(request).await;
+            assert_eq!(answer.header("content-type"), Some(kind), "{accept} {path}");
+            assert!(answer.body.is_object());
+        }
+    }
+}
+
+async fn the_configuration_is_for_everybody(app: TestApp) {
+    let theirs = app.scim().get("/ServiceProviderConfig").await.expect(200).body;
+    let path = "/scim/v2/ServiceProviderConfig";
+    assert_eq!(app.anonymous().get(path).await.expect(200).body, theirs);
+    let stranger = app.with_token("nonsense");
+    assert_eq!(stranger.get("/ServiceProviderConfig").await.expect(200).body, theirs);
+    for path in ["/Schemas", "/ResourceTypes"] {
+        stranger.get(path).await.expect_error(401, None);
+    }
+}
+
+async fn an_address_is_comparable_without_its_version(app: TestApp) {
+    let client = app.scim();
+    let manager = json!({ "value": "5", "$ref": "https://example.com/v1/Users/5" });
+    let (path, ann) =
+        made(&client, &json!({ "userName": "ann", ENTERPRISE: { "manager": manager } })).await;
+    let member = json!({ "displayName": "Team", "members": [{ "value": ann["id"] }] });
+    let group = client.post("/Groups", &member).await.expect(201);
+    let base = format!("{}/scim", app.base_url);
+    for version in ["", "/v1", "/v2"] {
+        for (endpoint, filter) in [
+            ("/Groups", format!("members.$ref eq \"{base}{version}{path}\"")),
+            ("/Groups", format!("members[$ref eq \"{base}{version}{path}\" and value pr]")),
+            ("/Users", format!("groups.$ref eq \"{base}{version}/Groups/{}\"", group.id())),
+            (
+                "/Users",
+                format!("{ENTERPRISE}:manager.$ref eq \"https://example.com{version}/Users/5\""),
+            ),
+        ] {
+            assert_eq!(client.find(endpoint, &filter).await.len(), 1, "{filter}");
+            assert_eq!(client.find(endpoint, &format!("not ({filter})")).await.len(), 0);
+        }
+    }
+    let elsewhere = format!("members.$ref eq \"https://example.com{path}\"");
+    assert_eq!(client.find("/Groups", &elsewhere).await.len(), 0);
 }
 
 async fn one_name_is_one_user_however_it_is_written(app: TestApp) {
@@ -541,6 +595,19 @@ async fn one_name_is_one_user_however_it_is_written(app: TestApp) {
         let renamed = client.put(&path, &body).await.expect(200).body;
         assert_eq!((&renamed["userName"], &renamed["id"]), (&json!(same), &ann["id"]));
     }
+    // Pages by cursor go by the name as it is compared.
+    for name in ["jose\u{301}a", "jose\u{301}b", "\u{ff4a}osf"] {
+        made(&client, &json!({ "userName": name })).await;
+    }
+    let mut listed = Vec::new();
+    let mut cursor = Some(String::new());
+    while let Some(at) = cursor {
+        let page = client.get(&format!("/Users?sortBy=userName&count=1&cursor={at}")).await;
+        let page = page.expect(200).body;
+        listed.push(page["Resources"][0]["userName"].as_str().expect("a name").to_owned());
+        cursor = page["nextCursor"].as_str().map(str::to_owned);
+    }
+    assert_eq!(listed.len(), 5, "{listed:?}");
     for different in ["jose@example.com", "jos\u{e9}"] {
         assert_eq!(client.find("/Users", &format!("userName eq \"{different}\"")).await.len(), 0);
     }

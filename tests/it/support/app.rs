@@ -140,6 +140,11 @@ impl TestApp {
         self.with_token(&self.token)
     }
 
+    /// A client of the connection `default` whose address has no version in it.
+    pub fn unversioned(&self) -> ScimClient {
+        ScimClient { base_url: format!("{}/scim", self.base_url), ..self.scim() }
+    }
+
     /// A client of another connection, which is created.
     pub async fn other(&self, name: &str) -> ScimClient {
         let token = self.connect(name).await;

@@ -37,3 +37,10 @@ WHERE users.id = renewed.id AND renewed.place = 1 AND NOT EXISTS (
 );
 
 DROP FUNCTION pg_temp.muster_user_name(TEXT);
+
+-- The address of a resource without the version of the protocol in it, as in src/scim/reference.rs.
+CREATE OR REPLACE FUNCTION muster_unversioned(TEXT) RETURNS TEXT
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $unversioned$
+    SELECT regexp_replace($1, '/v[0-9]+(/[^/]+/[^/]+)$', '\1')
+$unversioned$;

@@ -1,2 +1,2 @@
 -- The keys are good for either way of making them.
-SELECT 1;
+DROP FUNCTION muster_unversioned(TEXT);
