@@ -15,6 +15,7 @@ mod query;
 mod routes;
 mod scim;
 mod signin;
+pub mod tls;
 
 use std::io;
 use std::net::TcpListener;
@@ -33,11 +34,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Seconds that requests under way have to finish when the server stops.
 const SHUTDOWN_TIMEOUT: u64 = 30;
 
-/// Serves on a listening socket until the server is stopped.
+/// Serves plain HTTP on a listening socket until the server is stopped.
 ///
 /// # Errors
 /// The socket cannot be used.
 pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
+    serve_with(app, listener, None)
+}
+
+/// Serves on a listening socket until the server is stopped, by TLS where there is a configuration.
+///
+/// # Errors
+/// The socket cannot be used.
+pub fn serve_with(
+    app: Arc<App>,
+    listener: TcpListener,
+    tls: Option<rustls::ServerConfig>,
+) -> io::Result<Server> {
     let workers = app.settings.workers;
     let data = web::Data::from(app);
     let server = HttpServer::new(move || {
@@ -55,7 +68,10 @@ pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
-        .disable_signals()
-        .listen(listener)?;
+        .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+    };
     Ok(server.run())
 }

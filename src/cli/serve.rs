@@ -1,6 +1,7 @@
 //! `muster serve`
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,20 +14,27 @@ use crate::app::App;
 use crate::clock::system;
 use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
-use crate::http;
+use crate::http::{self, tls};
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one
     #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// URL under which clients reach the server [default: http:// and the address]
+    /// URL under which clients reach the server: https, or http on this machine
+    /// [default: the address]
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_parser = public_url)]
     public_url: Option<String>,
     /// PostgreSQL connections, or SQLite readers
     #[arg(long, env = "MUSTER_POOL_SIZE", default_value_t = DEFAULT_POOL_SIZE,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pool_size: u32,
+    /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
@@ -41,23 +49,29 @@ pub fn run(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<E
 }
 
 async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
+    let tls = match args.tls_cert.zip(args.tls_key) {
+        Some((certificate, key)) => Some(tls::config(&certificate, &key)?),
+        None => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    check(args.public_url.as_deref().unwrap_or(&format!("{scheme}://{}", args.listen)))?;
     let db = Db::new(url, args.pool_size);
     db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let public_url = args.public_url.unwrap_or_else(|| format!("http://{address}"));
-    warn_about(&public_url);
+    let own_url = format!("{scheme}://{address}");
+    let public_url = args.public_url.unwrap_or_else(|| own_url.clone());
     let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, settings, clock)?);
-    let server = http::serve(app.clone(), listener)?;
+    let server = http::serve_with(app.clone(), listener, tls)?;
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.
     let stop = stop_signal()?;
     let stopped = app.clone();
-    announce(&app, &address, first.as_ref().map(|(_, token)| token.expose()), as_json);
+    announce(&app, &own_url, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {
         stop.await;
         log::info!("stopping; requests under way are finished first");
@@ -69,9 +83,9 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
 }
 
 /// Says where the server is and, on a new store, what the identity provider's form asks for.
-fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool) {
+fn announce(app: &App, own_url: &str, token: Option<&str>, as_json: bool) {
     let mut fields = vec![
-        ("Listening on", "listen", format!("http://{address}")),
+        ("Listening on", "listen", own_url.to_owned()),
         ("SCIM base URL", "scim_base_url", app.scim_base_url.to_string()),
     ];
     if let Some(token) = token {
@@ -97,10 +111,17 @@ fn announce(app: &App, address: &SocketAddr, token: Option<&str>, as_json: bool)
 }
 
 /// Says what will not work with the address under which clients are told to reach the server.
-fn warn_about(public_url: &str) {
-    let Ok(url) = url::Url::parse(public_url) else { return };
+///
+/// # Errors
+/// It is plain http to another machine: "service providers MUST require the use of a transport-layer
+/// security mechanism" (RFC 7644 section 7.2).
+fn check(public_url: &str) -> anyhow::Result<()> {
+    let url = url::Url::parse(public_url)?;
     if !crate::oidc::is_safe(&url) {
-        log::warn!("nobody can sign in over plain http; serve {public_url} by https");
+        anyhow::bail!(
+            "tokens and people's data do not go over plain http: serve {public_url} by https, with \
+             a proxy in front and its address as --public-url, or with --tls-cert and --tls-key"
+        );
     }
     if url.host_str().is_some_and(|host| host.contains('_')) {
         log::warn!("Okta does not accept an address with an underscore, such as {public_url}");
@@ -108,6 +129,7 @@ fn warn_about(public_url: &str) {
     if url.host_str() == Some("0.0.0.0") {
         log::warn!("clients cannot reach {public_url}; say where they can with --public-url");
     }
+    Ok(())
 }
 
 /// Waits for SIGTERM or Ctrl-C; they are caught from the call on, not from the first wait.

@@ -22,6 +22,8 @@ pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         the_first_start_prints_what_okta_asks_for,
         a_second_start_prints_no_token,
+        the_server_speaks_tls,
+        nothing_is_served_elsewhere_by_plain_http,
         connections_are_managed,
         tokens_are_managed,
         the_settings_of_sign_in_say_what_is_missing,
@@ -204,6 +206,76 @@ async fn a_second_start_prints_no_token(database: TestDatabase) {
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     assert_eq!(days(&listed[0]), 365, "the first token, too, ends some day");
     assert!(again.field("SCIM base URL").is_some());
+}
+
+async fn the_server_speaks_tls(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file.to_str().expect("a name").to_owned()
+    };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("another");
+    let (certificate, key) =
+        (file("cert.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
+    let server = Server::start(&database, &["--tls-cert", &certificate, "--tls-key", &key]);
+    let address = server.field("Listening on").expect("an address");
+    assert!(address.starts_with("https://127.0.0.1:"), "{address}");
+    assert_eq!(server.field("SCIM base URL"), Some(format!("{address}/scim/v2")));
+    let token = server.field("API token").expect("a token");
+    let url = format!("{}/scim/v2/Users", address.replace("127.0.0.1", "localhost"));
+    let trusting = |certificate: &str| {
+        let root = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("a certificate");
+        reqwest::Client::builder()
+            .no_proxy()
+            .tls_built_in_root_certs(false)
+            .add_root_certificate(root)
+    };
+    for version in [reqwest::tls::Version::TLS_1_2, reqwest::tls::Version::TLS_1_3] {
+        let client = trusting(&made.cert.pem())
+            .min_tls_version(version)
+            .max_tls_version(version)
+            .build()
+            .expect("a client");
+        let answer = client.get(&url).bearer_auth(&token).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{version:?}");
+    }
+    let doubting = trusting(&other.cert.pem()).build().expect("a client");
+    doubting.get(&url).send().await.expect_err("another certificate than the one that is trusted");
+    let plain = url.replace("https:", "http:");
+    let answer = reqwest::Client::new().get(plain).bearer_auth(&token).send().await;
+    assert!(!answer.is_ok_and(|answer| answer.status().is_success()));
+    // What does not belong together is told before anything is served.
+    let foreign = file("foreign.pem", other.signing_key.serialize_pem());
+    let empty = file("empty.pem", String::new());
+    let serve = |arguments: &[&str]| {
+        fails(&run(&database, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()), 2)
+    };
+    for (certificate, key, said) in [
+        (&certificate, &foreign, "foreign.pem"),
+        (&empty, &key, "no certificate"),
+        (&certificate, &empty, "empty.pem"),
+        (&"/nowhere.pem".to_owned(), &key, "/nowhere.pem"),
+    ] {
+        let errors = serve(&["--tls-cert", certificate, "--tls-key", key]);
+        assert!(errors.contains(said), "{errors}");
+    }
+    assert!(serve(&["--tls-cert", &certificate]).contains("--tls-key"));
+}
+
+async fn nothing_is_served_elsewhere_by_plain_http(database: TestDatabase) {
+    for arguments in [
+        ["--listen", "127.0.0.1:0", "--public-url", "http://muster.example.com"].as_slice(),
+        &["--listen", "0.0.0.0:0"],
+    ] {
+        let errors = fails(&run(&database, &[&["serve"], arguments].concat()), 2);
+        assert!(errors.contains("https") && errors.contains("--tls-cert"), "{errors}");
+    }
+    // On this machine, and behind a proxy with a certificate, it is.
+    for url in ["http://localhost:8080", "https://muster.example.com"] {
+        Server::start(&database, &["--public-url", url]).stop();
+    }
 }
 
 async fn connections_are_managed(database: TestDatabase) {
