@@ -272,6 +272,9 @@ async fn nothing_is_served_elsewhere_by_plain_http(database: TestDatabase) {
         let errors = fails(&run(&database, &[&["serve"], arguments].concat()), 2);
         assert!(errors.contains("https") && errors.contains("--tls-cert"), "{errors}");
     }
+    // The base URL has no query (RFC 7644 section 1.3).
+    let query = ["serve", "--public-url", "https://muster.example.com/?tenant=a"];
+    assert!(fails(&run(&database, &query), 2).contains("https://muster.example.com"));
     // On this machine, and behind a proxy with a certificate, it is.
     for url in ["http://localhost:8080", "https://muster.example.com"] {
         Server::start(&database, &["--public-url", url]).stop();

@@ -9,7 +9,8 @@ pub const CASES: &[Case] = pure_cases![
     actix_is_known_to_the_http_side_only,
     diesel_is_known_to_the_store_only,
     no_module_is_too_long,
-    the_rule_of_convergence_names_tests_that_exist,
+    the_documents_name_tests_that_exist,
+    a_row_without_evidence_is_noticed,
 ];
 
 /// Each module of the crate, and which others it may name.
@@ -123,36 +124,76 @@ fn no_module_is_too_long() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-fn the_rule_of_convergence_names_tests_that_exist() {
+fn the_documents_name_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(root.join("docs/convergence.md")).expect("the document");
     let mut code = String::new();
     for folder in ["tests/it", "src"] {
         for path in files(&root.join(folder)) {
             code.push_str(&std::fs::read_to_string(path).expect("a source file"));
         }
     }
-    // The names of tests are sentences; nothing else in the document has so many underscores.
-    let names = |line: &str| -> Vec<String> {
-        let quoted = line.split('`').skip(1).step_by(2);
-        let is_name = |text: &&str| {
-            text.matches('_').count() > 1
-                && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-        };
-        quoted.filter(is_name).map(str::to_owned).collect()
-    };
     let mut wrong = Vec::new();
-    for line in text.lines() {
-        let row = line.strip_prefix("| ").filter(|row| !row.ends_with("| test |"));
-        if row.is_some() && names(line).is_empty() {
-            wrong.push(format!("no test is named: {line}"));
-        }
-        for name in names(line) {
-            if !code.contains(&format!("fn {name}(")) {
-                wrong.push(format!("there is no test {name}"));
+    for (document, least) in [("convergence.md", 40), ("conformance.md", 200)] {
+        let text = std::fs::read_to_string(root.join("docs").join(document)).expect("a document");
+        for line in text.lines() {
+            if lacks_evidence(line) {
+                wrong.push(format!("{document}: no test is named: {line}"));
+            }
+            for name in test_names(line) {
+                if !code.contains(&format!("fn {name}(")) {
+                    wrong.push(format!("{document}: there is no test {name}"));
+                }
             }
         }
+        assert!(text.lines().flat_map(test_names).count() > least, "{document}: names are found");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(text.lines().flat_map(names).count() > 40, "names are found");
+}
+
+/// The names of tests in a line. They are sentences; nothing else in a document has so many
+/// underscores.
+fn test_names(line: &str) -> Vec<String> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    let is_name = |text: &&str| {
+        text.matches('_').count() > 1 && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    quoted.filter(is_name).map(str::to_owned).collect()
+}
+
+/// Whether the line is a row of a table of tests without one. A requirement may say why it does not
+/// apply; and one that is no more than recommended, why it is not met.
+fn lacks_evidence(line: &str) -> bool {
+    let Some(row) = line.strip_prefix("| ") else { return false };
+    let cells: Vec<&str> = row.trim_end_matches('|').split(" | ").map(str::trim).collect();
+    // Tables of other things have other columns.
+    if row.ends_with("| test |") || cells.last() == Some(&"result") || row.starts_with('[') {
+        return false;
+    }
+    let (level, said) = (cells.get(1).unwrap_or(&""), cells.last().unwrap_or(&""));
+    let binds = ["MUST", "SHALL", "REQUIRED"].iter().any(|word| level.contains(word));
+    let excused =
+        said.starts_with("not applicable: ") || (!binds && said.starts_with("not done: "));
+    test_names(line).is_empty() && !excused && !row.starts_with('`')
+}
+
+/// That the test above can fail.
+fn a_row_without_evidence_is_noticed() {
+    for bad in [
+        "| 3.1 | MUST | something | not done: no time |",
+        "| 3.1 | SHALL NOT | something | not done: no time |",
+        "| 3.1 | SHOULD | something | not done |",
+        "| 3.1 | MUST | something | |",
+        "| a case | what happens | `one_word` |",
+    ] {
+        assert!(lacks_evidence(bad), "{bad}");
+    }
+    for good in [
+        "| 3.1 | MUST | something | `a_test_of_something` |",
+        "| 3.1 | MUST | something | not applicable: there is none |",
+        "| 3.1 | SHOULD | something | not done: nobody wants it |",
+        "| section | level | requirement | test |",
+        "no row at all",
+    ] {
+        assert!(!lacks_evidence(good), "{good}");
+    }
 }

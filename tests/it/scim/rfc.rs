@@ -12,6 +12,7 @@ pub const CASES: &[Case] = cases![
     the_schemas_cannot_be_removed,
     a_resource_begins_unmodified,
     a_location_leads_to_the_resource,
+    a_reference_leads_to_its_resource,
     ids_are_unique_and_reserve_no_word,
     what_is_deleted_is_gone_for_every_method,
     every_element_that_is_selected_is_replaced,
@@ -32,6 +33,7 @@ pub const CASES: &[Case] = cases![
     without_a_version_the_newest_is_meant,
     plain_json_is_answered_as_such,
     the_configuration_is_for_everybody,
+    a_token_is_long_and_random,
     an_address_is_comparable_without_its_version,
     one_name_is_one_user_however_it_is_written,
 ];
@@ -162,6 +164,21 @@ async fn a_location_leads_to_the_resource(app: TestApp) {
             assert_eq!(&answer.body, each);
             assert_eq!(answer.header("content-location"), Some(location));
         }
+    }
+}
+
+async fn a_reference_leads_to_its_resource(app: TestApp) {
+    let client = app.scim();
+    let (_, ann) = made(&client, &json!({ "userName": "ann" })).await;
+    let team = json!({ "displayName": "Team", "members": [{ "value": ann["id"] }] });
+    let team = client.post("/Groups", &team).await.expect(201).body;
+    let ann = client.get(&format!("/Users/{}", ann["id"].as_str().expect("an id"))).await;
+    for (reference, wanted) in
+        [(&team["members"][0]["$ref"], &ann.body), (&ann.body["groups"][0]["$ref"], &team)]
+    {
+        let address = reference.as_str().expect("an address");
+        let path = address.strip_prefix(&format!("{}/scim/v2", app.base_url)).expect("absolute");
+        assert_eq!(&client.get(path).await.expect(200).body, wanted, "{address}");
     }
 }
 
@@ -539,6 +556,20 @@ async fn the_configuration_is_for_everybody(app: TestApp) {
     for path in ["/Schemas", "/ResourceTypes"] {
         stranger.get(path).await.expect_error(401, None);
     }
+}
+
+async fn a_token_is_long_and_random(app: TestApp) {
+    let mut tokens = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let (_, token) = app.new_token("default").await;
+        let secret = token.strip_prefix("muster_scim_").expect("a token of ours").to_owned();
+        // 256 bits in base64.
+        assert_eq!(secret.len(), 43, "{secret}");
+        assert!(tokens.insert(secret));
+    }
+    let starts: std::collections::BTreeSet<&str> =
+        tokens.iter().filter_map(|token| token.get(..4)).collect();
+    assert!(starts.len() > 15, "they have nothing in common: {starts:?}");
 }
 
 async fn an_address_is_comparable_without_its_version(app: TestApp) {
