@@ -171,7 +171,8 @@ fn walk(
         }
         Expression::Present(path) => Ok(Filter::Present(visible(names.target(path)?, path)?)),
         Expression::Compare { path, op, value } => {
-            compare(names.target(path)?, path, *op, value, quirks)
+            let compared = compare(names.target(path)?, path, *op, value, quirks)?;
+            Ok(assume_not_primary(compared, names))
         }
         Expression::ValuePath { path, filter } => {
             if matches!(names, Names::Element(_)) {
@@ -246,6 +247,31 @@ fn compare(
         *raw = own_version(raw);
     }
     Ok(Filter::Compare { target, op, value })
+}
+
+/// "If not specified, the value of 'primary' SHALL be assumed to be 'false'" (RFC 7643 section 2.4):
+/// what is not primary is whatever does not say that it is.
+fn assume_not_primary(filter: Filter, names: &Names<'_>) -> Filter {
+    let in_element = matches!(names, Names::Element(attribute) if attribute.multi_valued);
+    let is_primary = |target: &Target| {
+        let is_of_element = in_element || (target.sub.is_some() && target.attribute.multi_valued);
+        let leaf = target.leaf();
+        is_of_element && leaf.name == "primary" && leaf.kind == AttributeType::Boolean
+    };
+    match filter {
+        Filter::Compare { target, op, value: Value::Boolean(false) } if is_primary(&target) => {
+            let leaf = Target { extension: None, attribute: target.leaf().clone(), sub: None };
+            let primary =
+                Filter::Compare { target: leaf, op: Operator::Eq, value: Value::Boolean(true) };
+            let mut not_primary = Filter::Not(Box::new(primary));
+            if !in_element {
+                let elements = Target { sub: None, ..target };
+                not_primary = Filter::ValuePath { target: elements, filter: Box::new(not_primary) };
+            }
+            if op == Operator::Ne { Filter::Not(Box::new(not_primary)) } else { not_primary }
+        }
+        other => other,
+    }
 }
 
 /// Whether the operator has a meaning for the type (RFC 7644 table 3).

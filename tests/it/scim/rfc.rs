@@ -21,6 +21,7 @@ pub const CASES: &[Case] = cases![
     what_is_required_cannot_be_unassigned,
     read_only_attributes_are_ignored_by_put,
     what_was_defaulted_is_what_filters_see,
+    what_is_not_said_to_be_primary_is_not,
     binary_values_have_no_order,
     filters_go_by_the_schemas_in_use,
     attributes_are_chosen_by_the_urn_of_their_extension,
@@ -348,6 +349,45 @@ async fn what_was_defaulted_is_what_filters_see(app: TestApp) {
     let put = client.put(&path, &json!({ "userName": "ann" })).await.expect(200);
     assert_eq!(put.body["active"], false);
     assert_eq!(client.find("/Users", "active eq false").await.len(), 1);
+}
+
+async fn what_is_not_said_to_be_primary_is_not(app: TestApp) {
+    let client = app.scim();
+    for (name, emails) in [
+        ("nobody", json!([])),
+        ("silent", json!([{ "value": "s@x.example", "type": "work" }])),
+        ("said", json!([{ "value": "n@x.example", "type": "work", "primary": false }])),
+        ("one", json!([{ "value": "p@x.example", "type": "work", "primary": true }])),
+        (
+            "both",
+            json!([
+                { "value": "b@x.example", "type": "home", "primary": true },
+                { "value": "c@x.example", "type": "work" },
+            ]),
+        ),
+    ] {
+        made(&client, &json!({ "userName": name, "emails": emails })).await;
+    }
+    for (filter, wanted) in [
+        ("emails.primary eq false", vec!["silent", "said", "both"]),
+        ("emails[primary eq false]", vec!["silent", "said", "both"]),
+        ("emails[primary eq false and type eq \"work\"]", vec!["silent", "said", "both"]),
+        ("emails[primary eq false and type eq \"home\"]", vec![]),
+        ("emails[primary ne true]", vec!["silent", "said", "both"]),
+        ("emails[primary ne false]", vec!["one", "both"]),
+        ("emails.primary eq true", vec!["one", "both"]),
+        ("emails.primary ne false", vec!["nobody", "one"]),
+        ("not (emails.primary eq false)", vec!["nobody", "one"]),
+    ] {
+        let found = client.find("/Users", filter).await;
+        let found: Vec<&str> = found.iter().filter_map(|user| user["userName"].as_str()).collect();
+        assert_eq!(found, wanted, "{filter}");
+    }
+    let id = client.find("/Users", "userName eq \"both\"").await[0]["id"].clone();
+    let patch = patch_body(json!([{ "op": "remove", "path": "emails[primary eq false]" }]));
+    let path = format!("/Users/{}", id.as_str().expect("an id"));
+    let left = client.patch(&path, &patch).await.expect(200).body["emails"].clone();
+    assert_eq!(left, json!([{ "value": "b@x.example", "type": "home", "primary": true }]));
 }
 
 async fn binary_values_have_no_order(app: TestApp) {
