@@ -8,6 +8,7 @@
 
 mod apply;
 mod members;
+mod old;
 mod plan;
 
 #[cfg(test)]
@@ -101,6 +102,13 @@ impl PatchPlan {
         let Value::Object(body) = body else {
             return Err(ScimError::invalid_syntax("the body must be a JSON object"));
         };
+        let body = match old::operations(resource_type, body) {
+            Ok(operations) => {
+                planner.quirks.note(Quirk::OldPatch);
+                return Self::of_operations(planner, operations);
+            }
+            Err(body) => body,
+        };
         let mut operations = None;
         let mut schemas = None;
         for (key, value) in body {
@@ -122,6 +130,10 @@ impl PatchPlan {
         let Some(Value::Array(operations)) = operations else {
             return Err(ScimError::invalid_syntax("a PATCH request needs an 'Operations' array"));
         };
+        Self::of_operations(planner, operations)
+    }
+
+    fn of_operations(mut planner: plan::Planner, operations: Vec<Value>) -> ScimResult<Self> {
         if operations.is_empty() {
             return Err(ScimError::invalid_syntax("'Operations' must not be empty"));
         }

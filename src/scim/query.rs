@@ -10,7 +10,7 @@ use super::error::{ScimError, ScimResult};
 use super::filter::{self, Expression, Filter};
 use super::list::{Page, Start};
 use super::projection::Projection;
-use super::quirks::Quirks;
+use super::quirks::{Quirk, Quirks};
 use super::schema::ResourceType;
 use super::sort::{self, Order};
 
@@ -29,6 +29,8 @@ pub struct Query {
     sort_order: Option<String>,
     /// Empty where the list is to go on by cursors from its first page on.
     cursor: Option<String>,
+    /// What it took to read the URL.
+    tolerances: Quirks,
 }
 
 impl Query {
@@ -49,10 +51,17 @@ impl Query {
     /// Reads the query part of a URL.
     pub fn from_url(query: &str) -> Self {
         let mut parameters = Self::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let counts = !value.is_empty() || name.eq_ignore_ascii_case("cursor");
-            if let Some(slot) = parameters.slot(&name).filter(|_| counts) {
+        for pair in query.split('&') {
+            // Who writes a space as %20 means a plus by a plus; see `Quirk::LiteralPlus`.
+            let plus_is_literal = pair.contains("%20") && pair.contains('+');
+            let pair = if plus_is_literal { pair.replace('+', "%2B") } else { pair.to_owned() };
+            for (name, value) in url::form_urlencoded::parse(pair.as_bytes()) {
+                let counts = !value.is_empty() || name.eq_ignore_ascii_case("cursor");
+                let Some(slot) = parameters.slot(&name).filter(|_| counts) else { continue };
                 *slot = Some(value.into_owned());
+                if plus_is_literal {
+                    parameters.tolerances.note(Quirk::LiteralPlus);
+                }
             }
         }
         parameters
@@ -177,9 +186,31 @@ impl Query {
     }
 
     fn expression(&self, quirks: &mut Quirks) -> ScimResult<Option<Expression>> {
+        quirks.extend(self.tolerances.iter());
         let Some(text) = &self.filter else { return Ok(None) };
         let parsed = filter::parse_with_quirks(text).map_err(ScimError::from)?;
         quirks.extend(parsed.tolerances);
         Ok(Some(parsed.expression))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plus_is_a_space_unless_spaces_are_written_in_another_way() {
+        let read = |query: &str| {
+            let query = Query::from_url(query);
+            (query.filter.unwrap_or_default(), query.tolerances.iter().collect::<Vec<_>>())
+        };
+        let spaces = read("filter=userName+eq+%22a%2Bb@example.com%22&");
+        assert_eq!(spaces, (r#"userName eq "a+b@example.com""#.to_owned(), vec![]));
+        let literal = read("filter=userName%20eq%20%22a+b@example.com%22");
+        let want = r#"userName eq "a+b@example.com""#.to_owned();
+        assert_eq!(literal, (want, vec![Quirk::LiteralPlus]));
+        // Each parameter is written in its own way, and what nobody reads is no matter.
+        let other = read("x=a%20+b&filter=userName+pr");
+        assert_eq!(other, ("userName pr".to_owned(), vec![]));
     }
 }

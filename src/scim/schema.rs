@@ -208,6 +208,17 @@ impl ResourceType {
         core.chain(extended)
     }
 
+    /// What a path without a URN names in an extension, where it names nothing outside; see
+    /// [`Quirk::UnqualifiedExtension`](super::quirks::Quirk::UnqualifiedExtension).
+    pub fn resolve_unqualified(&self, path: &AttrPath) -> Option<Resolved> {
+        if path.urn.is_some() || self.core_attribute(&path.name).is_some() {
+            return None;
+        }
+        self.extensions.iter().find_map(|extension| {
+            self.resolve(&AttrPath { urn: Some(extension.urn.to_string()), ..path.clone() })
+        })
+    }
+
     /// What `path` names here, or `None` if it names nothing.
     ///
     /// Names and URNs compare without regard to case (RFC 7643 section 2.1). A path with the core

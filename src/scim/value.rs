@@ -30,7 +30,7 @@ pub fn coerce(
     quirks: &mut Quirks,
 ) -> ScimResult<Option<Value>> {
     if !attribute.multi_valued {
-        return coerce_single(attribute, value, name, quirks);
+        return coerce_single(attribute, out_of_array(value, quirks), name, quirks);
     }
     let elements = match value {
         Value::Null => return Ok(None),
@@ -49,6 +49,18 @@ pub fn coerce(
     }
     check_primary(&kept, name)?;
     Ok((!kept.is_empty()).then_some(Value::Array(kept)))
+}
+
+/// The only element of an array, for an attribute that has one value; see
+/// [`Quirk::ArrayForSingle`].
+pub fn out_of_array(value: Value, quirks: &mut Quirks) -> Value {
+    match value {
+        Value::Array(mut elements) if elements.len() == 1 => {
+            quirks.note(Quirk::ArrayForSingle);
+            elements.pop().unwrap_or_default()
+        }
+        value => value,
+    }
 }
 
 /// One value of `attribute`, whether or not the attribute is multi-valued.

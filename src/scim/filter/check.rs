@@ -103,13 +103,19 @@ enum Names<'a> {
 }
 
 impl Names<'_> {
-    fn target(&self, path: &AttrPath) -> Result<Target, FilterError> {
+    fn target(&self, path: &AttrPath, quirks: &mut Quirks) -> Result<Target, FilterError> {
         match self {
             Self::Resource(resource_type) | Self::OneOfSeveral(resource_type) => {
                 match resource_type.resolve(path) {
                     Some(Resolved::Attribute(target)) => Ok(target),
                     Some(_) => Err(FilterError::NamesSchema { path: path.to_string() }),
-                    None => Err(unknown(&resource_type.name, path)),
+                    None => match resource_type.resolve_unqualified(path) {
+                        Some(Resolved::Attribute(target)) => {
+                            quirks.note(Quirk::UnqualifiedExtension);
+                            Ok(target)
+                        }
+                        _ => Err(unknown(&resource_type.name, path)),
+                    },
                 }
             }
             Self::Element(attribute) => {
@@ -169,16 +175,18 @@ fn walk(
         Expression::Present(path) | Expression::ValuePath { path, .. } if names.lacks(path) => {
             Ok(never())
         }
-        Expression::Present(path) => Ok(Filter::Present(visible(names.target(path)?, path)?)),
+        Expression::Present(path) => {
+            Ok(Filter::Present(visible(names.target(path, quirks)?, path)?))
+        }
         Expression::Compare { path, op, value } => {
-            let compared = compare(names.target(path)?, path, *op, value, quirks)?;
+            let compared = compare(names.target(path, quirks)?, path, *op, value, quirks)?;
             Ok(assume_not_primary(compared, names))
         }
         Expression::ValuePath { path, filter } => {
             if matches!(names, Names::Element(_)) {
                 return Err(FilterError::ValuePathInside { path: path.to_string() });
             }
-            let target = visible(names.target(path)?, path)?;
+            let target = visible(names.target(path, quirks)?, path)?;
             let leaf = target.leaf().clone();
             if !leaf.multi_valued && !leaf.is_complex() {
                 return Err(FilterError::NoElements { path: path.to_string() });

@@ -166,6 +166,21 @@ fn what_clients_get_wrong_is_read_and_named() {
 }
 
 #[test]
+fn an_extensions_attribute_may_stand_without_its_urn() {
+    let used = |text: &str| {
+        let mut quirks = Quirks::default();
+        let expression = parse(text).expect("a filter");
+        check(&expression, REGISTRY.user(), &mut quirks).map(|_| quirks.iter().collect::<Vec<_>>())
+    };
+    assert!(asked(r#"manager eq "26118915" and employeeNumber pr"#));
+    assert!(!asked(r#"manager eq "26118916""#));
+    assert_eq!(used(r#"manager eq "x""#), Ok(vec![Quirk::UnqualifiedExtension]));
+    let qualified = r#"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager eq "x""#;
+    assert_eq!(used(qualified), Ok(vec![]));
+    assert!(used("managers pr").is_err());
+}
+
+#[test]
 fn a_number_of_many_digits_is_read_exactly() {
     let text = format!("a le {}", "6".repeat(39));
     let read = parse(&text).expect("a filter");

@@ -11,7 +11,7 @@ use crate::scim::filter::{self, Expression, Literal, Operator};
 use crate::scim::path::{AttrPath, PatchPath, parse_patch_path};
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::schema::{Attribute, Mutability, Resolved, ResourceType, Returned, Target};
-use crate::scim::value::{coerce, coerce_single, is_unassigned};
+use crate::scim::value::{coerce, coerce_single, is_unassigned, out_of_array};
 
 /// Collects the changes of one request.
 pub(super) struct Planner {
@@ -166,7 +166,14 @@ impl Planner {
 
     fn at_path(&mut self, op: Op, text: &str, value: Option<Value>) -> ScimResult<()> {
         let path = parse_patch_path(text).map_err(filter::FilterError::into_path_error)?;
-        match self.resource_type.resolve(&path.path) {
+        let mut resolved = self.resource_type.resolve(&path.path);
+        if resolved.is_none() {
+            resolved = self.resource_type.resolve_unqualified(&path.path);
+            if resolved.is_some() {
+                self.quirks.note(Quirk::UnqualifiedExtension);
+            }
+        }
+        match resolved {
             None => Err(ScimError::invalid_path(format!(
                 "'{text}' names no attribute of {}; see /Schemas",
                 self.resource_type.name
@@ -212,7 +219,10 @@ impl Planner {
             let attribute = target.attribute.clone();
             return self.members.operation(op, &attribute, path, value, &mut self.quirks);
         }
-        let value = value.filter(|value| !is_unassigned(value));
+        let mut value = value.filter(|value| !is_unassigned(value));
+        if !target.leaf().multi_valued && path.filter.is_none() {
+            value = value.map(|value| out_of_array(value, &mut self.quirks));
+        }
         // Adding nothing changes nothing; replacing with nothing unassigns.
         let op = match (op, &value) {
             (Op::Add, None) => return Ok(()),

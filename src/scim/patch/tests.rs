@@ -220,6 +220,59 @@ fn entras_shapes_are_understood() {
     );
 }
 
+/// Entra ID's documentation, "Example 5": the attribute without its URN, its value in an array.
+#[test]
+fn an_extensions_attribute_may_stand_without_its_urn_and_its_value_in_an_array() {
+    let set = json!([{"op": "add", "path": "manager", "value": [{"value": "boss"}]}]);
+    assert_eq!(after(set.clone())[ENTERPRISE]["manager"], json!({"value": "boss"}));
+    assert_eq!(quirks(set), ["unqualified-extension", "array-for-single"]);
+    let sub = json!([{"op": "replace", "path": "manager.value", "value": "boss"}]);
+    assert_eq!(after(sub.clone())[ENTERPRISE]["manager"], json!({"value": "boss"}));
+    assert_eq!(quirks(sub), ["unqualified-extension"]);
+    let gone = json!([{"op": "remove", "path": "department"}]);
+    assert_eq!(after(gone)[ENTERPRISE], Value::Null);
+    let merged = after(json!([{"op": "replace", "path": "name", "value": [{"givenName": "A"}]}]));
+    assert_eq!(merged["name"], json!({"givenName": "A", "familyName": "Lee"}));
+    // The core schema's `title` is what it was before: no extension is looked at.
+    assert_eq!(
+        quirks(json!([{"op": "add", "path": "title", "value": ["Boss"]}])),
+        ["array-for-single"]
+    );
+    let two = json!([{"op": "add", "path": "title", "value": ["a", "b"]}]);
+    assert_eq!(refused(two), Some(ScimType::InvalidValue));
+    assert_eq!(
+        refused(json!([{"op": "add", "path": "managers", "value": "x"}])),
+        Some(ScimType::InvalidPath)
+    );
+}
+
+/// OneLogin's documentation, "Patch Group API".
+#[test]
+fn a_patch_of_scim_1_1_adds_and_removes_members() {
+    let read = |body: Value| PatchPlan::new(registry().group(), body);
+    let plan = read(json!({
+        "schemas": ["urn:scim:schemas:core:1.0"],
+        "id": "ignored",
+        "displayName": "Renamed",
+        "members": [
+            {"value": "a"},
+            {"value": "b\"", "operation": "delete"},
+            {"value": "c", "operation": "Delete"},
+        ],
+    }))
+    .expect("a plan");
+    assert_eq!(plan.members, [delta(false, &["a"], &["b\"", "c"])]);
+    assert_eq!(plan.changes.len(), 1);
+    assert_eq!(plan.quirks.iter().collect::<Vec<_>>(), [Quirk::OldPatch]);
+    let nobody = json!({"members": [{"operation": "delete"}]});
+    assert_eq!(read(nobody).expect_err("no id").scim_type, Some(ScimType::InvalidValue));
+    // A PATCH of this RFC without its operations is no older one.
+    let broken = json!({"schemas": [PATCH_SCHEMA], "members": [{"value": "a"}]});
+    assert_eq!(read(broken).expect_err("none").scim_type, Some(ScimType::InvalidSyntax));
+    let user = json!({"schemas": ["urn:scim:schemas:core:1.0"], "members": []});
+    assert!(PatchPlan::new(&user_type(), user).is_err());
+}
+
 #[test]
 fn tolerated_shapes_are_named() {
     assert_eq!(
