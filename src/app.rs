@@ -8,6 +8,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::{Db, StoreError};
 use crate::directory::cursors;
+use crate::directory::token_quirks::{self, Pending};
+use crate::metrics::Metrics;
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::{Registry, SchemaError};
@@ -37,6 +39,10 @@ pub struct App {
     pub placing: Mutex<()>,
     /// What cursors are sealed with, once it was needed.
     cursor_key: OnceCell<CursorKey>,
+    /// What the process counts.
+    pub metrics: Metrics,
+    /// Which compatibility rules tokens made use of, not yet written to the store.
+    pub quirks: Pending,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
 }
@@ -55,6 +61,8 @@ impl App {
             waiting: Semaphore::new(settings.max_waiting),
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),
+            metrics: Metrics::new(),
+            quirks: Pending::default(),
             stopping: watch::Sender::new(false),
             settings,
             clock,
@@ -74,6 +82,21 @@ impl App {
                 }
             })
             .await
+    }
+
+    /// Writes down which rules tokens made use of since it was last done.
+    pub async fn save_quirks(&self) {
+        let uses = self.quirks.take((self.clock)());
+        if uses.is_empty() {
+            return;
+        }
+        let batch = uses.clone();
+        let saved =
+            self.db.note("note_token_quirks", move |conn| token_quirks::save(conn, &batch)).await;
+        if let Err(error) = saved {
+            log::warn!("could not note the compatibility rules in use: {error}");
+            self.quirks.put_back(&uses);
+        }
     }
 
     /// Ends the waiting of requests that wait for something to happen: the server is about to stop.

@@ -22,6 +22,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod sql;
 pub mod teams;
+pub mod token_quirks;
 pub mod tokens;
 mod url;
 pub mod users;

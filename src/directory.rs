@@ -24,6 +24,7 @@ pub mod roles;
 pub mod sessions;
 pub mod signin;
 pub mod teams;
+pub mod token_quirks;
 pub mod tokens;
 pub mod users;
 

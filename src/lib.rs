@@ -8,5 +8,6 @@ pub mod config;
 pub mod db;
 pub mod directory;
 pub mod http;
+pub mod metrics;
 pub mod oidc;
 pub mod scim;

@@ -79,6 +79,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         handle.stop(true).await;
     });
     server.await?;
+    app.save_quirks().await;
     Ok(ExitCode::SUCCESS)
 }
 

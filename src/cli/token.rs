@@ -9,7 +9,7 @@ use super::{output, store};
 use crate::clock::{rfc3339, system};
 use crate::db::DatabaseUrl;
 use crate::directory::connections;
-use crate::directory::tokens;
+use crate::directory::tokens::{self, Token};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -70,7 +70,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
         TokenCommand::List { connection } => {
             let found = db.read(move |conn| tokens::all(conn, connection.as_deref())).await?;
             if as_json {
-                output::json(&found.iter().map(|token| token.to_json(now)).collect::<Value>());
+                output::json(&found.iter().map(|token| token.to_listing(now)).collect::<Value>());
             } else {
                 let time = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), rfc3339);
                 let rows: Vec<Vec<String>> = found
@@ -84,11 +84,21 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                             rfc3339(token.created_at),
                             time(token.expires_at),
                             time(token.last_used_at),
+                            rules(token),
                         ]
                     })
                     .collect();
                 output::table(
-                    &["id", "connection", "label", "status", "created", "expires", "last used"],
+                    &[
+                        "id",
+                        "connection",
+                        "label",
+                        "status",
+                        "created",
+                        "expires",
+                        "last used",
+                        "quirks",
+                    ],
                     &rows,
                 );
             }
@@ -104,6 +114,14 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
         }
     }
     Ok(())
+}
+
+/// The compatibility rules that the token's client made use of.
+fn rules(token: &Token) -> String {
+    if token.quirks.is_empty() {
+        return "-".to_owned();
+    }
+    token.quirks.iter().map(|used| used.name.as_str()).collect::<Vec<_>>().join(",")
 }
 
 /// When something that lasts so long from now on ends, in UTC microseconds.

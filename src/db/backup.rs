@@ -15,9 +15,10 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 15] = [
+pub const TABLES: [&str; 16] = [
     "connections",
     "tokens",
+    "token_quirks",
     "users",
     "user_emails",
     "teams",

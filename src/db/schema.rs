@@ -36,6 +36,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    token_quirks (token_id, quirk) {
+        token_id -> Text,
+        quirk -> Text,
+        first_used_at -> BigInt,
+        last_used_at -> BigInt,
+        uses -> BigInt,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         connection_id -> Text,

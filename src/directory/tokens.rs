@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use super::connections::{self, AdminError, Connection};
 use super::events::{self, Action, Actor, Subject};
 use super::new_id;
+use super::token_quirks::{self, QuirkUse};
 use crate::clock::rfc3339;
+use crate::db::connections::ConnectionRow;
 use crate::db::tokens::{self as rows, TokenRow};
 use crate::db::{Conn, StoreError, connections as connection_rows};
 
@@ -81,6 +83,8 @@ pub struct Token {
     /// When it was last used, give or take a minute.
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// The compatibility rules that its client made use of; only in a list.
+    pub quirks: Vec<QuirkUse>,
 }
 
 impl Token {
@@ -93,6 +97,7 @@ impl Token {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
+            quirks: Vec::new(),
         }
     }
 
@@ -119,6 +124,16 @@ impl Token {
             "last_used_at": self.last_used_at.map(rfc3339),
             "revoked_at": self.revoked_at.map(rfc3339),
         })
+    }
+
+    /// The token as a list shows it: with the compatibility rules that its client made use of.
+    pub fn to_listing(&self, now: i64) -> Value {
+        let mut object = self.to_json(now);
+        if let Some(members) = object.as_object_mut() {
+            let quirks: Value = self.quirks.iter().map(QuirkUse::to_json).collect();
+            members.insert("quirks".to_owned(), quirks);
+        }
+        object
     }
 }
 
@@ -160,7 +175,12 @@ pub fn all(conn: &mut Conn, connection: Option<&str>) -> Result<Vec<Token>, Admi
         None => None,
     };
     let rows = rows::all(conn, connection_id.as_deref())?;
-    Ok(rows.into_iter().map(|(row, connection)| Token::new(row, connection.name)).collect())
+    let mut quirks = token_quirks::by_token(conn)?;
+    let token = |(row, connection): (TokenRow, ConnectionRow)| {
+        let quirks = quirks.remove(&row.id).unwrap_or_default();
+        Token { quirks, ..Token::new(row, connection.name) }
+    };
+    Ok(rows.into_iter().map(token).collect())
 }
 
 /// Revokes a token; the next request with it is refused. Revoking it again changes nothing.

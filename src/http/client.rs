@@ -17,6 +17,7 @@ use crate::db::StoreError;
 use crate::directory::tokens::{self, Authenticated};
 use crate::directory::{Actor, Context};
 use crate::scim::ScimError;
+use crate::scim::quirks::Quirks;
 
 const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bearer TOKEN'";
 
@@ -37,6 +38,19 @@ impl Client {
             request_id: self.request_id.clone(),
             now: (self.app.clock)(),
             base_url: self.app.scim_base_url.clone(),
+        }
+    }
+
+    /// Notes the compatibility rules that a request made use of, without making it wait for the
+    /// store: several requests' are written together.
+    pub fn note_quirks(&self, quirks: &Quirks) {
+        let now = (self.app.clock)();
+        if let Some(wait) = self.app.quirks.note(&self.token.token_id, quirks, now) {
+            let app = self.app.clone();
+            actix_web::rt::spawn(async move {
+                actix_web::rt::time::sleep(wait).await;
+                app.save_quirks().await;
+            });
         }
     }
 }

@@ -8,10 +8,11 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, web};
 use futures_util::FutureExt;
 
 use super::answer::Failure;
+use crate::app::App;
 use crate::db::StoreError;
 
 /// Name of the header that carries a request's id.
@@ -21,7 +22,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Gives each request an id and logs how it went. The query stays out of the log: it may name
+/// Gives each request an id, logs how it went and counts it. The query stays out of the log: it may name
 /// people.
 pub async fn observe(
     request: ServiceRequest,
@@ -31,6 +32,7 @@ pub async fn observe(
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let path = request.path().to_owned();
+    let app = request.app_data::<web::Data<App>>().cloned();
     let start = Instant::now();
     let done = next.call(request).await;
     let status = match &done {
@@ -42,6 +44,11 @@ pub async fn observe(
         status.as_u16(),
         start.elapsed().as_millis()
     );
+    if let Some(app) = app {
+        // The pattern, not the path, which may hold ids.
+        let route = done.as_ref().ok().and_then(|done| done.request().match_pattern());
+        app.metrics.count_request(method.as_str(), route, status.as_u16(), start.elapsed());
+    }
     let mut response = done?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

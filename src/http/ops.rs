@@ -1,12 +1,13 @@
 //! Operations: whether the process lives, whether it can serve, and what is not there.
 
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::answer::refusal;
 use crate::app::App;
 use crate::db::{StoreError, connections};
+use crate::metrics::MEDIA_TYPE;
 use crate::scim::ScimError;
 
 /// How long the database may take to answer for the process to count as ready.
@@ -28,6 +29,17 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
         Err(error) => {
             log::warn!("not ready: {error}");
             HttpResponse::ServiceUnavailable().json(json!({ "status": "database unavailable" }))
+        }
+    }
+}
+
+/// What the process has counted, for Prometheus. It tells of no connection, so it needs no token.
+pub async fn metrics(app: web::Data<App>) -> HttpResponse {
+    match app.metrics.encode() {
+        Ok(text) => HttpResponse::Ok().insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(text),
+        Err(error) => {
+            log::error!("could not write the metrics: {error}");
+            HttpResponse::InternalServerError().finish()
         }
     }
 }

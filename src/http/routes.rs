@@ -21,6 +21,9 @@ pub fn configure(config: &mut ServiceConfig) {
             resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
         )
         .service(
+            resource("/metrics").route(get().to(ops::metrics)).default_service(not_allowed("GET")),
+        )
+        .service(
             resource("/authorize").route(get().to(authorize::get)).default_service(no_page("GET")),
         )
         .service(

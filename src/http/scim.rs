@@ -23,9 +23,11 @@ pub async fn no_such_endpoint() -> HttpResponse {
     ))
 }
 
-/// Logs the tolerated deviations that a request made use of.
+/// Logs and counts the tolerated deviations that a request made use of.
 fn log_quirks(client: &Client, quirks: &Quirks) {
     if !quirks.is_empty() {
+        client.app.metrics.count_quirks(quirks);
+        client.note_quirks(quirks);
         let names: Vec<&str> = quirks.iter().map(crate::scim::quirks::Quirk::name).collect();
         log::debug!(
             "tolerated quirks={} connection={}",

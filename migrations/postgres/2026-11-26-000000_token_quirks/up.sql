@@ -1,0 +1,9 @@
+-- Which compatibility rules the client behind a token made use of, and how often.
+CREATE TABLE token_quirks (
+    token_id TEXT COLLATE "C" NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+    quirk TEXT COLLATE "C" NOT NULL,
+    first_used_at BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    uses BIGINT NOT NULL,
+    PRIMARY KEY (token_id, quirk)
+);
