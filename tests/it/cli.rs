@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         nothing_is_served_elsewhere_by_plain_http,
         connections_are_managed,
         tokens_are_managed,
+        a_token_lists_the_tolerances_that_its_client_takes,
         the_settings_of_sign_in_say_what_is_missing,
         another_programs_environment_changes_no_connection,
         a_role_that_is_not_granted_cannot_be_revoked,
@@ -348,6 +349,33 @@ async fn tokens_are_managed(database: TestDatabase) {
     succeeds(&on(&["token", "revoke", list[0]["id"].as_str().expect("an id")]));
     assert_eq!(status().await, 401);
     fails(&on(&["token", "revoke", "unknown"]), 2);
+}
+
+/// Every use is in the list once the server has stopped, the later ones of a minute too.
+async fn a_token_lists_the_tolerances_that_its_client_takes(database: TestDatabase) {
+    let server = Server::start(&database, &[]);
+    let base = server.field("SCIM base URL").expect("a URL");
+    let token = server.field("API token").expect("a token");
+    for name in ["ann", "bob", "cho"] {
+        let request = reqwest::Client::new()
+            .post(format!("{base}/Users"))
+            .bearer_auth(&token)
+            .header("content-type", "application/scim+json")
+            .body(format!(r#"{{"userName":"{name}","active":"True"}}"#));
+        assert_eq!(request.send().await.expect("an answer").status().as_u16(), 201);
+    }
+    server.stop();
+    let list = succeeds(&run(&database, &["token", "list", "--json"]));
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let quirks = list[0]["quirks"].as_array().expect("the rules");
+    let names: Vec<&Value> = quirks.iter().map(|quirk| &quirk["name"]).collect();
+    assert_eq!(names, ["foreign-schemas", "string-boolean"]);
+    for quirk in quirks {
+        assert_eq!(quirk["uses"], 3, "{quirk}");
+        assert!(quirk["first_used_at"].is_string() && quirk["last_used_at"].is_string());
+    }
+    let table = succeeds(&run(&database, &["token", "list"]));
+    assert!(table.contains("foreign-schemas,string-boolean"), "{table}");
 }
 
 fn token_file(server: &Server, folder: &Path) -> String {

@@ -2,7 +2,9 @@
 
 use muster::db::StoreError;
 use muster::directory::connections::AdminError;
+use muster::directory::token_quirks::QuirkUse;
 use muster::directory::tokens;
+use serde_json::json;
 
 use crate::support::{Case, TestApp, cases};
 
@@ -13,6 +15,7 @@ pub const CASES: &[Case] = cases![
     a_revoked_token_is_refused_at_once,
     an_expired_token_is_refused,
     the_last_use_is_noted,
+    the_tolerances_that_a_token_takes_are_noted,
     no_token_is_stored_in_the_clear,
 ];
 
@@ -98,6 +101,45 @@ async fn the_last_use_is_noted(app: TestApp) {
     assert!(noted <= app.clock.now());
     let unused = app.db.read(|conn| Ok::<_, StoreError>(conn.is_postgres())).await;
     assert_eq!(unused.ok(), Some(app.database.backend.name() == "postgres"));
+}
+
+/// The tolerances that are noted of a token, once there are so many uses of them.
+async fn noted(app: &TestApp, id: &str, uses: i64) -> Vec<QuirkUse> {
+    loop {
+        let all = app.db.read(|conn| tokens::all(conn, Some("default"))).await.expect("tokens");
+        let found = all.into_iter().find(|found| found.id == id).expect("the token").quirks;
+        if found.iter().map(|quirk| quirk.uses).sum::<i64>() >= uses {
+            return found;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn the_tolerances_that_a_token_takes_are_noted(app: TestApp) {
+    let (id, token) = app.new_token("default").await;
+    let client = app.with_token(&token);
+    // What keeps to the RFC is not noted.
+    client.find("/Users", "userName eq \"ann\"").await;
+    client.post("/Users", &json!({ "userName": "ann", "active": "true" })).await.expect(201);
+    let first = noted(&app, &id, 2).await;
+    let names: Vec<&str> = first.iter().map(|quirk| quirk.name.as_str()).collect();
+    assert_eq!(names, ["foreign-schemas", "string-boolean"]);
+    assert!(first.iter().all(|quirk| quirk.uses == 1));
+    assert!(first.iter().all(|quirk| quirk.first_used_at == quirk.last_used_at));
+    // They are written once a minute at most.
+    app.clock.advance(61);
+    client.post("/Users", &json!({ "userName": "bob" })).await.expect(201);
+    let second = noted(&app, &id, 3).await;
+    assert_eq!(second[1], first[1]);
+    assert_eq!(second[0].uses, 2);
+    assert_eq!(second[0].first_used_at, first[0].first_used_at);
+    assert!(second[0].last_used_at >= first[0].last_used_at + 61_000_000);
+    // Each token's are its own.
+    app.clock.advance(61);
+    let (other, token) = app.new_token("default").await;
+    app.with_token(&token).find("/Users", "userName eq ann").await;
+    assert_eq!(noted(&app, &other, 1).await[0].name, "unquoted-value");
+    assert_eq!(noted(&app, &id, 3).await, second);
 }
 
 async fn no_token_is_stored_in_the_clear(app: TestApp) {
