@@ -99,6 +99,22 @@ impl Projection {
                 Some(attribute) => keep(attribute, value, Self::parts(&core, attribute)),
             }
         });
+        self.name_schemas(resource);
+    }
+
+    /// Leaves out of `schemas` the extensions of which nothing is left (RFC 7643 section 3).
+    fn name_schemas(&self, resource: &mut Map<String, Value>) {
+        if self.is_default() {
+            return;
+        }
+        let Some(mut schemas) = resource.get("schemas").cloned() else { return };
+        if let Value::Array(urns) = &mut schemas {
+            urns.retain(|urn| {
+                let urn = urn.as_str().unwrap_or_default();
+                self.resource_type.extension(urn).is_none() || resource.contains_key(urn)
+            });
+        }
+        resource.insert("schemas".to_owned(), schemas);
     }
 
     fn core(&self) -> Container<'_> {

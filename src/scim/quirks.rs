@@ -172,7 +172,7 @@ impl Quirk {
             Self::RemoveAbsentMember => Rule {
                 name: "remove-absent-member",
                 accepts: "`remove` of somebody who is not a member",
-                clients: &["okta"],
+                clients: &["generic"],
             },
             Self::CapitalizedOperation => Rule {
                 name: "capitalized-operation",
@@ -182,7 +182,7 @@ impl Quirk {
             Self::MissingPatchSchema => Rule {
                 name: "missing-patch-schema",
                 accepts: "a PATCH body without `schemas`",
-                clients: &["generic"],
+                clients: &["authentik"],
             },
             Self::OldPatch => Rule {
                 name: "old-patch",

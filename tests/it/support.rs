@@ -6,6 +6,7 @@ mod cases;
 mod database;
 mod postgres;
 pub mod provider;
+pub mod strict;
 
 pub use answer::Answer;
 pub use app::{ScimClient, TestApp, patch_body};

@@ -487,6 +487,20 @@ async fn attributes_choose_what_is_returned(app: TestApp) {
     let qualified = "urn:ietf:params:scim:schemas:core:2.0:User:userName";
     let body = client.get(&format!("{path}?attributes={qualified}")).await.expect(200).body;
     assert_eq!(keys(&body), ["id", "schemas", "userName"]);
+    // `schemas` names what is there: no extension of which nothing is shown.
+    let extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let sales = json!({ "userName": "c", extension: { "department": "Sales" } });
+    let path = format!("/Users/{}", client.post("/Users", &sales).await.expect(201).id());
+    let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+    for (query, schemas) in [
+        ("attributes=userName".to_owned(), json!([core])),
+        (format!("attributes={extension}:department"), json!([core, extension])),
+        (format!("excludedAttributes={extension}"), json!([core])),
+        ("excludedAttributes=userName".to_owned(), json!([core, extension])),
+    ] {
+        let body = client.get(&format!("{path}?{query}")).await.expect(200).body;
+        assert_eq!(body["schemas"], schemas, "{query}");
+    }
 }
 
 async fn attributes_and_excluded_attributes_exclude_each_other(app: TestApp) {
