@@ -2,9 +2,10 @@
 //!
 //! It sends what the clients of the identity providers send, in their order and their wording, and
 //! judges the answers; it knows nothing of how the server is built. A file under `check/` is one
-//! client's list of requests (`okta`, `okta_oin`, `entra`) or what they share; [`run`] is the entry.
+//! client's list of requests, as [`Profile`] names them, or what they share; [`run`] is the entry.
 //! Whatever it creates has a fresh name `muster-check-…` and is removed at the end.
 
+mod authentik;
 mod bodies;
 mod cleanup;
 mod client;
@@ -12,10 +13,15 @@ mod entra;
 mod errors;
 mod expect;
 mod import;
+mod jumpcloud;
 mod okta;
 mod okta_oin;
+mod onelogin;
+mod ping;
+mod rauthy;
 mod report;
 mod spec;
+mod steps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +56,16 @@ pub enum Profile {
     OktaOin,
     /// Microsoft Entra ID, in both its PATCH dialects.
     Entra,
+    /// OneLogin, with the schemas of drafts and of SCIM 1.
+    Onelogin,
+    /// JumpCloud's Custom SCIM.
+    Jumpcloud,
+    /// Ping Identity's SCIM provisioner.
+    Ping,
+    /// authentik's SCIM provider.
+    Authentik,
+    /// rauthy's SCIM client.
+    Rauthy,
 }
 
 impl Profile {
@@ -59,6 +75,11 @@ impl Profile {
             Self::Okta => "okta",
             Self::OktaOin => "okta-oin",
             Self::Entra => "entra",
+            Self::Onelogin => "onelogin",
+            Self::Jumpcloud => "jumpcloud",
+            Self::Ping => "ping",
+            Self::Authentik => "authentik",
+            Self::Rauthy => "rauthy",
         }
     }
 
@@ -66,7 +87,9 @@ impl Profile {
     fn dialect(self) -> &'static Dialect {
         match self {
             Self::Okta | Self::OktaOin => &client::OKTA,
-            Self::Entra => &client::ENTRA,
+            Self::Entra | Self::Onelogin | Self::Jumpcloud | Self::Ping => &client::PLAIN,
+            Self::Authentik => &client::AUTHENTIK,
+            Self::Rauthy => &client::RAUTHY,
         }
     }
 }
@@ -113,5 +136,10 @@ async fn replay(profile: Profile, api: &Client, report: &mut Report) {
         Profile::Okta => Box::pin(okta::run(api, report)).await,
         Profile::OktaOin => Box::pin(okta_oin::run(api, report)).await,
         Profile::Entra => Box::pin(entra::run(api, report)).await,
+        Profile::Onelogin => Box::pin(onelogin::run(api, report)).await,
+        Profile::Jumpcloud => Box::pin(jumpcloud::run(api, report)).await,
+        Profile::Ping => Box::pin(ping::run(api, report)).await,
+        Profile::Authentik => Box::pin(authentik::run(api, report)).await,
+        Profile::Rauthy => Box::pin(rauthy::run(api, report)).await,
     }
 }

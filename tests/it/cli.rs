@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         the_version_is_printed,
         a_check_of_nothing_cannot_begin,
         settings_can_come_from_the_environment,
+        every_profile_is_run_and_documented,
     ];
     let databases: &[Case] = database_cases![
         the_first_start_prints_what_okta_asks_for,
@@ -384,13 +385,32 @@ fn token_file(server: &Server, folder: &Path) -> String {
     file.display().to_string()
 }
 
+/// The profiles, as the help of the check lists them.
+fn profiles() -> Vec<String> {
+    let help = succeeds(&muster(&["check", "--help"]).output().expect("a run"));
+    let values = help.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split_once(": "));
+    let names: Vec<String> = values.map(|(name, _)| name.to_owned()).collect();
+    assert!(names.len() >= 8 && names.contains(&"okta-oin".to_owned()), "{help}");
+    names
+}
+
+fn every_profile_is_run_and_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).expect("a file");
+    let run = format!("for profile in {}; do", profiles().join(" "));
+    assert!(read(".ci/run").contains(&run), "{run}");
+    for profile in profiles() {
+        assert!(read("docs/clients.md").contains(&format!("`--profile {profile}`")), "{profile}");
+    }
+}
+
 async fn the_check_passes_in_every_profile(database: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(&database, &[]);
     let file = token_file(&server, folder.path());
     let base = server.field("SCIM base URL").expect("a URL");
-    for profile in ["okta", "okta-oin", "entra"] {
-        let output = muster(&["check", &base, "--token-file", &file, "--profile", profile])
+    for profile in profiles() {
+        let output = muster(&["check", &base, "--token-file", &file, "--profile", &profile])
             .output()
             .expect("a run");
         let text = succeeds(&output);
@@ -398,7 +418,7 @@ async fn the_check_passes_in_every_profile(database: TestDatabase) {
         assert!(last.ends_with("passed, 0 failed"), "{text}");
         assert!(!text.contains("FAIL") && !text.contains("note"), "{text}");
         let passed = text.lines().filter(|line| line.starts_with("pass")).count();
-        assert!(passed > 25 && last.starts_with(&passed.to_string()), "{text}");
+        assert!(passed > 15 && last.starts_with(&passed.to_string()), "{text}");
     }
     // Nothing of it is left.
     let token = server.field("API token").expect("a token");

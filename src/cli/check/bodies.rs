@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::expect::Resource;
+
 /// Schema of a user.
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// Schema of a group.
@@ -69,6 +71,30 @@ pub fn okta_lookup(endpoint: &str, attribute: &str, value: &str) -> String {
     format!("{}&startIndex=1&count=100", search(endpoint, &eq(attribute, value)))
 }
 
+/// The same search with the spaces of the filter as plus signs, as forms encode them.
+pub fn search_by_form(endpoint: &str, filter: &str) -> String {
+    let words: Vec<String> = filter.split(' ').map(encode).collect();
+    format!("{endpoint}?filter={}", words.join("+"))
+}
+
+/// A user of the attributes that nearly every client sends.
+pub fn plain_user(user_name: &str, given_name: &str) -> Value {
+    json!({
+        "schemas": [USER],
+        "userName": user_name,
+        "externalId": random_hex(),
+        "name": {"givenName": given_name, "familyName": "Check"},
+        "displayName": format!("{given_name} Check"),
+        "active": true,
+        "emails": [{"value": user_name, "type": "work", "primary": true}],
+    })
+}
+
+/// A group without members.
+pub fn plain_group(display_name: &str) -> Value {
+    json!({"schemas": [GROUP], "externalId": random_hex(), "displayName": display_name})
+}
+
 /// A user as Okta creates it.
 pub fn okta_user(user_name: &str) -> Value {
     json!({
@@ -131,6 +157,20 @@ pub fn entra_group(display_name: &str) -> Value {
     })
 }
 
+/// An operation that adds people to a group by their ids.
+pub fn add_members(people: &[&Resource]) -> Value {
+    json!({"op": "add", "path": "members", "value": ids(people)})
+}
+
+/// An operation whose value names who leaves a group.
+pub fn remove_members(people: &[&Resource]) -> Value {
+    json!({"op": "remove", "path": "members", "value": ids(people)})
+}
+
+fn ids(people: &[&Resource]) -> Value {
+    people.iter().map(|person| json!({"value": person.id})).collect()
+}
+
 /// A PATCH request of these operations.
 #[expect(clippy::needless_pass_by_value, reason = "called with json!([…]) written in place")]
 pub fn patch(operations: Value) -> Value {
@@ -176,6 +216,10 @@ mod tests {
         assert_eq!(
             okta_lookup("/Users", "userName", "a.b+c@example.com"),
             "/Users?filter=userName%20eq%20%22a.b%2Bc%40example.com%22&startIndex=1&count=100"
+        );
+        assert_eq!(
+            search_by_form("/Users", &eq("userName", "a+b@example.com")),
+            "/Users?filter=userName+eq+%22a%2Bb%40example.com%22"
         );
         assert_eq!(encode("ä~[]/"), "%C3%A4~%5B%5D%2F");
         assert_eq!(eq("displayName", "a\"b"), r#"displayName eq "a\"b""#);

@@ -54,14 +54,21 @@ pub const OKTA_SPEC: Dialect = Dialect {
     extra: &[],
 };
 
-/// What Microsoft Entra ID sends.
-pub const ENTRA: Dialect = Dialect {
+/// What a client sends whose headers are not known: only what it must.
+pub const PLAIN: Dialect = Dialect {
     user_agent: concat!("muster-check/", env!("CARGO_PKG_VERSION")),
     accept: "application/scim+json",
     content_type: "application/scim+json; charset=utf-8",
     typed_get: false,
     extra: &[],
 };
+
+/// What authentik sends: the media type with every request.
+pub const AUTHENTIK: Dialect =
+    Dialect { content_type: "application/scim+json", typed_get: true, ..PLAIN };
+
+/// What rauthy sends.
+pub const RAUTHY: Dialect = Dialect { content_type: "application/scim+json", ..PLAIN };
 
 /// A SCIM server as one client sees it.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use super::bodies::{
     search, stored,
 };
 use super::client::Client;
-use super::errors;
 use super::expect::Resource;
 use super::report::{Outcome, Report};
+use super::{errors, steps};
 
 /// The flag that switches Entra to the wording of the RFC.
 const STRICT_FLAG: &str = "aadOptscim062020";
@@ -28,7 +28,7 @@ pub async fn run(api: &Client, report: &mut Report) {
     patch_user_strictly(&api.flagged(STRICT_FLAG), report, &clara).await;
     groups(api, report, &clara, &dora).await;
     groups_strictly(&api.flagged(STRICT_FLAG), report, &clara, &dora).await;
-    delete_user(api, report, &dora).await;
+    steps::delete(api, report, "Dora", &dora, Resource::user).await;
     errors::run(api, report).await;
 }
 
@@ -208,7 +208,7 @@ async fn groups(
             api.patch_then_get(&group.group(), &body).await?.is("/displayName", name)
         })
         .await;
-    delete_group(api, report, group).await;
+    steps::delete(api, report, "the group", group, Resource::group).await;
 }
 
 async fn groups_strictly(
@@ -228,7 +228,7 @@ async fn groups_strictly(
             api.patch_then_get(&group.group(), &remove).await?.members(&[clara])
         })
         .await;
-    delete_group(api, report, group).await;
+    steps::delete(api, report, "the group", group, Resource::group).await;
 }
 
 async fn create_group(api: &Client, report: &mut Report) -> Outcome<Resource> {
@@ -241,29 +241,6 @@ async fn create_group(api: &Client, report: &mut Report) -> Outcome<Resource> {
             Ok(group)
         })
         .await
-}
-
-async fn delete_group(api: &Client, report: &mut Report, group: &Outcome<Resource>) {
-    report
-        .step("a deleted group is gone, and a second deletion is a 404", async {
-            let path = &group.need()?.group();
-            api.delete(path).await?.status(204)?;
-            api.get(path).await?.error(404)?;
-            api.delete(path).await?.error(404)
-        })
-        .await;
-}
-
-async fn delete_user(api: &Client, report: &mut Report, dora: &Outcome<Resource>) {
-    report
-        .step("a deleted user is gone, not listed, and a second deletion is a 404", async {
-            let dora = dora.need()?;
-            api.delete(&dora.user()).await?.status(204)?;
-            api.get(&dora.user()).await?.error(404)?;
-            api.get(&search("/Users", &eq("userName", &dora.name))).await?.list()?.total(0)?;
-            api.delete(&dora.user()).await?.error(404)
-        })
-        .await;
 }
 
 /// An operation on members, with the null `$ref` that Entra sends.

@@ -1,4 +1,5 @@
-//! Okta's import: every page of a list, a hundred resources at a time, until `totalResults`.
+//! Import: every page of a list until `totalResults`, a hundred resources at a time where the client
+//! asks for so many.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::expect::{Checked, Resource};
 
-/// Okta's page size.
+/// The page size of Okta and of rauthy.
 const PAGE: u64 = 100;
 /// Pages after which a large directory has shown enough.
 const MOST_PAGES: u64 = 20;
@@ -16,11 +17,24 @@ const MOST_PAGES: u64 = 20;
 ///
 /// A directory of more pages than the check reads is not searched to its end.
 pub async fn read(api: &Client, endpoint: &str, want: &[&Resource]) -> Checked<()> {
+    let page = |start| format!("{endpoint}?startIndex={start}&count={PAGE}");
+    read_pages(api, page, want).await
+}
+
+/// The same with pages of the server's size; the first is the plain list.
+pub async fn read_plainly(api: &Client, endpoint: &str, want: &[&Resource]) -> Checked<()> {
+    let page = |start| match start {
+        1 => endpoint.to_owned(),
+        start => format!("{endpoint}?startIndex={start}"),
+    };
+    read_pages(api, page, want).await
+}
+
+async fn read_pages(api: &Client, page: impl Fn(u64) -> String, want: &[&Resource]) -> Checked<()> {
     let mut seen = BTreeSet::new();
     let mut start = 1;
     for _ in 0..MOST_PAGES {
-        let reply =
-            api.get(&format!("{endpoint}?startIndex={start}&count={PAGE}")).await?.list()?;
+        let reply = api.get(&page(start)).await?.list()?;
         let reply = reply.is("/startIndex", start)?;
         let came = u64::try_from(reply.resources().len()).unwrap_or(u64::MAX);
         let reply = reply.is("/itemsPerPage", came)?;

@@ -12,7 +12,7 @@ use super::bodies::{
 use super::client::Client;
 use super::expect::{Checked, Resource};
 use super::report::{Outcome, Report};
-use super::{errors, import, spec};
+use super::{errors, import, spec, steps};
 
 /// Replays the wizard app: the connector test, the SPEC test, users, groups, import and errors.
 pub async fn run(api: &Client, report: &mut Report) {
@@ -47,35 +47,11 @@ pub async fn test_connector(api: &Client, report: &mut Report) {
         .await;
 }
 
-/// Assignment of a person: look the userName up, create the user, read it back.
+/// Assignment of a person.
 pub async fn create_user(api: &Client, report: &mut Report, body: Value) -> Outcome<Resource> {
     let name = body.get("userName").and_then(Value::as_str).unwrap_or_default();
-    let person = body.pointer("/name/givenName").and_then(Value::as_str).unwrap_or_default();
-    let lookup = &okta_lookup("/Users", "userName", name);
-    report
-        .step(&format!("{person} is looked up and not found"), async {
-            api.get(lookup).await?.list()?.total(0)
-        })
-        .await;
-    let made = report
-        .step(&format!("{person} is created, and the answer is the whole user"), async {
-            let reply = api.post("/Users", &body).await?.created()?.media_type()?;
-            let reply = reply.holds(&stored(&body))?.lacks("/password")?.without_nulls()?;
-            reply.resource()
-        })
-        .await;
-    report
-        .step(&format!("{person} is read back with all that was sent"), async {
-            let reply = api.get(&made.need()?.user()).await?.status(200)?;
-            reply.holds(&stored(&body))?.lacks("/password")?.present("/meta/resourceType")
-        })
-        .await;
-    report
-        .step(&format!("{person} is found by userName"), async {
-            api.get(lookup).await?.only(made.need()?)
-        })
-        .await;
-    made
+    let lookup = okta_lookup("/Users", "userName", name);
+    steps::create_user(api, report, &body, &lookup).await
 }
 
 /// Push Profile Updates.
@@ -174,23 +150,7 @@ async fn push_group(
 pub async fn create_group(api: &Client, report: &mut Report) -> Outcome<Resource> {
     let name = &fresh_group_name();
     let lookup = &okta_lookup("/Groups", "displayName", name);
-    report
-        .step("Push Groups: the group is looked up and not found", async {
-            api.get(lookup).await?.list()?.total(0)
-        })
-        .await;
-    let group = report
-        .step("Push Groups: the group is created empty", async {
-            let reply = api.post("/Groups", &okta_group(name)).await?.created()?;
-            reply.is("/displayName", name.as_str())?.resource()
-        })
-        .await;
-    report
-        .step("the group is found by displayName", async {
-            api.get(lookup).await?.only(group.need()?)
-        })
-        .await;
-    group
+    steps::create_group(api, report, &okta_group(name), lookup).await
 }
 
 /// Unlink with deletion.

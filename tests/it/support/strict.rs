@@ -239,7 +239,7 @@ fn error(object: &Map<String, Value>, status: u16) -> Checked {
     for (key, value) in object {
         let fits = match key.as_str() {
             "schemas" => *value == serde_json::json!([ERROR]),
-            "status" => *value == status.to_string(),
+            "status" => value.as_str() == Some(status.to_string().as_str()),
             key => known.contains(&key) && value.as_str().is_some_and(|text| !text.is_empty()),
         };
         complain(fits, || format!("an error with {key}: {value}"))?;
