@@ -5,6 +5,7 @@
 //! client's list of requests, as [`Profile`] names them, or what they share; [`run`] is the entry.
 //! Whatever it creates has a fresh name `muster-check-…` and is removed at the end.
 
+mod announced;
 mod authentik;
 mod bodies;
 mod cleanup;
@@ -20,6 +21,7 @@ mod onelogin;
 mod ping;
 mod rauthy;
 mod report;
+mod rfc;
 mod spec;
 mod steps;
 
@@ -66,6 +68,8 @@ pub enum Profile {
     Authentik,
     /// rauthy's SCIM client.
     Rauthy,
+    /// The RFC to the letter, as far as the server announces it.
+    Rfc,
 }
 
 impl Profile {
@@ -80,6 +84,7 @@ impl Profile {
             Self::Ping => "ping",
             Self::Authentik => "authentik",
             Self::Rauthy => "rauthy",
+            Self::Rfc => "rfc",
         }
     }
 
@@ -87,7 +92,9 @@ impl Profile {
     fn dialect(self) -> &'static Dialect {
         match self {
             Self::Okta | Self::OktaOin => &client::OKTA,
-            Self::Entra | Self::Onelogin | Self::Jumpcloud | Self::Ping => &client::PLAIN,
+            Self::Entra | Self::Onelogin | Self::Jumpcloud | Self::Ping | Self::Rfc => {
+                &client::PLAIN
+            }
             Self::Authentik => &client::AUTHENTIK,
             Self::Rauthy => &client::RAUTHY,
         }
@@ -141,5 +148,6 @@ async fn replay(profile: Profile, api: &Client, report: &mut Report) {
         Profile::Ping => Box::pin(ping::run(api, report)).await,
         Profile::Authentik => Box::pin(authentik::run(api, report)).await,
         Profile::Rauthy => Box::pin(rauthy::run(api, report)).await,
+        Profile::Rfc => Box::pin(rfc::run(api, report)).await,
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
+use muster::scim::quirks::Quirk;
 use serde_json::Value;
 
 use crate::support::{Backend, Case, TestDatabase, database_cases, pure_cases};
@@ -379,12 +380,6 @@ async fn a_token_lists_the_tolerances_that_its_client_takes(database: TestDataba
     assert!(table.contains("foreign-schemas,string-boolean"), "{table}");
 }
 
-fn token_file(server: &Server, folder: &Path) -> String {
-    let file = folder.join("token");
-    std::fs::write(&file, server.field("API token").expect("a token")).expect("a file");
-    file.display().to_string()
-}
-
 /// The profiles, as the help of the check lists them.
 fn profiles() -> Vec<String> {
     let help = succeeds(&muster(&["check", "--help"]).output().expect("a run"));
@@ -407,10 +402,13 @@ fn every_profile_is_run_and_documented() {
 async fn the_check_passes_in_every_profile(database: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(&database, &[]);
-    let file = token_file(&server, folder.path());
     let base = server.field("SCIM base URL").expect("a URL");
     for profile in profiles() {
-        let output = muster(&["check", &base, "--token-file", &file, "--profile", &profile])
+        let token = succeeds(&run(&database, &["token", "create", "default", "--label", &profile]));
+        let file = folder.path().join(&profile);
+        std::fs::write(&file, token).expect("a file");
+        let output = muster(&["check", &base, "--profile", &profile, "--token-file"])
+            .arg(&file)
             .output()
             .expect("a run");
         let text = succeeds(&output);
@@ -427,6 +425,29 @@ async fn the_check_passes_in_every_profile(database: TestDatabase) {
         let body = request.send().await.expect("an answer").text().await.expect("a body");
         let body: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(body["totalResults"], 0, "{kind}");
+    }
+    server.stop();
+    rules_are_those_of_the_client(&database);
+}
+
+/// No profile takes a tolerance that its client is not known to need, and the RFC's takes none.
+fn rules_are_those_of_the_client(database: &TestDatabase) {
+    let list = succeeds(&run(database, &["token", "list", "--json"]));
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    for profile in profiles() {
+        let client = if profile == "okta-oin" { "okta" } else { profile.as_str() };
+        let mut tokens = list.as_array().expect("tokens").iter();
+        let token = tokens.find(|token| token["label"] == profile).expect("its token");
+        let quirks = token["quirks"].as_array().expect("its rules");
+        assert!(profile != "rfc" || quirks.is_empty(), "{quirks:?}");
+        for quirk in quirks {
+            let name = quirk["name"].as_str().expect("a name");
+            let needed_by = Quirk::from_name(name).expect("a rule").rule().clients;
+            assert!(
+                needed_by.contains(&client) || needed_by.contains(&"generic"),
+                "{profile}: {name}"
+            );
+        }
     }
 }
 

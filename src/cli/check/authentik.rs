@@ -88,7 +88,7 @@ async fn groups(
             api.patch_then_get(&group.group(), &body).await?.is("/displayName", name)
         })
         .await;
-    steps::patch_members(api, report, group, [anna, ben], [join, leave]).await;
+    steps::patch_members(api, report, true, group, [anna, ben], [join, leave]).await;
     report
         .should("the group is written by PUT without schemas, members without names", async {
             let (group, anna) = (group.need()?, anna.need()?);

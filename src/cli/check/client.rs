@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    USER_AGENT,
 };
 use reqwest::{Method, redirect};
 use serde_json::Value;
@@ -80,6 +81,8 @@ pub struct Client {
     query: String,
     authorization: HeaderValue,
     dialect: &'static Dialect,
+    /// A condition that requests are made under.
+    condition: Option<(HeaderName, HeaderValue)>,
     /// Paths of the resources created and not yet deleted.
     made: Arc<Mutex<Vec<String>>>,
 }
@@ -95,6 +98,8 @@ pub struct Reply {
     pub content_type: String,
     /// The `Location` header.
     pub location: Option<String>,
+    /// The `ETag` header.
+    pub tag: Option<String>,
     /// The time from the request to the end of the body.
     pub elapsed: Duration,
     /// The request in words: method, path and body.
@@ -120,7 +125,8 @@ impl Client {
         let base = url.as_str().trim_end_matches('/').to_owned();
         let authorization = secret_header(&format!("Bearer {token}"))
             .context("the token has characters that no header can carry")?;
-        Ok(Self { http, base, query, authorization, dialect, made: Arc::default() })
+        let condition = None;
+        Ok(Self { http, base, query, authorization, dialect, condition, made: Arc::default() })
     }
 
     /// The same server, addressed with other headers.
@@ -139,6 +145,12 @@ impl Client {
     /// The same server, with this `Authorization` header.
     pub fn authorized_as(&self, authorization: &'static str) -> Self {
         Self { authorization: HeaderValue::from_static(authorization), ..self.clone() }
+    }
+
+    /// The same server, each request made under this condition, such as `If-Match`.
+    pub fn on_condition(&self, header: HeaderName, tag: &str) -> Checked<Self> {
+        let value = HeaderValue::from_str(tag).map_err(|error| error.to_string())?;
+        Ok(Self { condition: Some((header, value)), ..self.clone() })
     }
 
     /// The same server, with this flag in the query of every request.
@@ -202,6 +214,11 @@ impl Client {
         self.read_after(path, &write).await
     }
 
+    /// Has what was created at this path removed at the end.
+    pub fn remember(&self, path: String) {
+        self.made().push(path);
+    }
+
     /// The paths of what was created and is still there.
     pub fn left_over(&self) -> Vec<String> {
         self.made().clone()
@@ -248,10 +265,11 @@ impl Client {
         let status = response.status().as_u16();
         let content_type = header(response.headers(), &CONTENT_TYPE).unwrap_or_default();
         let location = header(response.headers(), &LOCATION);
+        let tag = header(response.headers(), &ETAG);
         let text = response.text().await.map_err(unanswered)?;
         let elapsed = begun.elapsed();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Reply { status, body, content_type, location, elapsed, sent, text })
+        Ok(Reply { status, body, content_type, location, tag, elapsed, sent, text })
     }
 
     fn address(&self, path: &str) -> String {
@@ -269,6 +287,9 @@ impl Client {
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
         headers.insert(AUTHORIZATION, self.authorization.clone());
+        if let Some((name, value)) = &self.condition {
+            headers.insert(name.clone(), value.clone());
+        }
         for (name, value) in extra {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }

@@ -103,7 +103,7 @@ async fn members(
             api.patch_then_get(&group.group(), &leave(&[anna])).await?.members(&[])
         })
         .await;
-    steps::patch_members(api, report, group, [anna, ben], [join, leave]).await;
+    steps::patch_members(api, report, true, group, [anna, ben], [join, leave]).await;
 }
 
 async fn rename(api: &Client, report: &mut Report, group: &Outcome<Resource>, key: &str) {

@@ -88,6 +88,17 @@ impl Report {
         self.judge(name, work.await, Verdict::Note)
     }
 
+    /// One or the other, as the client is known to depend on it or is only said to.
+    pub async fn step_or_should<T>(
+        &mut self,
+        is_known: bool,
+        name: &str,
+        work: impl Future<Output = Checked<T>>,
+    ) -> Outcome<T> {
+        let otherwise = if is_known { Verdict::Fail } else { Verdict::Note };
+        self.judge(name, work.await, otherwise)
+    }
+
     /// Says something that is no judgement of the server.
     pub fn note(&mut self, name: &str, detail: impl Display) {
         self.record(name, Verdict::Note, &detail.to_string());
