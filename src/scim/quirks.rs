@@ -259,4 +259,26 @@ mod tests {
         }
         assert_eq!(Quirk::from_name("no-such-rule"), None);
     }
+
+    #[test]
+    fn the_documentation_lists_exactly_these_rules() {
+        let row = |quirk: Quirk| {
+            let Rule { name, accepts, clients } = quirk.rule();
+            format!("| `{name}` | {accepts} | {} |\n", clients.join(", "))
+        };
+        let table: String = Quirk::ALL.into_iter().map(row).collect();
+        let table = format!("| rule | accepts | known from |\n|---|---|---|\n{table}\n");
+        let documentation = include_str!("../../docs/clients.md");
+        assert!(documentation.contains(&table), "should be:\n{table}");
+        let rules = Quirk::ALL.map(Quirk::rule);
+        let clients: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.clients).copied().collect();
+        for client in clients.into_iter().filter(|client| *client != "generic") {
+            let needed = rules.iter().filter(|rule| rule.clients.contains(&client));
+            let needed: Vec<String> = needed.map(|rule| format!("`{}`", rule.name)).collect();
+            let line = format!("**Rules of `{client}`:** {}.", needed.join(", "));
+            // Lines are broken in the documentation.
+            let has_line = documentation.replace('\n', " ").contains(&line);
+            assert!(has_line, "should be: {line}");
+        }
+    }
 }
