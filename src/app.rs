@@ -12,13 +12,11 @@ use crate::directory::token_quirks::{self, Pending};
 use crate::metrics::Metrics;
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
-use crate::scim::schema::{Registry, SchemaError};
+use crate::scim::schema::Registry;
 
 /// Why the application cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
     #[error(transparent)]
     Providers(#[from] OidcError),
 }
@@ -26,7 +24,7 @@ pub enum AppError {
 /// What every request handler has at hand.
 pub struct App {
     pub db: Db,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     pub settings: Settings,
     pub clock: Clock,
     /// The identity providers that people sign in at.
@@ -51,11 +49,16 @@ impl App {
     /// Puts an application together.
     ///
     /// # Errors
-    /// A schema file is wrong, or the TLS library cannot be set up.
-    pub fn new(db: Db, settings: Settings, clock: Clock) -> Result<Self, AppError> {
+    /// The TLS library cannot be set up.
+    pub fn new(
+        db: Db,
+        registry: Arc<Registry>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         Ok(Self {
             db,
-            registry: Registry::builtin()?,
+            registry,
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::new()?,
             waiting: Semaphore::new(settings.max_waiting),

@@ -10,4 +10,5 @@ pub mod directory;
 pub mod http;
 pub mod metrics;
 pub mod oidc;
+pub mod schemas;
 pub mod scim;

@@ -15,6 +15,7 @@ use crate::clock::system;
 use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls};
+use crate::schemas;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -38,17 +39,22 @@ pub struct ServeArgs {
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
+    /// Folder of schemas, a JSON file each, that add attributes to users and groups
+    #[arg(long, env = "MUSTER_SCHEMAS", value_name = "FOLDER")]
+    schemas: Option<PathBuf>,
 }
 
 /// Migrates the store, then serves until a signal asks it to stop.
 ///
 /// # Errors
-/// The store cannot be opened or the address cannot be had.
+/// The schemas are wrong, the store cannot be opened, or the address cannot be had.
 pub fn run(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
     actix_web::rt::System::new().block_on(serve(args, url, as_json))
 }
 
 async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
+    // Before anything else is touched.
+    let registry = Arc::new(schemas::registry(args.schemas.as_deref())?);
     let tls = match args.tls_cert.zip(args.tls_key) {
         Some((certificate, key)) => Some(tls::config(&certificate, &key)?),
         None => None,
@@ -65,7 +71,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
     let clock = system();
     let first = connection::first(&db, clock()).await?;
-    let app = Arc::new(App::new(db, settings, clock)?);
+    let app = Arc::new(App::new(db, registry, settings, clock)?);
     let server = http::serve_with(app.clone(), listener, tls)?;
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.

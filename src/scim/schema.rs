@@ -1,13 +1,22 @@
 //! Schemas as data (RFC 7643 section 7): the attribute rules that everything else obeys.
 //!
-//! The definitions are the JSON files of `scim-schemas/`, embedded in the binary and served as they
-//! stand at `/Schemas` and `/ResourceTypes`. Entry point: [`Registry::builtin`].
+//! The definitions are the JSON files of `scim-schemas/`, embedded in the binary, and those that
+//! the operator adds. `read` holds each file against the RFC, `load` puts them together; what comes
+//! out is served at `/Schemas` and `/ResourceTypes`. Entry point: [`Registry::load`].
 
+mod document;
+mod load;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::load::SchemaFile;
 use super::path::AttrPath;
 
 /// URN of the core User schema (RFC 7643 section 4.1).
@@ -18,8 +27,7 @@ pub const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub const ENTERPRISE_SCHEMA: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// Attribute data types (RFC 7643 section 2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttributeType {
     String,
     Boolean,
@@ -32,8 +40,7 @@ pub enum AttributeType {
 }
 
 /// Who may set an attribute, and when (RFC 7643 section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mutability {
     ReadOnly,
     #[default]
@@ -43,8 +50,7 @@ pub enum Mutability {
 }
 
 /// When an attribute is part of a response (RFC 7643 section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Returned {
     Always,
     Never,
@@ -54,8 +60,7 @@ pub enum Returned {
 }
 
 /// How unique a value must be (RFC 7643 section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Uniqueness {
     #[default]
     None,
@@ -64,31 +69,21 @@ pub enum Uniqueness {
 }
 
 /// One attribute or sub-attribute definition.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
     /// The name in its canonical spelling; names compare without regard to case.
     pub name: String,
     /// The data type; RFC 7643 calls it `type`.
-    #[serde(rename = "type")]
     pub kind: AttributeType,
-    #[serde(default)]
     pub multi_valued: bool,
-    #[serde(default)]
+    pub description: String,
     pub required: bool,
-    #[serde(default)]
     pub canonical_values: Vec<String>,
-    #[serde(default)]
     pub case_exact: bool,
-    #[serde(default)]
     pub mutability: Mutability,
-    #[serde(default)]
     pub returned: Returned,
-    #[serde(default)]
     pub uniqueness: Uniqueness,
-    #[serde(default)]
     pub reference_types: Vec<String>,
-    #[serde(default)]
     pub sub_attributes: Vec<Arc<Attribute>>,
 }
 
@@ -110,13 +105,13 @@ impl Attribute {
 }
 
 /// A schema: a URN and the attributes it defines.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Schema {
     /// The schema URN.
     pub id: String,
-    /// Its short name, for messages.
-    #[serde(default)]
+    /// Its short name, for people.
     pub name: String,
+    pub description: String,
     /// The top-level attributes.
     pub attributes: Vec<Arc<Attribute>>,
 }
@@ -259,98 +254,54 @@ pub struct Registry {
     resource_type_documents: Vec<Value>,
 }
 
-/// Why the schema files could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
-    #[error("schema file {file}: {source}")]
-    Parse { file: &'static str, source: serde_json::Error },
-    #[error("resource type {resource_type} names the schema {schema}, which no file defines")]
-    UnknownSchema { resource_type: String, schema: String },
+/// Something that is wrong with a schema file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaProblem {
+    /// The file's name.
+    pub file: String,
+    /// The attribute, with the one that it is part of: `badge`, `badge.number`.
+    pub attribute: Option<String>,
+    /// What is wrong, and what to write instead.
+    pub what: String,
 }
 
-const COMMON_FILE: (&str, &str) = ("common.json", include_str!("../../scim-schemas/common.json"));
-const SCHEMA_FILES: [(&str, &str); 3] = [
-    ("user.json", include_str!("../../scim-schemas/user.json")),
-    ("group.json", include_str!("../../scim-schemas/group.json")),
-    ("enterprise-user.json", include_str!("../../scim-schemas/enterprise-user.json")),
-];
-const USER_TYPE_FILE: (&str, &str) =
-    ("resource-types/user.json", include_str!("../../scim-schemas/resource-types/user.json"));
-const GROUP_TYPE_FILE: (&str, &str) =
-    ("resource-types/group.json", include_str!("../../scim-schemas/resource-types/group.json"));
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResourceTypeFile {
-    name: String,
-    endpoint: String,
-    schema: String,
-    #[serde(default)]
-    schema_extensions: Vec<ExtensionFile>,
+impl fmt::Display for SchemaProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.attribute {
+            Some(attribute) => write!(f, "{}: attribute '{attribute}' {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
 }
 
-#[derive(Deserialize)]
-struct ExtensionFile {
-    schema: String,
-    #[serde(default)]
-    required: bool,
+/// Why the schema files could not be used: all that is wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaErrors(pub Vec<SchemaProblem>);
+
+impl fmt::Display for SchemaErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the schemas cannot be used:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(
-    (file, text): (&'static str, &str),
-) -> Result<T, SchemaError> {
-    serde_json::from_str(text).map_err(|source| SchemaError::Parse { file, source })
-}
+impl std::error::Error for SchemaErrors {}
 
 impl Registry {
     /// The registry of the schemas that come with the program.
     ///
     /// # Errors
-    /// A schema file that does not parse, or a resource type that names an unknown schema.
-    pub fn builtin() -> Result<Self, SchemaError> {
-        let common: Arc<Schema> = Arc::new(parse(COMMON_FILE)?);
-        let mut schemas: Vec<Arc<Schema>> = Vec::new();
-        let mut schema_documents = Vec::new();
-        for file in SCHEMA_FILES {
-            schemas.push(Arc::new(parse(file)?));
-            schema_documents.push(parse(file)?);
-        }
-        let resource_type = |file| -> Result<Arc<ResourceType>, SchemaError> {
-            let declared: ResourceTypeFile = parse(file)?;
-            let find = |urn: &str| {
-                schemas.iter().find(|schema| schema.id == urn).cloned().ok_or_else(|| {
-                    SchemaError::UnknownSchema {
-                        resource_type: declared.name.clone(),
-                        schema: urn.to_owned(),
-                    }
-                })
-            };
-            let extensions = declared
-                .schema_extensions
-                .iter()
-                .map(|extension| {
-                    let schema = find(&extension.schema)?;
-                    Ok(Extension {
-                        urn: Arc::from(schema.id.as_str()),
-                        schema,
-                        required: extension.required,
-                    })
-                })
-                .collect::<Result<_, SchemaError>>()?;
-            Ok(Arc::new(ResourceType {
-                schema: find(&declared.schema)?,
-                name: declared.name,
-                endpoint: declared.endpoint,
-                extensions,
-                common: common.clone(),
-            }))
-        };
-        Ok(Self {
-            user: resource_type(USER_TYPE_FILE)?,
-            group: resource_type(GROUP_TYPE_FILE)?,
-            schema_documents,
-            resource_type_documents: vec![parse(USER_TYPE_FILE)?, parse(GROUP_TYPE_FILE)?],
-        })
+    /// A schema file of the program is wrong.
+    pub fn builtin() -> Result<Self, SchemaErrors> {
+        Self::load(&[])
+    }
+
+    /// The registry of the schemas that come with the program and of those in the files.
+    ///
+    /// # Errors
+    /// All that is wrong with the files.
+    pub fn load(files: &[SchemaFile]) -> Result<Self, SchemaErrors> {
+        load::load(files)
     }
 
     /// The User resource type.

@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("clock", &[]),
     ("config", &[]),
     ("metrics", &["scim"]),
+    ("schemas", &["scim"]),
     ("db", &["db", "scim"]),
     ("directory", &["directory", "db", "scim", "clock"]),
     ("http", &["http", "oidc", "app", "metrics", "directory", "db", "scim", "clock", "config"]),

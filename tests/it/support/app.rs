@@ -1,6 +1,7 @@
 //! A real server on a free port, with a store of its own, and clients for it.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -48,6 +49,19 @@ impl TestApp {
 
     /// Starts a server with settings of its own.
     pub async fn start_with(database: TestDatabase, set: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_at(database, None, set).await
+    }
+
+    /// Starts a server with the schemas of a folder.
+    pub async fn with_schemas(database: TestDatabase, folder: &Path) -> Self {
+        Self::start_at(database, Some(folder.to_owned()), |_| {}).await
+    }
+
+    async fn start_at(
+        database: TestDatabase,
+        schemas: Option<PathBuf>,
+        set: impl FnOnce(&mut Settings),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let base_url = format!("http://{}", listener.local_addr().expect("an address"));
         let url: DatabaseUrl = database.url.parse().expect("a database URL");
@@ -57,7 +71,9 @@ impl TestApp {
         settings.workers = 1;
         set(&mut settings);
         let ticks = clock.clone();
-        let app = App::new(db.clone(), settings, Arc::new(move || ticks.now())).expect("an app");
+        let registry = muster::schemas::registry(schemas.as_deref()).expect("schemas");
+        let clock_of_app = Arc::new(move || ticks.now());
+        let app = App::new(db.clone(), Arc::new(registry), settings, clock_of_app).expect("an app");
         let server = muster::http::serve(Arc::new(app), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
