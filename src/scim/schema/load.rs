@@ -428,13 +428,11 @@ fn extension(reader: &mut Reader<'_>, item: &Value) -> Option<(String, bool)> {
             false
         }
     };
-    match member(object, "schema") {
-        Some(Value::String(urn)) => Some((urn.trim().to_owned(), required)),
-        _ => {
-            reader.note(None, "each of 'schemaExtensions' needs a 'schema': the URN of one");
-            None
-        }
-    }
+    let Some(Value::String(urn)) = member(object, "schema") else {
+        reader.note(None, "each of 'schemaExtensions' needs a 'schema': the URN of one");
+        return None;
+    };
+    Some((urn.trim().to_owned(), required))
 }
 
 /// Whether two definitions of an attribute say the same; what they say to people aside.

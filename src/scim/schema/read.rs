@@ -142,13 +142,11 @@ impl<'a> Reader<'a> {
             self.note(Some(&unnamed), "must be a JSON object");
             return None;
         };
-        let name = match member(object, "name") {
-            Some(Value::String(name)) => name.clone(),
-            _ => {
-                self.note(Some(&unnamed), "has no 'name'");
-                return None;
-            }
+        let Some(Value::String(name)) = member(object, "name") else {
+            self.note(Some(&unnamed), "has no 'name'");
+            return None;
         };
+        let name = name.clone();
         let full = full_name(place.parent, &name);
         let at = Some(full.as_str());
         self.check_name(&name, at, place);
