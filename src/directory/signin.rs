@@ -17,7 +17,6 @@ use crate::db::connection::changed_meanwhile;
 use crate::db::users::{self as rows, UserRow};
 use crate::db::{Conn, MayBeStore, StoreError, memberships, teams as team_rows};
 use crate::scim::precis::prepare;
-use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::schema::ResourceType;
 use crate::scim::{ScimError, ScimResult};
@@ -323,7 +322,7 @@ fn profile(user_type: &ResourceType, identity: &Identity, user_name: &str) -> Sc
         "locale": claim("locale"),
         "timezone": claim("zoneinfo"),
     });
-    Document::from_body(user_type, user, &mut Quirks::default())
+    Document::from_profile(user_type, user)
 }
 
 /// Makes the claim statements say what the token says; gives what changed, for the log.

@@ -14,6 +14,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -61,6 +62,16 @@ enum Place {
     ElementsSub(Selector, Arc<Attribute>),
 }
 
+impl Place {
+    /// The sub-attribute that the place is, if it is one.
+    fn sub(&self) -> Option<&Arc<Attribute>> {
+        match self {
+            Self::Sub(sub) | Self::ElementsSub(_, sub) => Some(sub),
+            Self::Whole | Self::Elements(_) => None,
+        }
+    }
+}
+
 /// A value filter, with the element to make from it where it selects none.
 #[derive(Debug, Clone, PartialEq)]
 struct Selector {
@@ -80,6 +91,14 @@ enum Action {
     RemoveValues(Vec<Value>),
 }
 
+/// The attribute's name with the URN of the extension that it is in.
+fn full_name(extension: Option<&str>, attribute: &Attribute) -> String {
+    match extension {
+        Some(urn) => format!("{urn}:{}", attribute.name),
+        None => attribute.name.clone(),
+    }
+}
+
 /// A PATCH request held against the schema, ready to be applied.
 #[derive(Debug, Clone)]
 pub struct PatchPlan {
@@ -87,6 +106,8 @@ pub struct PatchPlan {
     changes: Vec<Change>,
     /// What to do to a group's members, in order.
     pub members: Vec<MemberStep>,
+    /// Full names of attributes that are given a value which is not kept.
+    dropped: BTreeSet<String>,
     /// The tolerated deviations that the request made use of.
     pub quirks: Quirks,
 }
@@ -152,18 +173,39 @@ impl PatchPlan {
     /// The document as it is after the changes; notes the tolerances that only the document shows.
     ///
     /// # Errors
-    /// `noTarget` where a value filter selects nothing, `invalidValue` where the outcome breaks the
-    /// schema. Nothing is changed then: a PATCH is atomic (RFC 7644 section 3.5.2).
+    /// `noTarget` where a value filter selects nothing, `mutability` where an immutable value would
+    /// change, `invalidValue` where the outcome breaks the schema otherwise. Nothing is changed then: a PATCH is atomic (RFC 7644 section 3.5.2).
     pub fn apply(&self, document: Document, quirks: &mut Quirks) -> ScimResult<Document> {
         if self.changes.is_empty() {
             return Ok(document);
         }
-        let mut document = document;
+        let mut changed = document.clone();
         for change in &self.changes {
-            apply::apply(document.as_map_mut(), change, quirks)?;
+            apply::apply(changed.as_map_mut(), change, quirks)?;
         }
-        document.finish(&self.resource_type, quirks)
+        changed.patched(&self.resource_type, &document, &self.dropped, quirks)
     }
+
+    /// The attributes that are given values, each with the names of the sub-attributes that are.
+    pub fn written(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Attribute, Vec<&str>)> {
+        self.changes.iter().map(|change| {
+            let subs = match (&change.place, &change.action) {
+                (Place::Sub(sub) | Place::ElementsSub(_, sub), _) => vec![sub.name.as_str()],
+                (_, Action::Add(value) | Action::Replace(value)) => sub_names(value),
+                (_, Action::Remove | Action::RemoveValues(_)) => Vec::new(),
+            };
+            (change.extension.as_ref(), change.attribute.as_ref(), subs)
+        })
+    }
+}
+
+/// The names of the sub-attributes in a value.
+pub fn sub_names(value: &Value) -> Vec<&str> {
+    let objects = match value {
+        Value::Array(elements) => elements.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    objects.iter().filter_map(Value::as_object).flat_map(Map::keys).map(String::as_str).collect()
 }
 
 fn names_patch(schemas: &Value) -> bool {

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::error::{ScimError, ScimResult};
+use super::patch::{PatchPlan, sub_names};
 use super::path::AttrPath;
+use super::resource::Document;
 use super::schema::{Attribute, Resolved, ResourceType, Returned};
+use super::value::conforms;
 
 /// Names of one container, core or extension: attribute to the sub-attributes asked for; an empty
 /// list is the whole attribute.
@@ -33,12 +36,15 @@ enum Mode {
 pub struct Projection {
     resource_type: Arc<ResourceType>,
     mode: Mode,
+    /// What is returned on request alone, and the client has just given a value: an answer to a
+    /// write has it (RFC 7643 section 7, `returned`).
+    written: BTreeMap<Option<Arc<str>>, Names>,
 }
 
 impl Projection {
     /// Everything that is returned by default.
     pub fn all(resource_type: &Arc<ResourceType>) -> Self {
-        Self { resource_type: resource_type.clone(), mode: Mode::Default }
+        Self::new(resource_type, Mode::Default)
     }
 
     /// Reads the two query parameters, each a comma-separated list of attribute names.
@@ -64,7 +70,46 @@ impl Projection {
             (None, Some(names)) => Mode::Without(Selection::parse(resource_type, names)),
             (None, None) => Mode::Default,
         };
-        Ok(Self { resource_type: resource_type.clone(), mode })
+        Ok(Self::new(resource_type, mode))
+    }
+
+    fn new(resource_type: &Arc<ResourceType>, mode: Mode) -> Self {
+        Self { resource_type: resource_type.clone(), mode, written: BTreeMap::new() }
+    }
+
+    /// The projection of the answer to a POST or PUT of the document.
+    #[must_use]
+    pub fn after_write(mut self, document: &Document) -> Self {
+        let resource_type = self.resource_type.clone();
+        for (urn, attribute) in resource_type.attributes() {
+            let container = match urn {
+                None => Some(document.as_map()),
+                Some(urn) => document.as_map().get(urn.as_ref()).and_then(Value::as_object),
+            };
+            if let Some(value) = container.and_then(|values| values.get(&attribute.name)) {
+                self.note_written(urn, attribute, &sub_names(value));
+            }
+        }
+        self
+    }
+
+    /// The projection of the answer to a PATCH.
+    #[must_use]
+    pub fn after_patch(mut self, plan: &PatchPlan) -> Self {
+        for (urn, attribute, subs) in plan.written() {
+            self.note_written(urn, attribute, &subs);
+        }
+        self
+    }
+
+    fn note_written(&mut self, urn: Option<&Arc<str>>, attribute: &Attribute, subs: &[&str]) {
+        let on_request = |attribute: &Attribute| attribute.returned == Returned::Request;
+        if !on_request(attribute) && !attribute.sub_attributes.iter().any(|sub| on_request(sub)) {
+            return;
+        }
+        let names = self.written.entry(urn.cloned()).or_default();
+        let known = names.entry(attribute.name.clone()).or_default();
+        known.extend(subs.iter().map(|&sub| sub.to_owned()));
     }
 
     /// Whether the client asked for anything else than the default.
@@ -77,27 +122,26 @@ impl Projection {
     pub fn includes(&self, name: &str) -> bool {
         self.resource_type
             .core_attribute(name)
-            .is_some_and(|attribute| Self::parts(&self.core(), attribute).is_some())
+            .is_some_and(|attribute| self.core().parts(attribute).is_some())
     }
 
-    /// Takes out of `resource` what is not to be returned.
+    /// Takes out of `resource` what is not to be returned, and what the schemas do not know (any
+    /// more).
     pub fn apply(&self, resource: &mut Map<String, Value>) {
+        self.renew_schemas(resource);
         let core = self.core();
         resource.retain(|name, value| {
             if let Some(extension) = self.resource_type.extension(name) {
                 let Value::Object(values) = value else { return false };
                 let container = self.extension(&extension.urn);
-                retain(
-                    values,
-                    |name| extension.schema.attribute(name),
-                    |a| Self::parts(&container, a),
-                );
+                values.retain(|name, value| {
+                    let attribute = extension.schema.attribute(name);
+                    attribute.is_some_and(|attribute| container.keep(attribute, value))
+                });
                 return !values.is_empty();
             }
-            match self.resource_type.core_attribute(name) {
-                None => false,
-                Some(attribute) => keep(attribute, value, Self::parts(&core, attribute)),
-            }
+            let attribute = self.resource_type.core_attribute(name);
+            attribute.is_some_and(|attribute| core.keep(attribute, value))
         });
         self.name_schemas(resource);
     }
@@ -117,45 +161,84 @@ impl Projection {
         resource.insert("schemas".to_owned(), schemas);
     }
 
-    fn core(&self) -> Container<'_> {
-        match &self.mode {
-            Mode::Default => Container::Default,
-            Mode::Only(selection) => Container::Only(Some(&selection.core)),
-            Mode::Without(selection) => Container::Without(Some(&selection.core)),
-        }
+    /// A schema that was there when the resource was stored, and is no more, is not shown.
+    fn renew_schemas(&self, resource: &mut Map<String, Value>) {
+        let Some(Value::Array(urns)) = resource.get("schemas") else { return };
+        let is_known = |urn: &&Value| {
+            let Some(urn) = urn.as_str() else { return false };
+            let extension = self.resource_type.extension(urn);
+            urn.eq_ignore_ascii_case(&self.resource_type.schema.id)
+                || extension.is_some_and(|e| e.required || resource.contains_key(e.urn.as_ref()))
+        };
+        let known: Vec<Value> = urns.iter().filter(is_known).cloned().collect();
+        resource.insert("schemas".to_owned(), known.into());
     }
 
-    fn extension(&self, urn: &str) -> Container<'_> {
-        match &self.mode {
-            Mode::Default => Container::Default,
+    fn core(&self) -> Container<'_> {
+        let wanted = match &self.mode {
+            Mode::Default => Wanted::Default,
+            Mode::Only(selection) => Wanted::Only(Some(&selection.core)),
+            Mode::Without(selection) => Wanted::Without(Some(&selection.core)),
+        };
+        Container { wanted, written: self.written.get(&None) }
+    }
+
+    fn extension(&self, urn: &Arc<str>) -> Container<'_> {
+        let wanted = match &self.mode {
+            Mode::Default => Wanted::Default,
             Mode::Only(selection) => match selection.extensions.get(urn) {
-                None => Container::Only(None),
-                Some(None) => Container::Default,
-                Some(Some(names)) => Container::Only(Some(names)),
+                None => Wanted::Only(None),
+                Some(None) => Wanted::Default,
+                Some(Some(names)) => Wanted::Only(Some(names)),
             },
             Mode::Without(selection) => match selection.extensions.get(urn) {
-                None => Container::Default,
-                Some(None) => Container::Only(None),
-                Some(Some(names)) => Container::Without(Some(names)),
+                None => Wanted::Default,
+                Some(None) => Wanted::Only(None),
+                Some(Some(names)) => Wanted::Without(Some(names)),
             },
+        };
+        Container { wanted, written: self.written.get(&Some(urn.clone())) }
+    }
+}
+
+/// The attributes of the core schema or of an extension, as far as they are wanted.
+struct Container<'a> {
+    wanted: Wanted<'a>,
+    written: Option<&'a Names>,
+}
+
+enum Wanted<'a> {
+    Default,
+    Only(Option<&'a Names>),
+    Without(Option<&'a Names>),
+}
+
+impl<'a> Container<'a> {
+    /// When the attribute is returned; one on request counts as any other where it was written.
+    fn returned(&self, attribute: &Attribute) -> Returned {
+        let is_written = || self.written.is_some_and(|names| names.contains_key(&attribute.name));
+        match attribute.returned {
+            Returned::Request if is_written() => Returned::Default,
+            returned => returned,
         }
     }
 
     /// What of `attribute` is returned: nothing (`None`), or the parts that are.
-    fn parts<'a>(container: &Container<'a>, attribute: &Attribute) -> Option<Parts<'a>> {
-        match attribute.returned {
+    fn parts(&self, attribute: &Attribute) -> Option<Parts<'a>> {
+        let returned = self.returned(attribute);
+        match returned {
             Returned::Never => return None,
             Returned::Always => return Some(Parts::All),
             Returned::Default | Returned::Request => {}
         }
-        match container {
-            Container::Default => (attribute.returned == Returned::Default).then_some(Parts::All),
-            Container::Only(names) => match (*names)?.get(&attribute.name)? {
+        match self.wanted {
+            Wanted::Default => (returned == Returned::Default).then_some(Parts::All),
+            Wanted::Only(names) => match names?.get(&attribute.name)? {
                 subs if subs.is_empty() => Some(Parts::All),
                 subs => Some(Parts::Only(subs)),
             },
-            Container::Without(names) => {
-                if attribute.returned == Returned::Request {
+            Wanted::Without(names) => {
+                if returned == Returned::Request {
                     return None;
                 }
                 match names.and_then(|names| names.get(&attribute.name)) {
@@ -166,52 +249,54 @@ impl Projection {
             }
         }
     }
-}
 
-enum Container<'a> {
-    Default,
-    Only(Option<&'a Names>),
-    Without(Option<&'a Names>),
+    /// Takes out of `value` what is not to be returned; whether anything is left.
+    fn keep(&self, attribute: &Attribute, value: &mut Value) -> bool {
+        let Some(parts) = self.parts(attribute) else { return false };
+        // The schema may have been another one when the value was stored.
+        if !conforms(attribute, value) {
+            return false;
+        }
+        if !attribute.is_complex() {
+            return true;
+        }
+        let written = self.written.and_then(|names| names.get(&attribute.name));
+        let returned = |sub: &Attribute| match sub.returned {
+            Returned::Request if written.is_some_and(|subs| subs.contains(&sub.name)) => {
+                Returned::Default
+            }
+            returned => returned,
+        };
+        let is_wanted = |sub: &Attribute| match (returned(sub), &parts) {
+            (Returned::Never, _) | (Returned::Request, Parts::All | Parts::Without(_)) => false,
+            (Returned::Always, _) | (Returned::Default, Parts::All) => true,
+            (_, Parts::Only(names)) => names.contains(&sub.name),
+            (_, Parts::Without(names)) => !names.contains(&sub.name),
+        };
+        // An element of which nothing is left is none.
+        let prune = |element: &mut Value| {
+            let Value::Object(object) = element else { return false };
+            object.retain(|name, value| {
+                let sub = attribute.sub_attribute(name);
+                sub.is_some_and(|sub| is_wanted(sub) && conforms(sub, value))
+            });
+            !object.is_empty()
+        };
+        match value {
+            Value::Array(elements) => {
+                let was_empty = elements.is_empty();
+                elements.retain_mut(prune);
+                was_empty || !elements.is_empty()
+            }
+            single => prune(single),
+        }
+    }
 }
 
 enum Parts<'a> {
     All,
     Only(&'a [String]),
     Without(&'a [String]),
-}
-
-fn retain<'s, 'p>(
-    values: &mut Map<String, Value>,
-    find: impl Fn(&str) -> Option<&'s Arc<Attribute>>,
-    parts: impl Fn(&Attribute) -> Option<Parts<'p>>,
-) {
-    values.retain(|name, value| match find(name) {
-        None => false,
-        Some(attribute) => keep(attribute, value, parts(attribute)),
-    });
-}
-
-fn keep(attribute: &Attribute, value: &mut Value, parts: Option<Parts<'_>>) -> bool {
-    let Some(parts) = parts else { return false };
-    if !attribute.is_complex() {
-        return true;
-    }
-    let wanted = |sub: &Attribute| match (sub.returned, &parts) {
-        (Returned::Never, _) | (Returned::Request, Parts::All | Parts::Without(_)) => false,
-        (Returned::Always, _) | (Returned::Default, Parts::All) => true,
-        (_, Parts::Only(names)) => names.contains(&sub.name),
-        (_, Parts::Without(names)) => !names.contains(&sub.name),
-    };
-    let prune = |element: &mut Value| {
-        if let Value::Object(object) = element {
-            object.retain(|name, _| attribute.sub_attribute(name).is_some_and(|sub| wanted(sub)));
-        }
-    };
-    match value {
-        Value::Array(elements) => elements.iter_mut().for_each(prune),
-        single => prune(single),
-    }
-    true
 }
 
 impl Selection {

@@ -3,11 +3,19 @@
 //! A [`Document`] holds the client's attributes alone. What the server says of a resource (`id`,
 //! `meta`, a user's `groups`, a group's `members`) is never in it.
 
+pub(super) mod immutable;
+mod required;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::error::{ScimError, ScimResult};
 use super::quirks::{Quirk, Quirks};
-use super::schema::{Attribute, AttributeType, ResourceType, Returned};
+use super::schema::{Attribute, AttributeType, ResourceType, Returned, Uniqueness};
 use super::value;
 
 /// Longest value, in bytes, of an attribute that resources are looked up by. PostgreSQL takes at
@@ -31,6 +39,29 @@ impl Document {
         body: Value,
         quirks: &mut Quirks,
     ) -> ScimResult<Self> {
+        let mut dropped = BTreeSet::new();
+        let document = Self::read(resource_type, body, quirks, &mut dropped)?;
+        required::refuse(&required::missing(resource_type, &document.0, &dropped))?;
+        Ok(document)
+    }
+
+    /// Reads what a token says of a person, which need not have what an extension requires of a
+    /// client.
+    ///
+    /// # Errors
+    /// As for [`Document::from_body`], required attributes aside.
+    pub fn from_profile(resource_type: &ResourceType, body: Value) -> ScimResult<Self> {
+        Self::read(resource_type, body, &mut Quirks::default(), &mut BTreeSet::new())
+    }
+
+    /// Reads a body; `dropped` takes the full names of attributes that have a value which is not
+    /// kept.
+    fn read(
+        resource_type: &ResourceType,
+        body: Value,
+        quirks: &mut Quirks,
+        dropped: &mut BTreeSet<String>,
+    ) -> ScimResult<Self> {
         let Value::Object(body) = body else {
             return Err(ScimError::invalid_syntax("the body must be a JSON object"));
         };
@@ -50,18 +81,64 @@ impl Document {
                 for (name, value) in object {
                     if let Some(attribute) = extension.schema.attribute(&name) {
                         let full_name = format!("{}:{}", extension.urn, attribute.name);
-                        keep(&mut extended, attribute, value, &full_name, quirks)?;
+                        keep(&mut extended, attribute, value, &full_name, quirks, dropped)?;
                     }
                 }
                 map.insert(extension.urn.to_string(), extended.into());
             } else if let Some(attribute) = resource_type.core_attribute(&key) {
-                keep(&mut map, attribute, value, &attribute.name, quirks)?;
+                keep(&mut map, attribute, value, &attribute.name, quirks, dropped)?;
             }
         }
         if !known_schema {
             quirks.note(Quirk::ForeignSchemas);
         }
         Self(map).finish(resource_type, quirks)
+    }
+
+    /// The document that a PUT makes of `old`: immutable values that it leaves out stay.
+    ///
+    /// "If one or more values are already set for the attribute, the input value(s) MUST match"
+    /// (RFC 7644 section 3.5.1); only attributes that are readWrite may be cleared by omission.
+    ///
+    /// # Errors
+    /// `mutability` for an immutable value that is another one, `invalidValue` where what stays
+    /// makes an extension present whose required attributes are left out.
+    pub fn replacing(self, resource_type: &ResourceType, old: &Self) -> ScimResult<Self> {
+        if !immutable::is_used(resource_type) {
+            return Ok(self);
+        }
+        let carried = immutable::carried(resource_type, &old.0, self.0.clone())?;
+        if carried == self.0 {
+            return Ok(self);
+        }
+        let document = Self(carried).finish(resource_type, &mut Quirks::default())?;
+        let before = required::missing(resource_type, &self.0, &BTreeSet::new());
+        let after = required::missing(resource_type, &document.0, &BTreeSet::new());
+        required::refuse(&after.difference(&before).cloned().collect())?;
+        Ok(document)
+    }
+
+    /// The document that a PATCH has made of `old`, once it is seen to that it may.
+    ///
+    /// # Errors
+    /// `mutability` for an immutable value that has changed, `invalidValue` for a required
+    /// attribute that has gone. One that was missing before keeps nobody from changing others.
+    /// `dropped` are the full names of attributes that are given a value which is not kept.
+    pub(super) fn patched(
+        self,
+        resource_type: &ResourceType,
+        old: &Self,
+        dropped: &BTreeSet<String>,
+        quirks: &mut Quirks,
+    ) -> ScimResult<Self> {
+        let mut document = self.finish(resource_type, quirks)?;
+        if immutable::is_used(resource_type) {
+            immutable::keep(resource_type, &old.0, &mut document.0)?;
+        }
+        let before = required::missing(resource_type, &old.0, &BTreeSet::new());
+        let after = required::missing(resource_type, &document.0, dropped);
+        required::refuse(&after.difference(&before).cloned().collect())?;
+        Ok(document)
     }
 
     /// Takes back a document that was stored.
@@ -107,16 +184,11 @@ impl Document {
         self
     }
 
-    /// Puts the attributes into schema order, renews `schemas`, and checks what concerns the
-    /// document as a whole.
+    /// Puts the attributes into schema order, renews `schemas`, and has each element once.
     ///
     /// # Errors
-    /// `invalidValue` for a missing required attribute or an over-long key.
-    pub(super) fn finish(
-        mut self,
-        resource_type: &ResourceType,
-        quirks: &mut Quirks,
-    ) -> ScimResult<Self> {
+    /// `invalidValue` for an over-long key or too many elements.
+    fn finish(mut self, resource_type: &ResourceType, quirks: &mut Quirks) -> ScimResult<Self> {
         if self.text("externalId") == Some("") {
             quirks.note(Quirk::EmptyExternalId);
             self.0.shift_remove("externalId");
@@ -134,16 +206,11 @@ impl Document {
         );
         ordered.insert("schemas".to_owned(), schemas.into());
         let core = resource_type.common.attributes.iter().chain(&resource_type.schema.attributes);
-        for attribute in core {
-            match self.0.shift_remove(&attribute.name) {
-                Some(value) => {
-                    check_key_length(attribute, &attribute.name, &value)?;
-                    check_required(attribute, Some(&value))?;
-                    if attribute.name != "schemas" && !value::is_unassigned(&value) {
-                        ordered.insert(attribute.name.clone(), deduplicated(attribute, value)?);
-                    }
-                }
-                None => check_required(attribute, None)?,
+        for attribute in core.filter(|attribute| attribute.name != "schemas") {
+            let Some(value) = self.0.shift_remove(&attribute.name) else { continue };
+            if !value::is_unassigned(&value) {
+                check_key_length(attribute, &attribute.name, &value)?;
+                ordered.insert(attribute.name.clone(), distinct(attribute, value)?);
             }
         }
         for extension in &resource_type.extensions {
@@ -156,7 +223,9 @@ impl Document {
                 if let Some(value) = values.shift_remove(&attribute.name)
                     && !value::is_unassigned(&value)
                 {
-                    kept.insert(attribute.name.clone(), deduplicated(attribute, value)?);
+                    let full_name = format!("{}:{}", extension.urn, attribute.name);
+                    check_key_length(attribute, &full_name, &value)?;
+                    kept.insert(attribute.name.clone(), distinct(attribute, value)?);
                 }
             }
             if !kept.is_empty() {
@@ -182,6 +251,7 @@ fn keep(
     value: Value,
     name: &str,
     quirks: &mut Quirks,
+    dropped: &mut BTreeSet<String>,
 ) -> ScimResult<()> {
     // Read-only attributes are ignored on POST and PUT (RFC 7644 sections 3.3 and 3.5.1).
     if attribute.is_read_only() {
@@ -191,6 +261,9 @@ fn keep(
     // What is never returned is never kept either: the password is checked and dropped, since
     // people sign in at their provider.
     if attribute.returned == Returned::Never {
+        if coerced.is_some() {
+            dropped.insert(name.to_owned());
+        }
         return Ok(());
     }
     match coerced {
@@ -200,38 +273,24 @@ fn keep(
     Ok(())
 }
 
-fn check_required(attribute: &Attribute, value: Option<&Value>) -> ScimResult<()> {
-    if !attribute.required || attribute.is_read_only() || attribute.name == "schemas" {
-        return Ok(());
-    }
-    let missing = match value {
-        None => true,
-        Some(Value::String(text)) => text.trim().is_empty(),
-        Some(value) => value::is_unassigned(value),
-    };
-    if missing {
-        return Err(ScimError::invalid_value(format!(
-            "'{}' is required and must not be empty",
-            attribute.name
-        )));
-    }
-    Ok(())
-}
-
-/// The attributes that resources are looked up by.
-fn is_key(name: &str) -> bool {
+/// The attributes that resources are looked up by, and those that are unique.
+fn is_key(attribute: &Attribute, name: &str) -> bool {
+    let is_unique = |attribute: &Attribute| attribute.uniqueness != Uniqueness::None;
     matches!(name, "userName" | "externalId" | "displayName" | "emails")
+        || is_unique(attribute)
+        || attribute.sub_attribute("value").is_some_and(|value| is_unique(value))
 }
 
 fn check_key_length(attribute: &Attribute, name: &str, value: &Value) -> ScimResult<()> {
     let too_long = |text: &str| text.len() > MAX_KEY_LENGTH;
-    let exceeds = is_key(name)
+    let value_of = |element: &Value| match attribute.kind {
+        AttributeType::Complex => element.get("value")?.as_str().map(too_long),
+        _ => element.as_str().map(too_long),
+    };
+    let exceeds = is_key(attribute, name)
         && match value {
-            Value::String(text) => too_long(text),
-            Value::Array(elements) if attribute.kind == AttributeType::Complex => {
-                elements.iter().filter_map(|element| element.get("value")?.as_str()).any(too_long)
-            }
-            _ => false,
+            Value::Array(elements) => elements.iter().filter_map(value_of).any(|is| is),
+            single => value_of(single).unwrap_or_default(),
         };
     if exceeds {
         return Err(ScimError::invalid_value(format!(
@@ -242,14 +301,8 @@ fn check_key_length(attribute: &Attribute, name: &str, value: &Value) -> ScimRes
 }
 
 /// Multi-valued attributes hold each value once (RFC 7643 section 2.4).
-fn deduplicated(attribute: &Attribute, value: Value) -> ScimResult<Value> {
+fn distinct(attribute: &Attribute, value: Value) -> ScimResult<Value> {
     let Value::Array(elements) = value else { return Ok(value) };
     value::check_count(&elements, &attribute.name)?;
-    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
-    for element in elements {
-        if !kept.contains(&element) {
-            kept.push(element);
-        }
-    }
-    Ok(Value::Array(kept))
+    Ok(Value::Array(value::distinct(attribute, elements)))
 }

@@ -4,9 +4,12 @@
 //! none of what a client may not write; `null`, `[]` and `{}` come out as unassigned
 //! (RFC 7643 section 2.5).
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+pub mod format;
+mod same;
+
 use serde_json::{Map, Value};
+
+pub use self::same::{conforms, distinct, is_same, key};
 
 use super::error::{ScimError, ScimResult};
 use super::quirks::{Quirk, Quirks};
@@ -29,11 +32,13 @@ pub fn coerce(
     name: &str,
     quirks: &mut Quirks,
 ) -> ScimResult<Option<Value>> {
+    if is_unassigned(&value) {
+        return Ok(None);
+    }
     if !attribute.multi_valued {
         return coerce_single(attribute, out_of_array(value, quirks), name, quirks);
     }
     let elements = match value {
-        Value::Null => return Ok(None),
         Value::Array(elements) => elements,
         single => {
             quirks.note(Quirk::SingleValue);
@@ -79,7 +84,7 @@ pub fn coerce_single(
         ))
     };
     match (attribute.kind, value) {
-        (_, Value::Null) => Ok(None),
+        (_, value) if is_unassigned(&value) => Ok(None),
         (AttributeType::Complex, Value::Object(object)) => {
             coerce_object(attribute, object, name, quirks)
         }
@@ -104,8 +109,14 @@ pub fn coerce_single(
         (AttributeType::Integer, number @ Value::Number(_)) if number.as_i64().is_some() => {
             Ok(Some(number))
         }
-        (AttributeType::Integer, _) => Err(wrong("an integer")),
-        (AttributeType::Decimal, number @ Value::Number(_)) => Ok(Some(number)),
+        // "The value MUST NOT contain fractional or exponent parts" (RFC 7643 section 2.3.4).
+        (AttributeType::Integer, Value::Number(number)) if !number.is_f64() => {
+            Err(wrong("an integer of at most 64 bits"))
+        }
+        (AttributeType::Integer, _) => Err(wrong("an integer, without fraction or exponent")),
+        (AttributeType::Decimal, Value::Number(number)) => {
+            Ok(Some(Value::Number(format::decimal(&number))))
+        }
         (AttributeType::Decimal, _) => Err(wrong("a number")),
         (kind, Value::String(text)) => {
             if text.len() > MAX_TEXT {
@@ -115,13 +126,12 @@ pub fn coerce_single(
                 return Err(wrong("text without NUL characters"));
             }
             match kind {
-                AttributeType::DateTime if chrono::DateTime::parse_from_rfc3339(&text).is_err() => {
+                AttributeType::DateTime if !format::is_date_time(&text) => {
                     Err(wrong("a date and time such as 2026-01-31T09:00:00Z"))
                 }
-                AttributeType::Binary
-                    if STANDARD.decode(&text).is_err() && URL_SAFE.decode(&text).is_err() =>
-                {
-                    Err(wrong("base64 text"))
+                AttributeType::Binary if !format::is_base64(&text) => Err(wrong("base64 text")),
+                AttributeType::Reference if !format::is_uri(&text) => {
+                    Err(wrong("a URI, with a space written as %20"))
                 }
                 _ => Ok(Some(Value::String(text))),
             }
@@ -141,11 +151,14 @@ fn coerce_object(
         // Unknown sub-attributes are ignored, and so is what only the server may write
         // (RFC 7644 section 3.3).
         let Some(sub) = attribute.sub_attribute(&key) else { continue };
-        if sub.is_read_only() || sub.returned == Returned::Never {
+        if sub.is_read_only() {
             continue;
         }
         let full_name = format!("{name}.{}", sub.name);
-        if let Some(value) = coerce(sub, value, &full_name, quirks)? {
+        // What is never returned is checked and not kept.
+        if let Some(value) = coerce(sub, value, &full_name, quirks)?
+            && sub.returned != Returned::Never
+        {
             kept.insert(sub.name.clone(), value);
         }
     }

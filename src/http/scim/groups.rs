@@ -62,8 +62,8 @@ pub async fn create(
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
-    let projection = query.projection(resource_type)?;
     let (document, members) = group(&client, resource_type, body.0)?;
+    let projection = query.projection(resource_type)?.after_write(&document);
     let (context, show) = (client.context(), show(&projection));
     let team = client
         .app
@@ -101,8 +101,8 @@ pub async fn replace(
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
-    let projection = query.projection(resource_type)?;
     let (document, members) = group(&client, resource_type, body.0)?;
+    let projection = query.projection(resource_type)?.after_write(&document);
     let (context, condition) = (client.context(), condition.into_inner());
     let show = show(&projection);
     let team = client
@@ -124,8 +124,8 @@ pub async fn patch(
     body: GroupBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
-    let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
+    let projection = query.projection(resource_type)?.after_patch(&plan);
     let show =
         if projection.is_default() { Show::AtMost(SHOWN_AFTER_PATCH) } else { show(&projection) };
     let (context, condition) = (client.context(), condition.into_inner());

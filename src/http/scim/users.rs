@@ -55,9 +55,9 @@ pub async fn create(
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
-    let projection = query.projection(resource_type)?;
     let mut quirks = Quirks::default();
     let document = Document::from_body(resource_type, body.0, &mut quirks)?;
+    let projection = query.projection(resource_type)?.after_write(&document);
     log_quirks(&client, &quirks);
     let context = client.context();
     let user = client
@@ -95,9 +95,9 @@ pub async fn replace(
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
-    let projection = query.projection(resource_type)?;
     let mut quirks = Quirks::default();
     let document = Document::from_body(resource_type, body.0, &mut quirks)?;
+    let projection = query.projection(resource_type)?.after_write(&document);
     log_quirks(&client, &quirks);
     let (context, condition) = (client.context(), condition.into_inner());
     let user = client
@@ -119,8 +119,8 @@ pub async fn patch(
     body: UserBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.user();
-    let projection = query.projection(resource_type)?;
     let plan = PatchPlan::new(resource_type, body.0)?;
+    let projection = query.projection(resource_type)?.after_patch(&plan);
     let (context, condition) = (client.context(), condition.into_inner());
     let (user, quirks) = client
         .app

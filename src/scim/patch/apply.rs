@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{Action, Change, Place, Selector};
+use super::{Action, Change, Place, Selector, full_name};
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::filter::matches_element;
-use crate::scim::fold::fold;
 use crate::scim::quirks::{Quirk, Quirks};
+use crate::scim::resource::immutable::{changed, is_immutable};
 use crate::scim::schema::Attribute;
-use crate::scim::value::{MAX_ELEMENTS, is_primary, is_unassigned};
+use crate::scim::value::{MAX_ELEMENTS, distinct, is_primary, is_same, is_unassigned};
 
 /// Carries out `change` on the attributes of a resource.
 pub(super) fn apply(
@@ -72,6 +72,14 @@ fn single(before: Option<Value>, change: &Change) -> Option<Value> {
 
 fn set_sub(object: &mut Map<String, Value>, sub: &Attribute, action: &Action) {
     match action {
+        Action::Add(Value::Array(added)) if sub.multi_valued => {
+            let mut elements = match object.shift_remove(&sub.name) {
+                Some(Value::Array(elements)) => elements,
+                _ => Vec::new(),
+            };
+            elements.extend(added.iter().cloned());
+            object.insert(sub.name.clone(), distinct(sub, elements).into());
+        }
         Action::Add(value) | Action::Replace(value) => {
             object.insert(sub.name.clone(), value.clone());
         }
@@ -114,7 +122,7 @@ fn multi_valued(
                 elements.push(Element { value: Map::new().into(), touched: true });
             }
             for element in &mut elements {
-                element.set_sub(sub, action);
+                element.set_sub(change, sub, action)?;
             }
         }
         (Place::Elements(selector), action) => {
@@ -124,7 +132,7 @@ fn multi_valued(
             let mut found = false;
             for element in &mut elements {
                 if matches_element(&selector.filter, &element.value) {
-                    element.set_sub(sub, action);
+                    element.set_sub(change, sub, action)?;
                     found = true;
                 }
             }
@@ -161,12 +169,16 @@ fn at_elements(
         match action {
             Action::Remove | Action::RemoveValues(_) => element.value = Value::Null,
             // "all matching record values SHALL be replaced" (RFC 7644 section 3.5.2.3).
-            Action::Replace(value) => element.value = value.clone(),
-            Action::Add(value) => {
-                if let (Value::Object(object), Value::Object(added)) = (&mut element.value, value) {
+            Action::Replace(value) => element.become_value(change, value.clone())?,
+            Action::Add(value) => match (&element.value, value) {
+                (Value::Object(object), Value::Object(added)) => {
+                    let mut object = object.clone();
                     object.extend(added.clone());
+                    element.become_value(change, object.into())?;
                 }
-            }
+                // What is added to a single value takes its place (section 3.5.2.1).
+                _ => element.value = value.clone(),
+            },
         }
     }
     if found {
@@ -200,11 +212,27 @@ struct Element {
 }
 
 impl Element {
-    fn set_sub(&mut self, sub: &Attribute, action: &Action) {
-        if let Value::Object(object) = &mut self.value {
-            set_sub(object, sub, action);
+    fn set_sub(&mut self, change: &Change, sub: &Attribute, action: &Action) -> ScimResult<()> {
+        if let Value::Object(object) = &self.value {
+            let mut object = object.clone();
+            set_sub(&mut object, sub, action);
+            self.become_value(change, object.into())?;
             self.touched = true;
         }
+        Ok(())
+    }
+
+    /// Takes on another value, in which nothing immutable is another one.
+    fn become_value(&mut self, change: &Change, value: Value) -> ScimResult<()> {
+        for sub in change.attribute.sub_attributes.iter().filter(|sub| is_immutable(sub)) {
+            let Some(before) = self.value.get(&sub.name) else { continue };
+            if !value.get(&sub.name).is_some_and(|after| is_same(sub, before, after)) {
+                let name = full_name(change.extension.as_deref(), &change.attribute);
+                return Err(changed(&format!("{name}.{}", sub.name)));
+            }
+        }
+        self.value = value;
+        Ok(())
     }
 }
 
@@ -223,20 +251,17 @@ fn no_match(change: &Change) -> ScimError {
 ///
 /// A `value` identifies an element by itself; without one every sub-attribute sent must be equal.
 fn names(attribute: &Attribute, listed: &Value, element: &Value) -> bool {
-    let (Value::Object(listed), Value::Object(element)) = (listed, element) else {
-        return listed == element;
+    let (Value::Object(members), Value::Object(element)) = (listed, element) else {
+        return is_same(attribute, listed, element);
     };
-    let same = |key: &str| match (listed.get(key), element.get(key)) {
-        (Some(Value::String(a)), Some(Value::String(b))) => {
-            let exact = attribute.sub_attribute(key).is_some_and(|sub| sub.case_exact);
-            if exact { a == b } else { fold(a) == fold(b) }
-        }
+    let same = |key: &str| match (members.get(key), element.get(key)) {
+        (Some(a), Some(b)) => attribute.sub_attribute(key).is_some_and(|sub| is_same(sub, a, b)),
         (a, b) => a == b,
     };
-    if listed.contains_key("value") {
-        return same("value") && (!listed.contains_key("type") || same("type"));
+    if members.contains_key("value") {
+        return same("value") && (!members.contains_key("type") || same("type"));
     }
-    listed.keys().all(|key| same(key))
+    members.keys().all(|key| same(key))
 }
 
 /// Setting one element as primary makes the others not primary (RFC 7644 section 3.5.2).

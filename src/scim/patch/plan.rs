@@ -1,11 +1,12 @@
 //! From operations as sent to typed changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::members::MemberPlanner;
-use super::{Action, Change, Op, PatchPlan, Place, Selector};
+use super::{Action, Change, Op, PatchPlan, Place, Selector, full_name};
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::filter::{self, Expression, Literal, Operator};
 use crate::scim::path::{AttrPath, PatchPath, parse_patch_path};
@@ -18,6 +19,8 @@ pub(super) struct Planner {
     resource_type: Arc<ResourceType>,
     changes: Vec<Change>,
     members: MemberPlanner,
+    /// Full names of attributes that were given a value which is not kept.
+    dropped: BTreeSet<String>,
     pub(super) quirks: Quirks,
 }
 
@@ -27,6 +30,7 @@ impl Planner {
             resource_type: resource_type.clone(),
             changes: Vec::new(),
             members: MemberPlanner::default(),
+            dropped: BTreeSet::new(),
             quirks: Quirks::default(),
         }
     }
@@ -36,6 +40,7 @@ impl Planner {
             resource_type: self.resource_type,
             changes: self.changes,
             members: self.members.finish(),
+            dropped: self.dropped,
             quirks: self.quirks,
         }
     }
@@ -152,9 +157,11 @@ impl Planner {
                         ..path
                     };
                     if let Some(Resolved::Attribute(target)) = resource_type.resolve(&path.path)
+                        && !target.attribute.is_read_only()
                         && !target.leaf().is_read_only()
                     {
-                        self.at_target(op, &key, &path, &target, Some(value))?;
+                        let text = format!("{urn}:{key}");
+                        self.at_target(op, &text, &path, &target, Some(value))?;
                     }
                 }
                 Ok(())
@@ -271,7 +278,11 @@ impl Planner {
             }
         };
         // What is never returned is never kept: a password is checked and dropped.
-        if attribute.returned == Returned::Never {
+        let is_secret = |attribute: &Attribute| attribute.returned == Returned::Never;
+        if is_secret(attribute) || place.sub().is_some_and(|sub| is_secret(sub)) {
+            if coerced.is_some() {
+                self.dropped.insert(full_name(target.extension.as_deref(), attribute));
+            }
             return Ok(());
         }
         match (coerced, op) {
@@ -299,6 +310,9 @@ impl Planner {
             };
             let name = format!("{text}.{}", sub.name);
             let action = match coerce(sub, value.clone(), &name, &mut self.quirks)? {
+                Some(_) if sub.returned == Returned::Never => continue,
+                // A sub-attribute with several values takes in what is added to it.
+                Some(value) if op == Op::Add && sub.multi_valued => Action::Add(value),
                 Some(value) => Action::Replace(value),
                 None if op == Op::Add => continue,
                 None => Action::Remove,
@@ -341,9 +355,9 @@ fn place(text: &str, path: &PatchPath, target: &Target, quirks: &mut Quirks) -> 
             Some(sub) => Place::Sub(sub.clone()),
         });
     };
-    if !attribute.multi_valued || !attribute.is_complex() || target.sub.is_some() {
+    if !attribute.multi_valued || target.sub.is_some() {
         return Err(ScimError::invalid_path(format!(
-            "'{text}' has a value filter, which only a multi-valued complex attribute can have"
+            "'{text}' has a value filter, which only an attribute with several values can have"
         )));
     }
     let selector = Selector {
