@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::db::{Db, StoreError};
 use crate::directory::cursors;
 use crate::directory::token_quirks::{self, Pending};
+use crate::directory::uniqueness::{self, UniquenessError};
 use crate::metrics::Metrics;
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
@@ -43,6 +44,15 @@ pub struct App {
     pub quirks: Pending,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
+}
+
+/// Sees to it that the store knows the values of unique attributes, before anything is served.
+///
+/// # Errors
+/// Values that are there already and are not unique.
+pub async fn index_unique_values(db: &Db, registry: &Arc<Registry>) -> Result<(), UniquenessError> {
+    let registry = registry.clone();
+    db.note("index_unique_values", move |conn| uniqueness::index(conn, &registry)).await
 }
 
 impl App {

@@ -24,6 +24,7 @@ pub mod sql;
 pub mod teams;
 pub mod token_quirks;
 pub mod tokens;
+pub mod unique;
 mod url;
 pub mod users;
 

@@ -26,6 +26,7 @@ pub mod signin;
 pub mod teams;
 pub mod token_quirks;
 pub mod tokens;
+pub mod uniqueness;
 pub mod users;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::clock::rfc3339;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::Said;
 use crate::db::{MayBeStore, StoreError};
+use crate::scim::schema::Registry;
 use crate::scim::{ScimError, condition};
 
 pub use self::connections::Connection;
@@ -98,6 +100,8 @@ pub struct Context {
     pub now: i64,
     /// Base URL of the SCIM endpoint, without a slash at its end.
     pub base_url: Arc<str>,
+    /// What users and teams are made of.
+    pub registry: Arc<Registry>,
 }
 
 impl Context {

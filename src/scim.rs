@@ -22,6 +22,7 @@ pub mod reference;
 pub mod resource;
 pub mod schema;
 pub mod sort;
+pub mod unique;
 pub mod value;
 
 pub use error::{ScimError, ScimResult, ScimType};

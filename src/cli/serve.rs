@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{connection, output};
-use crate::app::App;
+use crate::app::{App, index_unique_values};
 use crate::clock::system;
 use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
@@ -63,6 +63,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     check(args.public_url.as_deref().unwrap_or(&format!("{scheme}://{}", args.listen)))?;
     let db = Db::new(url, args.pool_size);
     db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
+    index_unique_values(&db, &registry).await?;
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.local_addr()?;

@@ -23,6 +23,7 @@ pub const TABLES: [&str; 16] = [
     "user_emails",
     "teams",
     "memberships",
+    "unique_values",
     "roles",
     "events",
     "apps",

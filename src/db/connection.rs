@@ -13,6 +13,7 @@ use crate::scim::filter::instant;
 use crate::scim::fold::fold;
 use crate::scim::precis::prepare;
 use crate::scim::reference::unversioned;
+use crate::scim::value::format::plain;
 
 /// How long SQLite waits for another process's lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +34,7 @@ extern "SQL" {
     fn muster_unversioned(text: Nullable<Text>) -> Nullable<Text>;
     fn muster_user_name(text: Nullable<Text>) -> Nullable<Text>;
     fn muster_micros(text: Nullable<Text>) -> Nullable<BigInt>;
+    fn muster_plain(json: Nullable<Text>) -> Nullable<Text>;
 }
 
 /// What a SQLite connection is for.
@@ -172,7 +174,8 @@ pub(super) fn keep_private(file: &Path) {
     let _ = options.open(file);
 }
 
-/// The functions that the PostgreSQL migrations define in SQL.
+/// The functions that the PostgreSQL migrations define in SQL, and `muster_plain`, which there is
+/// `trim_scale`.
 fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_fold_utils::register_impl(conn, |text: Option<String>| {
         text.map(|text| fold(&text).into_owned())
@@ -185,6 +188,9 @@ fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     })?;
     muster_micros_utils::register_impl(conn, |text: Option<String>| {
         text.and_then(|text| instant(&text))
+    })?;
+    muster_plain_utils::register_impl(conn, |json: Option<String>| {
+        json.and_then(|json| serde_json::from_str(&json).ok()).map(|number| plain(&number))
     })
 }
 

@@ -27,7 +27,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn table(self) -> &'static str {
+    /// The table's name.
+    pub(super) fn table(self) -> &'static str {
         match self {
             Self::User => "users",
             Self::Team => "teams",
@@ -123,7 +124,7 @@ impl Compiler<'_> {
 
     fn value_path(&mut self, scope: &Scope, target: &Target, filter: &Filter) -> Sql {
         let exists = if target.leaf().multi_valued {
-            self.any_element(scope, target, |compiler, element| compiler.compile(element, filter))
+            self.any_value(scope, target, |compiler, element| compiler.compile(element, filter))
         } else if matches!(scope, Scope::Root) && is_meta(target) {
             self.compile(&Scope::Meta(target.attribute.clone()), filter)
         } else {
@@ -149,6 +150,12 @@ impl Compiler<'_> {
             return self.has_email(raw);
         }
         let leaf = target.leaf().clone();
+        if leaf.multi_valued && !leaf.is_complex() {
+            return self.any_value(scope, target, |compiler, element| {
+                let operand = compiler.operand(element, target);
+                compiler.comparison(operand, &leaf, op, value)
+            });
+        }
         if target.attribute.multi_valued {
             return self.any_element(scope, target, |compiler, element| {
                 let operand = compiler.element_operand(element, target);
@@ -191,6 +198,23 @@ impl Compiler<'_> {
             .raw(")")
     }
 
+    /// True if `test` holds for any value of the attribute or sub-attribute that has several.
+    fn any_value(
+        &mut self,
+        scope: &Scope,
+        target: &Target,
+        test: impl FnOnce(&mut Self, &Scope) -> Sql,
+    ) -> Sql {
+        let Some(sub) = &target.sub else { return self.any_element(scope, target, test) };
+        if !target.attribute.multi_valued {
+            return self.any_json_element(scope, target, test);
+        }
+        let inner = Target { extension: None, attribute: sub.clone(), sub: None };
+        self.any_element(scope, target, |compiler, element| {
+            compiler.any_json_element(element, &inner, test)
+        })
+    }
+
     /// True if `test` holds for any element of the multi-valued attribute.
     fn any_element(
         &mut self,
@@ -198,9 +222,9 @@ impl Compiler<'_> {
         target: &Target,
         test: impl FnOnce(&mut Self, &Scope) -> Sql,
     ) -> Sql {
-        self.aliases += 1;
-        let n = self.aliases;
+        let whole = Target { sub: None, ..target.clone() };
         if matches!(scope, Scope::Root) && target.extension.is_none() {
+            let n = self.alias();
             let (inner, from) = match (self.context.kind, target.attribute.name.as_str()) {
                 (Kind::User, "groups") => (
                     Scope::Group(format!("m{n}"), format!("t{n}")),
@@ -230,32 +254,42 @@ impl Compiler<'_> {
                         )
                     ),
                 ),
-                _ => return self.any_json_element(n, scope, target, test),
+                _ => return self.any_json_element(scope, &whole, test),
             };
             let test = test(self, &inner);
             return Sql::new(from).append(test).raw(")");
         }
-        self.any_json_element(n, scope, target, test)
+        self.any_json_element(scope, &whole, test)
     }
 
+    /// A number for names that occur once in the statement.
+    fn alias(&mut self) -> usize {
+        self.aliases += 1;
+        self.aliases
+    }
+
+    /// True if `test` holds for any element of the array at the target.
     fn any_json_element(
         &mut self,
-        n: usize,
         scope: &Scope,
         target: &Target,
         test: impl FnOnce(&mut Self, &Scope) -> Sql,
     ) -> Sql {
-        let whole = Target { sub: None, ..target.clone() };
-        let array = self.json(scope, &whole);
+        let n = self.alias();
+        let array = self.json(scope, target);
         let (from, plain) = if self.postgres {
+            // A value may be single that was stored under another schema.
             (
-                format!("jsonb_array_elements({array}) AS e{n} (value)"),
+                format!(
+                    "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
+                     ELSE '[]'::jsonb END) AS e{n} (value)"
+                ),
                 format!("(e{n}.value #>> '{{}}')"),
             )
         } else {
             (format!("json_each({array}) AS e{n}"), format!("e{n}.value"))
         };
-        let element = if target.attribute.is_complex() {
+        let element = if target.leaf().is_complex() {
             Scope::Json(format!("e{n}.value"))
         } else {
             Scope::Plain(plain)
@@ -440,10 +474,23 @@ impl Compiler<'_> {
                 sql.raw(symbol(op)).integer(*micros)
             }
             Value::Number(number) => {
-                let sql = if self.postgres { operand.sql.raw("::numeric") } else { operand.sql };
+                // Text is no number; it can be there where the schema has changed.
+                let sql = if self.postgres {
+                    Sql::new("CASE WHEN ")
+                        .append(operand.sql.clone())
+                        .raw(r" ~ '^-?\d+(\.\d+)?$' THEN (")
+                        .append(operand.sql)
+                        .raw(")::numeric END")
+                } else {
+                    operand.sql
+                };
                 let sql = sql.raw(symbol(op));
                 match (number.as_i64(), number.as_f64()) {
                     (Some(integer), _) => sql.integer(integer),
+                    // Digit by digit, as the documents have it.
+                    (None, Some(_)) if self.postgres => {
+                        sql.text(number.to_string()).raw("::numeric")
+                    }
                     (None, Some(double)) => sql.double(double),
                     (None, None) => sql.raw("NULL"),
                 }
@@ -535,12 +582,12 @@ fn quoted(name: &str) -> String {
 }
 
 /// PostgreSQL's way to a member.
-fn arrows(steps: &[String]) -> String {
+pub(super) fn arrows(steps: &[String]) -> String {
     steps.iter().flat_map(|step| [" -> ".to_owned(), quoted(step)]).collect()
 }
 
 /// SQLite's JSON path to a member.
-fn json_path(steps: &[String]) -> String {
+pub(super) fn json_path(steps: &[String]) -> String {
     let names: Vec<String> = steps.iter().map(|step| step.replace('"', "\\\"")).collect();
     quoted(&format!("$.\"{}\"", names.join("\".\"")))
 }

@@ -108,6 +108,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    unique_values (connection_id, kind, attribute, value) {
+        connection_id -> Text,
+        kind -> Text,
+        attribute -> Text,
+        value -> Text,
+        user_id -> Nullable<Text>,
+        team_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     events (sequence) {
         sequence -> BigInt,
         connection_id -> Text,

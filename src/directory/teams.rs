@@ -15,7 +15,7 @@ use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{Cut, Listed, Wanted, anchor};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Meta, entity_tag, new_id};
+use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
 use crate::db::Conn;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind, Window};
@@ -267,8 +267,9 @@ pub fn replace(
 ) -> DirectoryResult<Team> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
+    let document = document.clone().replacing(context.registry.group(), &stored(&before)?)?;
     let members = apply_steps(conn, context, id, &[replace_all(members)])?;
-    let row = write_back(conn, context, before, document, &members, None)?;
+    let row = write_back(conn, context, before, &document, &members, None)?;
     shown(conn, context, row, show)
 }
 
@@ -342,6 +343,7 @@ fn insert(
         updated_at: context.now,
     };
     rows::insert(conn, &row)?;
+    uniqueness::take(conn, context, Kind::Team, &row.id, None, document)?;
     let members = apply_steps(conn, context, &row.id, steps)?;
     let data = json!({ "after": document.as_map(), "members": members.to_json() });
     record(conn, context, Subject::Team, &row.id, Action::Created, &data)?;
@@ -386,6 +388,7 @@ fn write_back(
         ..before
     };
     rows::update(conn, &row)?;
+    uniqueness::take(conn, context, Kind::Team, &row.id, Some(&old), document)?;
     let mut members = members.clone();
     if let Some(earlier) = earlier {
         let later = member_ids(conn, context, &row.id)?;

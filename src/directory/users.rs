@@ -12,7 +12,7 @@ use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{Cut, Listed, Wanted, anchor};
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Meta, entity_tag, new_id};
+use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships::{self, StatementRow};
@@ -243,7 +243,7 @@ fn each_with_groups(
 ///
 /// # Errors
 /// 404 if the connection has no such user, 412 if it is not in the version asked for, 409
-/// `uniqueness` if another one holds a key.
+/// `uniqueness` if another one holds a key, `mutability` for an immutable value that is another.
 pub fn replace(
     conn: &mut Conn,
     context: &Context,
@@ -253,8 +253,9 @@ pub fn replace(
 ) -> DirectoryResult<User> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
+    let document = document.clone().replacing(context.registry.user(), &stored(&before)?)?;
     let active = document.active().unwrap_or(before.active);
-    let row = write_back(conn, context, before, &document.clone().with_active(active), None)?;
+    let row = write_back(conn, context, before, &document.with_active(active), None)?;
     with_groups(conn, context, row, true)
 }
 
@@ -328,6 +329,7 @@ fn insert(
         token_issued_at: None,
     };
     rows::insert(conn, &row)?;
+    uniqueness::take(conn, context, Kind::User, &row.id, None, document)?;
     let addresses = folded_emails(document);
     emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
     let data = json!({ "after": document.as_map() });
@@ -441,6 +443,7 @@ fn write_back(
     }
     take_keys(conn, context, &before, &mut row, document)?;
     rows::update(conn, &row)?;
+    uniqueness::take(conn, context, Kind::User, &row.id, Some(&old), document)?;
     if is_another {
         let data = json!({ "external_id": row.external_id, "teams": left });
         record(conn, context, Subject::User, &row.id, Action::Reassigned, &data)?;

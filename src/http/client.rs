@@ -38,6 +38,7 @@ impl Client {
             request_id: self.request_id.clone(),
             now: (self.app.clock)(),
             base_url: self.app.scim_base_url.clone(),
+            registry: self.app.registry.clone(),
         }
     }
 

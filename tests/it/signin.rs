@@ -100,6 +100,7 @@ pub fn context(conn: &mut Conn, tenant: &str, now: i64) -> Context {
         request_id: None,
         now,
         base_url: "http://localhost".into(),
+        registry: std::sync::Arc::new(Registry::builtin().expect("schemas")),
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn me(
     let projection = query.projection(app.registry.user())?;
     let want_groups = projection.includes("groups");
     let (token, now) = (bearer(&request).unwrap_or_default(), (app.clock)());
-    let base_url = app.scim_base_url.clone();
+    let (base_url, registry) = (app.scim_base_url.clone(), app.registry.clone());
     let found = app
         .db
         .snapshot(move |conn| {
@@ -38,6 +38,7 @@ pub async fn me(
                 request_id: None,
                 now,
                 base_url,
+                registry,
             };
             users::get(conn, &context, &grant.user_id, want_groups).map(Some)
         })

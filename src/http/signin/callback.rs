@@ -111,6 +111,7 @@ async fn enter(
         request_id: None,
         now,
         base_url: app.scim_base_url.clone(),
+        registry: app.registry.clone(),
     };
     let wanted = flow.request;
     let (registry_app, kept) = (app.clone(), (context.clone(), identity.clone(), wanted.clone()));

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Number;
+
 use super::super::condition::own_version;
 use super::super::path::AttrPath;
 use super::super::quirks::{Quirk, Quirks};
 use super::super::schema::{Attribute, AttributeType, Resolved, ResourceType, Returned, Target};
+use super::super::value::format::whole;
 use super::{Expression, Filter, FilterError, Literal, MAX_DEPTH, Operator, Value, eval::instant};
 
 /// The filter that `expression` is for resources of the type; notes the tolerances that took.
@@ -241,6 +244,7 @@ fn compare(
             return Err(FilterError::NeedsSubAttribute { path: path.to_string(), example });
         }
         target.sub = value;
+        target = visible(target, path)?;
     }
     let kind = target.leaf().kind;
     if !fits(op, kind) {
@@ -282,6 +286,13 @@ fn assume_not_primary(filter: Filter, names: &Names<'_>) -> Filter {
     }
 }
 
+/// The number as an integer, if it is one.
+fn shortest(number: &Number) -> Number {
+    let integer = number.as_i64().or_else(|| number.as_f64().and_then(whole));
+    let double = || number.as_f64().and_then(Number::from_f64);
+    integer.map(Number::from).or_else(double).unwrap_or_else(|| number.clone())
+}
+
 /// Whether the operator has a meaning for the type (RFC 7644 table 3).
 fn fits(op: Operator, kind: AttributeType) -> bool {
     match kind {
@@ -303,7 +314,7 @@ fn typed(literal: &Literal, kind: AttributeType, quirks: &mut Quirks) -> Option<
         }
         (AttributeType::DateTime, Literal::String(text)) => instant(text).map(Value::DateTime),
         (AttributeType::Decimal | AttributeType::Integer, Literal::Number(number)) => {
-            Some(Value::Number(number.clone()))
+            Some(Value::Number(shortest(number)))
         }
         (
             AttributeType::String | AttributeType::Reference | AttributeType::Binary,

@@ -4,10 +4,11 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 use super::super::reference::{names_resources, unversioned};
 use super::super::schema::{Attribute, Target};
+use super::super::value::format::whole;
 use super::super::value::is_unassigned;
 use super::{Filter, Operator, Value, comparable};
 
@@ -60,7 +61,15 @@ impl<'a> Subject<'a> {
         };
         match &target.sub {
             None => elements.iter().collect(),
-            Some(sub) => elements.iter().filter_map(|element| element.get(&sub.name)).collect(),
+            // A sub-attribute, too, can have several values.
+            Some(sub) => elements
+                .iter()
+                .filter_map(|element| element.get(&sub.name))
+                .flat_map(|value| match value {
+                    Json::Array(values) => values.as_slice(),
+                    single => std::slice::from_ref(single),
+                })
+                .collect(),
         }
     }
 }
@@ -105,13 +114,19 @@ fn compare(leaf: &Attribute, found: &Json, op: Operator, value: &Value) -> bool 
         }
         (Json::Bool(found), Value::Boolean(flag)) => found == flag,
         (Json::Number(found), Value::Number(number)) => {
-            let order = match (found.as_i64(), number.as_i64()) {
-                (Some(found), Some(number)) => Some(found.cmp(&number)),
-                _ => found.as_f64().partial_cmp(&number.as_f64()),
-            };
-            order.is_some_and(|order| accepts(op, order))
+            compare_numbers(found, number).is_some_and(|order| accepts(op, order))
         }
         _ => false,
+    }
+}
+
+/// The order of two numbers. Floating-point numbers have gaps where integers have none, so what is
+/// whole is compared as integers.
+fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+    let integer = |number: &Number| number.as_i64().or_else(|| number.as_f64().and_then(whole));
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        _ => a.as_f64().partial_cmp(&b.as_f64()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use muster::app::App;
+use muster::app::{App, index_unique_values};
 use muster::config::Settings;
 use muster::db::{DatabaseUrl, Db};
 use muster::directory::connections::{self, AdminError, Connection};
@@ -72,8 +72,10 @@ impl TestApp {
         set(&mut settings);
         let ticks = clock.clone();
         let registry = muster::schemas::registry(schemas.as_deref()).expect("schemas");
+        let registry = Arc::new(registry);
+        index_unique_values(&db, &registry).await.expect("unique values");
         let clock_of_app = Arc::new(move || ticks.now());
-        let app = App::new(db.clone(), Arc::new(registry), settings, clock_of_app).expect("an app");
+        let app = App::new(db.clone(), registry, settings, clock_of_app).expect("an app");
         let server = muster::http::serve(Arc::new(app), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
