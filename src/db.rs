@@ -12,6 +12,7 @@ pub mod emails;
 pub mod events;
 pub mod filter;
 pub mod flows;
+mod json;
 pub mod memberships;
 pub mod migrations;
 mod pool;

@@ -14,6 +14,7 @@ use crate::scim::reference::{names_resources, unversioned};
 use crate::scim::schema::{Attribute, AttributeType, Target};
 
 use super::connection::Conn;
+use super::json;
 use super::memberships::granted_sql;
 use super::sql::Sql;
 
@@ -278,12 +279,8 @@ impl Compiler<'_> {
         let n = self.alias();
         let array = self.json(scope, target);
         let (from, plain) = if self.postgres {
-            // A value may be single that was stored under another schema.
             (
-                format!(
-                    "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
-                     ELSE '[]'::jsonb END) AS e{n} (value)"
-                ),
+                format!("{} AS e{n} (value)", json::elements(&array)),
                 format!("(e{n}.value #>> '{{}}')"),
             )
         } else {
@@ -409,9 +406,9 @@ impl Compiler<'_> {
     fn json(&self, scope: &Scope, target: &Target) -> String {
         let (container, steps) = self.steps(scope, target);
         if self.postgres {
-            format!("({container}{})", arrows(&steps))
+            format!("({container}{})", json::arrows(&steps))
         } else {
-            format!("json_extract({container}, {})", json_path(&steps))
+            format!("json_extract({container}, {})", json::path(&steps))
         }
     }
 
@@ -419,10 +416,10 @@ impl Compiler<'_> {
     fn json_text(&self, scope: &Scope, target: &Target) -> String {
         let (container, steps) = self.steps(scope, target);
         if !self.postgres {
-            return format!("json_extract({container}, {})", json_path(&steps));
+            return format!("json_extract({container}, {})", json::path(&steps));
         }
         let Some((last, before)) = steps.split_last() else { return container };
-        format!("({container}{} ->> {})", arrows(before), quoted(last))
+        format!("({container}{} ->> {})", json::arrows(before), json::quoted(last))
     }
 
     fn steps(&self, scope: &Scope, target: &Target) -> (String, Vec<String>) {
@@ -474,16 +471,7 @@ impl Compiler<'_> {
                 sql.raw(symbol(op)).integer(*micros)
             }
             Value::Number(number) => {
-                // Text is no number; it can be there where the schema has changed.
-                let sql = if self.postgres {
-                    Sql::new("CASE WHEN ")
-                        .append(operand.sql.clone())
-                        .raw(r" ~ '^-?\d+(\.\d+)?$' THEN (")
-                        .append(operand.sql)
-                        .raw(")::numeric END")
-                } else {
-                    operand.sql
-                };
+                let sql = if self.postgres { json::number(operand.sql) } else { operand.sql };
                 let sql = sql.raw(symbol(op));
                 match (number.as_i64(), number.as_f64()) {
                     (Some(integer), _) => sql.integer(integer),
@@ -574,20 +562,4 @@ fn symbol(op: Operator) -> &'static str {
         Operator::Le => " <= ",
         Operator::Eq | Operator::Ne | Operator::Co | Operator::Sw | Operator::Ew => " = ",
     }
-}
-
-/// A name from a schema file as an SQL string.
-fn quoted(name: &str) -> String {
-    format!("'{}'", name.replace('\'', "''"))
-}
-
-/// PostgreSQL's way to a member.
-pub(super) fn arrows(steps: &[String]) -> String {
-    steps.iter().flat_map(|step| [" -> ".to_owned(), quoted(step)]).collect()
-}
-
-/// SQLite's JSON path to a member.
-pub(super) fn json_path(steps: &[String]) -> String {
-    let names: Vec<String> = steps.iter().map(|step| step.replace('"', "\\\"")).collect();
-    quoted(&format!("$.\"{}\"", names.join("\".\"")))
 }

@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::connection::Conn;
-use super::filter::{Kind, arrows, json_path};
+use super::filter::Kind;
+use super::json;
 use super::sql::Sql;
-use crate::scim::schema::AttributeType;
+use crate::scim::schema::{Attribute, AttributeType, Target};
 use crate::scim::unique::UniqueAttribute;
 
 /// Longest value, in bytes, as it compares: an index entry on PostgreSQL takes no more.
@@ -249,69 +250,82 @@ fn both(conn: &Conn, kind: Kind, attributes: &[UniqueAttribute]) -> Sql {
     statement.one_off()
 }
 
-/// The values that documents have of one attribute; those of another type, from the time of another
-/// schema, are none.
+/// Where the values of an attribute are in SQL.
+struct Values {
+    from: String,
+    value: String,
+    /// What keeps values of another type out, which are there from the time of another schema.
+    guard: String,
+}
+
+/// The values that documents have of one attribute.
 fn values_of(conn: &Conn, kind: Kind, attribute: &UniqueAttribute) -> Sql {
     let table = kind.table();
     let target = &attribute.target;
     let mut steps: Vec<String> = target.extension.iter().map(ToString::to_string).collect();
     steps.push(target.attribute.name.clone());
-    let sub = target.sub.as_ref().map(|sub| vec![sub.name.clone()]);
-    let leaf = target.leaf();
-    let is_text = matches!(leaf.kind, AttributeType::String | AttributeType::Reference);
-    let folds = is_text && !leaf.case_exact;
-    let (from, value, guard) = if conn.is_postgres() {
-        let whole = format!("({table}.document::jsonb{})", arrows(&steps));
-        let (from, json) = if target.attribute.multi_valued {
-            let from = format!(
-                "{table} CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof({whole}) \
-                 WHEN 'array' THEN {whole} ELSE '[]'::jsonb END) AS e (value)"
-            );
-            let sub = sub.map(|steps| arrows(&steps)).unwrap_or_default();
-            (from, format!("(e.value{sub})"))
-        } else {
-            (table.to_owned(), whole)
-        };
-        let text = format!("({json} #>> '{{}}')");
-        let wanted = if is_text { "string" } else { "number" };
-        let guard = format!("jsonb_typeof({json}) = '{wanted}'");
-        let value = match (is_text, folds) {
-            (true, true) => format!("muster_fold({text})"),
-            (true, false) => text,
-            (false, _) => {
-                format!("CASE WHEN {guard} THEN trim_scale({text}::numeric)::text END")
-            }
-        };
-        (from, value, guard)
+    let (Values { from, value, guard }, cast) = if conn.is_postgres() {
+        (postgres_values(table, target, &steps), "::text")
     } else {
-        let path = json_path(&steps);
-        let document = format!("{table}.document");
-        let (from, json, at) = if target.attribute.multi_valued {
-            let from = format!("{table}, json_each({document}, {path}) AS e");
-            let below = sub.map(|steps| json_path(&steps)).unwrap_or_else(|| "'$'".to_owned());
-            // Elements are taken out of the document, whose numbers are as they were written.
-            let json = format!("({document} -> e.fullkey)");
-            (from, json, below)
-        } else {
-            (table.to_owned(), document.clone(), path.clone())
-        };
-        let wanted = if is_text { "('text')" } else { "('integer', 'real')" };
-        let mut guard = format!("json_type({json}, {at}) IN {wanted}");
-        if target.attribute.multi_valued {
-            guard = format!("json_type({document}, {path}) = 'array' AND {guard}");
-        }
-        let text = format!("json_extract({json}, {at})");
-        let value = match (is_text, folds) {
-            (true, true) => format!("muster_fold({text})"),
-            (true, false) => text,
-            (false, _) => format!("muster_plain({json} -> {at})"),
-        };
-        (from, value, guard)
+        (sqlite_values(table, target, &steps), "")
     };
-    Sql::new(format!("SELECT DISTINCT {table}.connection_id, "))
-        .text(attribute.name.as_str())
-        .raw(if conn.is_postgres() { "::text" } else { "" })
-        .raw(format!(
-            " AS attribute, {value} AS value, {table}.id AS holder FROM {from} WHERE {guard}"
-        ))
+    Sql::new(format!("SELECT DISTINCT {table}.connection_id, ")).text(attribute.name.as_str()).raw(
+        format!(
+            "{cast} AS attribute, {value} AS value, {table}.id AS holder FROM {from} WHERE {guard}"
+        ),
+    )
+}
+
+fn is_text(attribute: &Attribute) -> bool {
+    matches!(attribute.kind, AttributeType::String | AttributeType::Reference)
+}
+
+/// The text as it compares.
+fn folded(attribute: &Attribute, text: String) -> String {
+    if attribute.case_exact { text } else { format!("muster_fold({text})") }
+}
+
+fn postgres_values(table: &str, target: &Target, steps: &[String]) -> Values {
+    let leaf = target.leaf();
+    let whole = format!("({table}.document::jsonb{})", json::arrows(steps));
+    let (from, found) = if target.attribute.multi_valued {
+        let below = target.sub.iter().map(|sub| sub.name.clone()).collect::<Vec<_>>();
+        let from = format!("{table} CROSS JOIN LATERAL {} AS e (value)", json::elements(&whole));
+        (from, format!("(e.value{})", json::arrows(&below)))
+    } else {
+        (table.to_owned(), whole)
+    };
+    let text = format!("({found} #>> '{{}}')");
+    if is_text(leaf) {
+        let guard = format!("jsonb_typeof({found}) = 'string'");
+        return Values { from, value: folded(leaf, text), guard };
+    }
+    let guard = format!("jsonb_typeof({found}) = 'number'");
+    let value = format!("CASE WHEN {guard} THEN trim_scale({text}::numeric)::text END");
+    Values { from, value, guard }
+}
+
+fn sqlite_values(table: &str, target: &Target, steps: &[String]) -> Values {
+    let leaf = target.leaf();
+    let path = json::path(steps);
+    let document = format!("{table}.document");
+    let (from, found, at) = if target.attribute.multi_valued {
+        let from = format!("{table}, json_each({document}, {path}) AS e");
+        let below = target.sub.as_ref().map(|sub| json::path(std::slice::from_ref(&sub.name)));
+        // Elements are taken out of the document, where numbers are as they were written.
+        (from, format!("({document} -> e.fullkey)"), below.unwrap_or_else(|| "'$'".to_owned()))
+    } else {
+        (table.to_owned(), document.clone(), path.clone())
+    };
+    let types = if is_text(leaf) { "('text')" } else { "('integer', 'real')" };
+    let mut guard = format!("json_type({found}, {at}) IN {types}");
+    if target.attribute.multi_valued {
+        guard = format!("json_type({document}, {path}) = 'array' AND {guard}");
+    }
+    let value = if is_text(leaf) {
+        folded(leaf, format!("json_extract({found}, {at})"))
+    } else {
+        format!("muster_plain({found} -> {at})")
+    };
+    Values { from, value, guard }
 }

@@ -9,6 +9,7 @@ use crate::scim::schema::{AttributeType, Target};
 use crate::scim::sort::{Key, Order};
 
 use super::super::connection::Conn;
+use super::super::json;
 use super::super::sql::Sql;
 use super::{Compiler, Context, Operand, Scope};
 
@@ -215,10 +216,10 @@ impl Compiler<'_> {
         let collated = is_text(leaf.kind) && !(native && is_column(target));
         let sql = match leaf.kind {
             AttributeType::Complex => return None,
-            AttributeType::Boolean if self.postgres => Sql::new("(").append(sql).raw(")::boolean"),
-            AttributeType::Integer if self.postgres => Sql::new("(").append(sql).raw(")::numeric"),
+            AttributeType::Boolean if self.postgres && !native => json::truth(sql),
+            AttributeType::Integer if self.postgres => json::number(sql),
             AttributeType::Decimal if self.postgres => {
-                Sql::new("(").append(sql).raw(")::double precision")
+                Sql::new("(").append(json::number(sql)).raw(")::double precision")
             }
             AttributeType::Decimal => Sql::new("CAST(").append(sql).raw(" AS REAL)"),
             AttributeType::DateTime if !native => Sql::new("muster_micros(").append(sql).raw(")"),
@@ -245,7 +246,7 @@ impl Compiler<'_> {
         };
         let (from, order) = if self.postgres {
             (
-                format!("jsonb_array_elements({array}) WITH ORDINALITY AS chosen (value, place)"),
+                format!("{} WITH ORDINALITY AS chosen (value, place)", json::elements(&array)),
                 "(chosen.value -> 'primary') IS NOT DISTINCT FROM 'true'::jsonb DESC, chosen.place",
             )
         } else if target.attribute.is_complex() {

@@ -1,0 +1,44 @@
+//! How documents are read in SQL.
+//!
+//! A schema may have been another one when a document was written, so nothing here fails for a value
+//! of another type: it is no value.
+
+use super::sql::Sql;
+
+/// A name from a schema file as an SQL string.
+pub(super) fn quoted(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "''"))
+}
+
+/// PostgreSQL's way to a member.
+pub(super) fn arrows(steps: &[String]) -> String {
+    steps.iter().flat_map(|step| [" -> ".to_owned(), quoted(step)]).collect()
+}
+
+/// SQLite's JSON path to a member.
+pub(super) fn path(steps: &[String]) -> String {
+    let names: Vec<String> = steps.iter().map(|step| step.replace('"', "\\\"")).collect();
+    quoted(&format!("$.\"{}\"", names.join("\".\"")))
+}
+
+/// PostgreSQL's rows for the elements of an array.
+pub(super) fn elements(array: &str) -> String {
+    format!(
+        "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
+         ELSE '[]'::jsonb END)"
+    )
+}
+
+/// The number in PostgreSQL's text of a value.
+pub(super) fn number(text: Sql) -> Sql {
+    Sql::new("CASE WHEN ")
+        .append(text.clone())
+        .raw(r" ~ '^-?\d+(\.\d+)?$' THEN (")
+        .append(text)
+        .raw(")::numeric END")
+}
+
+/// The truth in PostgreSQL's text of a value.
+pub(super) fn truth(text: Sql) -> Sql {
+    Sql::new("CASE ").append(text).raw(" WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END")
+}
