@@ -9,6 +9,7 @@ mod errors;
 pub mod events;
 mod filter;
 mod groups;
+mod random;
 mod rfc;
 mod sort;
 mod tenants;
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         users::CASES,
         groups::CASES,
         filter::CASES,
+        filter::EXTENDED,
         errors::CASES,
         tenants::CASES,
         tokens::CASES,

@@ -10,6 +10,6 @@ pub mod strict;
 
 pub use answer::Answer;
 pub use app::{ScimClient, TestApp, patch_body};
-pub use cases::{Case, Run, run};
-pub(crate) use cases::{cases, database_cases, pure_cases};
+pub use cases::{Case, Run, run, schema_folder};
+pub(crate) use cases::{cases, database_cases, pure_cases, schema_cases};
 pub use database::{Backend, TestDatabase};

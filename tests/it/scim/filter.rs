@@ -13,9 +13,16 @@ use muster::scim::schema::{Attribute, AttributeType, Registry, ResourceType, Ret
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
-use crate::support::{Case, ScimClient, TestApp, cases, patch_body};
+use super::random::{BASE64, TEXTS, TIMES, URIS, extensions, number};
+use crate::support::{Case, ScimClient, TestApp, cases, patch_body, schema_cases, schema_folder};
+
+/// With the schemas of `tests/fixtures/schemas`.
+pub const EXTENDED: &[Case] = schema_cases![
+    the_store_finds_the_extended_users_that_the_evaluator_selects,
+    the_store_finds_the_extended_groups_that_the_evaluator_selects,
+];
 
 pub const CASES: &[Case] = cases![
     the_store_finds_the_users_that_the_evaluator_selects,
@@ -28,40 +35,6 @@ pub const CASES: &[Case] = cases![
 
 /// Filters tried in each case.
 const FILTERS: usize = 300;
-/// Values that differ in case, script, length and the characters that SQL and JSON treat in ways
-/// of their own.
-const TEXTS: [&str; 24] = [
-    "ann",
-    "Ann",
-    "ANN",
-    "anna",
-    "Ångström",
-    "ångström",
-    "ÅNGSTRÖM",
-    "straße",
-    "STRASSE",
-    "ΣΊΣΥΦΟΣ",
-    "σίσυφος",
-    "İstanbul",
-    "i\u{307}stanbul",
-    "a\"b",
-    "a\\b",
-    "a'b",
-    "100%",
-    "a_b",
-    "😀",
-    "é",
-    "e\u{301}",
-    " ",
-    "work",
-    "home",
-];
-const TIMES: [&str; 4] = [
-    "2020-01-01T00:00:00Z",
-    "2030-01-01T00:00:00+05:30",
-    "2026-11-24T00:00:00.123456Z",
-    "1970-01-01T00:00:00Z",
-];
 
 async fn the_store_finds_the_users_that_the_evaluator_selects(app: TestApp) {
     let registry = Registry::builtin().expect("schemas");
@@ -77,15 +50,37 @@ async fn the_store_finds_the_groups_that_the_evaluator_selects(app: TestApp) {
     compare(&client, "/Groups", registry.group()).await;
 }
 
+async fn the_store_finds_the_extended_users_that_the_evaluator_selects(app: TestApp) {
+    let registry = muster::schemas::registry(Some(&schema_folder())).expect("schemas");
+    let client = app.scim();
+    populate_with(&client, &registry).await;
+    compare(&client, "/Users", registry.user()).await;
+}
+
+async fn the_store_finds_the_extended_groups_that_the_evaluator_selects(app: TestApp) {
+    let registry = muster::schemas::registry(Some(&schema_folder())).expect("schemas");
+    let client = app.scim();
+    populate_with(&client, &registry).await;
+    compare(&client, "/Groups", registry.group()).await;
+}
+
 /// Random users and groups, some users inactive.
 pub(super) async fn populate(client: &ScimClient) {
+    populate_with(client, &Registry::builtin().expect("schemas")).await;
+}
+
+/// Random users and groups, with what the schemas add to them.
+async fn populate_with(client: &ScimClient, registry: &Registry) {
     let mut runner = TestRunner::default();
+    let (users, groups) = (extensions(registry.user()), extensions(registry.group()));
     let mut ids = Vec::new();
     for number in 0..25 {
         let mut user = user().new_tree(&mut runner).expect("a user").current();
         let name = user["userName"].as_str().unwrap_or_default().to_owned();
         user["userName"] = format!("{name}{number}").into();
         user["externalId"] = format!("x{number}").into();
+        let extended = users.new_tree(&mut runner).expect("extensions").current();
+        user.as_object_mut().expect("an object").extend(extended);
         ids.push(client.post("/Users", &user).await.expect(201).id());
     }
     for number in 0..12 {
@@ -99,6 +94,8 @@ pub(super) async fn populate(client: &ScimClient) {
         if number % 2 == 0 {
             group["externalId"] = format!("g{number}").into();
         }
+        let extended = groups.new_tree(&mut runner).expect("extensions").current();
+        group.as_object_mut().expect("an object").extend(extended);
         client.post("/Groups", &group).await.expect(201);
     }
 }
@@ -166,7 +163,7 @@ async fn compare(client: &ScimClient, path: &str, resource_type: &Arc<ResourceTy
         resource["meta"]["version"] = own_version(version).into();
     }
     assert!(all.len() >= 12);
-    let known: Vec<String> = all
+    let texts: Vec<String> = all
         .iter()
         .flat_map(|resource| {
             let own = ["id", "externalId"].map(|key| resource[key].as_str());
@@ -178,6 +175,8 @@ async fn compare(client: &ScimClient, path: &str, resource_type: &Arc<ResourceTy
         })
         .map(str::to_owned)
         .collect();
+    let mut known = Known { texts, numbers: vec![Number::from(1)] };
+    all.iter().for_each(|resource| collect_numbers(resource, &mut known.numbers));
     let strategy = expression(resource_type, &known);
     let mut runner = TestRunner::default();
     let mut hits = 0;
@@ -198,6 +197,23 @@ async fn compare(client: &ScimClient, path: &str, resource_type: &Arc<ResourceTy
         assert!(difference.is_none(), "{}", difference.unwrap_or_default());
     }
     assert_eq!(hits, FILTERS);
+}
+
+/// What resources hold, for filters that find some.
+struct Known {
+    texts: Vec<String>,
+    numbers: Vec<Number>,
+}
+
+fn collect_numbers(value: &Value, numbers: &mut Vec<Number>) {
+    match value {
+        Value::Number(number) => numbers.push(number.clone()),
+        Value::Array(values) => values.iter().for_each(|value| collect_numbers(value, numbers)),
+        Value::Object(members) => {
+            members.values().for_each(|value| collect_numbers(value, numbers));
+        }
+        _ => {}
+    }
 }
 
 async fn disagreement(
@@ -230,11 +246,11 @@ async fn disagreement(
 }
 
 /// A filter that fits the schema.
-fn expression(resource_type: &Arc<ResourceType>, known: &[String]) -> BoxedStrategy<Expression> {
+fn expression(resource_type: &Arc<ResourceType>, known: &Known) -> BoxedStrategy<Expression> {
     let mut terms: Vec<BoxedStrategy<Expression>> = Vec::new();
     for (extension, attribute) in resource_type.attributes() {
-        // `members.display` is not in the answers that the evaluator is given.
-        if attribute.returned == Returned::Never {
+        // What is returned on request alone is not in the answers that the evaluator is given.
+        if !is_shown(attribute) {
             continue;
         }
         let path = AttrPath {
@@ -245,10 +261,9 @@ fn expression(resource_type: &Arc<ResourceType>, known: &[String]) -> BoxedStrat
         terms.push(Just(Expression::Present(path.clone())).boxed());
         if attribute.is_complex() {
             let mut inner = Vec::new();
-            for sub in
-                attribute.sub_attributes.iter().filter(|sub| sub.returned != Returned::Request)
-            {
+            for sub in attribute.sub_attributes.iter().filter(|sub| is_shown(sub)) {
                 let dotted = AttrPath { sub: Some(sub.name.clone()), ..path.clone() };
+                terms.extend(element_filter(&dotted, sub, known));
                 terms.push(term(dotted, sub, known));
                 let alone = AttrPath { urn: None, name: sub.name.clone(), sub: None };
                 inner.push(term(alone, sub, known));
@@ -261,10 +276,32 @@ fn expression(resource_type: &Arc<ResourceType>, known: &[String]) -> BoxedStrat
                 .boxed();
             terms.push(value_path);
         } else {
+            terms.extend(element_filter(&path, attribute, known));
             terms.push(term(path, attribute, known));
         }
     }
     logic(prop::strategy::Union::new(terms).boxed(), 3)
+}
+
+fn is_shown(attribute: &Attribute) -> bool {
+    !matches!(attribute.returned, Returned::Never | Returned::Request)
+}
+
+/// A value path for an attribute whose values are no objects: each is its own `value`.
+fn element_filter(
+    path: &AttrPath,
+    attribute: &Attribute,
+    known: &Known,
+) -> Option<BoxedStrategy<Expression>> {
+    if !attribute.multi_valued {
+        return None;
+    }
+    let alone = AttrPath { urn: None, name: "value".to_owned(), sub: None };
+    let inner = logic(term(alone, attribute, known), 2);
+    let path = path.clone();
+    let value_path =
+        move |inner| Expression::ValuePath { path: path.clone(), filter: Box::new(inner) };
+    Some(inner.prop_map(value_path).boxed())
 }
 
 fn logic(term: BoxedStrategy<Expression>, depth: u32) -> BoxedStrategy<Expression> {
@@ -279,7 +316,7 @@ fn logic(term: BoxedStrategy<Expression>, depth: u32) -> BoxedStrategy<Expressio
 }
 
 /// A comparison of one attribute, or the question whether it is there.
-fn term(path: AttrPath, attribute: &Attribute, known: &[String]) -> BoxedStrategy<Expression> {
+fn term(path: AttrPath, attribute: &Attribute, known: &Known) -> BoxedStrategy<Expression> {
     let (operators, literals): (&[Operator], BoxedStrategy<Literal>) = match attribute.kind {
         AttributeType::Boolean => {
             (&[Operator::Eq, Operator::Ne], any::<bool>().prop_map(Literal::Boolean).boxed())
@@ -292,15 +329,22 @@ fn term(path: AttrPath, attribute: &Attribute, known: &[String]) -> BoxedStrateg
         ),
         AttributeType::Binary => (
             &[Operator::Eq, Operator::Ne],
-            prop::sample::select(vec!["QUJD", "qujd"])
+            prop::sample::select(BASE64.to_vec())
                 .prop_map(|text| Literal::String(text.to_owned()))
+                .boxed(),
+        ),
+        AttributeType::Integer | AttributeType::Decimal => (
+            &[Operator::Eq, Operator::Ne, Operator::Gt, Operator::Ge, Operator::Lt, Operator::Le],
+            prop_oneof![number(), prop::sample::select(known.numbers.clone())]
+                .prop_map(Literal::Number)
                 .boxed(),
         ),
         _ => (
             &Operator::ALL,
             prop_oneof![
                 4 => text(),
-                2 => prop::sample::select(known.to_vec()),
+                1 => prop::sample::select(URIS.to_vec()).prop_map(str::to_owned),
+                2 => prop::sample::select(known.texts.clone()),
                 1 => "[aAåÅßsS%_'\"\\\\ ]{0,2}",
             ]
             .prop_map(Literal::String)

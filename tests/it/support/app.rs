@@ -39,6 +39,8 @@ pub struct TestApp {
     http: reqwest::Client,
     handle: actix_web::dev::ServerHandle,
     token: String,
+    /// The folder of its schemas.
+    schemas: Option<PathBuf>,
 }
 
 impl TestApp {
@@ -85,7 +87,8 @@ impl TestApp {
             .tls_built_in_root_certs(false)
             .build()
             .expect("an HTTP client");
-        let mut app = Self { database, db, base_url, clock, http, handle, token: String::new() };
+        let token = String::new();
+        let mut app = Self { database, db, base_url, clock, http, handle, token, schemas };
         app.token = match app.connection_settings("default").await {
             Some(_) => app.new_token("default").await.1,
             None => app.connect("default").await,
@@ -95,7 +98,7 @@ impl TestApp {
 
     /// Another server on the same store, as if in another process.
     pub async fn replica(&self) -> Self {
-        Self::start(self.database.shared()).await
+        Self::start_at(self.database.shared(), self.schemas.clone(), |_| {}).await
     }
 
     /// Stops the server, once awaited.

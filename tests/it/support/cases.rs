@@ -1,6 +1,7 @@
 //! Cases and how they run: each as a trial of its own for every database.
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,8 @@ use super::postgres;
 pub enum Run {
     /// A running server with an empty store.
     App(fn(TestApp) -> LocalBoxFuture<'static, ()>),
+    /// A running server with the schemas of `tests/fixtures/schemas`, and an empty store.
+    Schemas(fn(TestApp) -> LocalBoxFuture<'static, ()>),
     /// A migrated database.
     Database(fn(TestDatabase) -> LocalBoxFuture<'static, ()>),
     /// Nothing; runs once.
@@ -43,6 +46,16 @@ macro_rules! cases {
     };
 }
 
+macro_rules! schema_cases {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::support::Case {
+            module: module_path!(),
+            name: stringify!($name),
+            run: $crate::support::Run::Schemas(|app| Box::pin($name(app))),
+        }),*]
+    };
+}
+
 macro_rules! database_cases {
     ($($name:ident),* $(,)?) => {
         &[$($crate::support::Case {
@@ -63,7 +76,12 @@ macro_rules! pure_cases {
     };
 }
 
-pub(crate) use {cases, database_cases, pure_cases};
+pub(crate) use {cases, database_cases, pure_cases, schema_cases};
+
+/// The folder of schemas that the tests of extensions use.
+pub fn schema_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schemas")
+}
 
 #[derive(Default)]
 struct Count {
@@ -86,7 +104,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
                 let counts = counts.clone();
                 trials.push(Trial::test(name("other"), move || counted(&counts[2], test)));
             }
-            Run::App(_) | Run::Database(_) => {
+            Run::App(_) | Run::Schemas(_) | Run::Database(_) => {
                 for (backend, place) in [(Backend::Sqlite, 0), (Backend::Postgres, 1)] {
                     let counts = counts.clone();
                     let ignored = backend == Backend::Postgres && !available;
@@ -141,8 +159,11 @@ fn on_database(run: Run, backend: Backend) {
     let database = TestDatabase::migrated(backend);
     actix_web::rt::System::new().block_on(async move {
         match run {
-            Run::App(test) => {
-                let app = TestApp::start(database).await;
+            Run::App(test) | Run::Schemas(test) => {
+                let app = match run {
+                    Run::Schemas(_) => TestApp::with_schemas(database, &schema_folder()).await,
+                    _ => TestApp::start(database).await,
+                };
                 let stop = app.stopper();
                 let done = AssertUnwindSafe(test(app)).catch_unwind().await;
                 stop.await;
