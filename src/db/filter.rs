@@ -471,7 +471,7 @@ impl Compiler<'_> {
                 sql.raw(symbol(op)).integer(*micros)
             }
             Value::Number(number) => {
-                let sql = if self.postgres { json::number(operand.sql) } else { operand.sql };
+                let sql = json::number(self.postgres, operand.sql);
                 let sql = sql.raw(symbol(op));
                 match (number.as_i64(), number.as_f64()) {
                     (Some(integer), _) => sql.integer(integer),

@@ -29,13 +29,19 @@ pub(super) fn elements(array: &str) -> String {
     )
 }
 
-/// The number in PostgreSQL's text of a value.
-pub(super) fn number(text: Sql) -> Sql {
+/// A value as a number: PostgreSQL's text of one, or SQLite's own.
+pub(super) fn number(postgres: bool, value: Sql) -> Sql {
+    let (is_number, cast) = if postgres {
+        (value.clone().raw(r" ~ '^-?\d+(\.\d+)?$'"), "::numeric")
+    } else {
+        // To SQLite every text is larger than any number.
+        (Sql::new("typeof(").append(value.clone()).raw(") IN ('integer', 'real')"), "")
+    };
     Sql::new("CASE WHEN ")
-        .append(text.clone())
-        .raw(r" ~ '^-?\d+(\.\d+)?$' THEN (")
-        .append(text)
-        .raw(")::numeric END")
+        .append(is_number)
+        .raw(" THEN (")
+        .append(value)
+        .raw(format!("){cast} END"))
 }
 
 /// The truth in PostgreSQL's text of a value.

@@ -5,6 +5,7 @@
 
 pub(super) mod immutable;
 mod required;
+mod unseen;
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,20 @@ use super::value;
 pub const MAX_KEY_LENGTH: usize = 1024;
 
 /// A resource as its client wrote it: canonical names, checked types, schema order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Document(Map<String, Value>);
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    map: Map<String, Value>,
+    /// Full names of what the client has set to nothing, where that is not the same as to leave it
+    /// out.
+    cleared: BTreeSet<String>,
+}
+
+/// Documents are the same if their attributes are.
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.map == other.map
+    }
+}
 
 impl Document {
     /// Reads the body of a POST or PUT (RFC 7644 sections 3.3 and 3.5.1).
@@ -39,9 +52,10 @@ impl Document {
         body: Value,
         quirks: &mut Quirks,
     ) -> ScimResult<Self> {
-        let mut dropped = BTreeSet::new();
-        let document = Self::read(resource_type, body, quirks, &mut dropped)?;
-        required::refuse(&required::missing(resource_type, &document.0, &dropped))?;
+        let mut noted = Noted::default();
+        let mut document = Self::read(resource_type, body, quirks, &mut noted)?;
+        required::refuse(&required::missing(resource_type, &document.map, &noted.dropped))?;
+        document.cleared = noted.cleared;
         Ok(document)
     }
 
@@ -51,16 +65,14 @@ impl Document {
     /// # Errors
     /// As for [`Document::from_body`], required attributes aside.
     pub fn from_profile(resource_type: &ResourceType, body: Value) -> ScimResult<Self> {
-        Self::read(resource_type, body, &mut Quirks::default(), &mut BTreeSet::new())
+        Self::read(resource_type, body, &mut Quirks::default(), &mut Noted::default())
     }
 
-    /// Reads a body; `dropped` takes the full names of attributes that have a value which is not
-    /// kept.
     fn read(
         resource_type: &ResourceType,
         body: Value,
         quirks: &mut Quirks,
-        dropped: &mut BTreeSet<String>,
+        noted: &mut Noted,
     ) -> ScimResult<Self> {
         let Value::Object(body) = body else {
             return Err(ScimError::invalid_syntax("the body must be a JSON object"));
@@ -73,6 +85,7 @@ impl Document {
             } else if let Some(extension) = resource_type.extension(&key) {
                 let Value::Object(object) = value else {
                     if value::is_unassigned(&value) {
+                        noted.cleared.insert(extension.urn.to_string());
                         continue;
                     }
                     return Err(ScimError::invalid_value(format!("'{key}' must be an object")));
@@ -81,21 +94,22 @@ impl Document {
                 for (name, value) in object {
                     if let Some(attribute) = extension.schema.attribute(&name) {
                         let full_name = format!("{}:{}", extension.urn, attribute.name);
-                        keep(&mut extended, attribute, value, &full_name, quirks, dropped)?;
+                        keep(&mut extended, attribute, value, &full_name, quirks, noted)?;
                     }
                 }
                 map.insert(extension.urn.to_string(), extended.into());
             } else if let Some(attribute) = resource_type.core_attribute(&key) {
-                keep(&mut map, attribute, value, &attribute.name, quirks, dropped)?;
+                keep(&mut map, attribute, value, &attribute.name, quirks, noted)?;
             }
         }
         if !known_schema {
             quirks.note(Quirk::ForeignSchemas);
         }
-        Self(map).finish(resource_type, quirks)
+        Self::from_stored(map).finish(resource_type, quirks)
     }
 
-    /// The document that a PUT makes of `old`: immutable values that it leaves out stay.
+    /// The document that a PUT makes of `old`: of what it leaves out, immutable values stay, and
+    /// what the client has not seen.
     ///
     /// "If one or more values are already set for the attribute, the input value(s) MUST match"
     /// (RFC 7644 section 3.5.1); only attributes that are readWrite may be cleared by omission.
@@ -104,16 +118,14 @@ impl Document {
     /// `mutability` for an immutable value that is another one, `invalidValue` where what stays
     /// makes an extension present whose required attributes are left out.
     pub fn replacing(self, resource_type: &ResourceType, old: &Self) -> ScimResult<Self> {
-        if !immutable::is_used(resource_type) {
+        let carried = unseen::carried(resource_type, &old.map, self.map.clone(), &self.cleared);
+        let carried = immutable::carried(resource_type, &old.map, carried)?;
+        if carried == self.map {
             return Ok(self);
         }
-        let carried = immutable::carried(resource_type, &old.0, self.0.clone())?;
-        if carried == self.0 {
-            return Ok(self);
-        }
-        let document = Self(carried).finish(resource_type, &mut Quirks::default())?;
-        let before = required::missing(resource_type, &self.0, &BTreeSet::new());
-        let after = required::missing(resource_type, &document.0, &BTreeSet::new());
+        let document = Self::from_stored(carried).finish(resource_type, &mut Quirks::default())?;
+        let before = required::missing(resource_type, &self.map, &BTreeSet::new());
+        let after = required::missing(resource_type, &document.map, &BTreeSet::new());
         required::refuse(&after.difference(&before).cloned().collect())?;
         Ok(document)
     }
@@ -132,55 +144,53 @@ impl Document {
         quirks: &mut Quirks,
     ) -> ScimResult<Self> {
         let mut document = self.finish(resource_type, quirks)?;
-        if immutable::is_used(resource_type) {
-            immutable::keep(resource_type, &old.0, &mut document.0)?;
-        }
-        let before = required::missing(resource_type, &old.0, &BTreeSet::new());
-        let after = required::missing(resource_type, &document.0, dropped);
+        immutable::keep(resource_type, &old.map, &mut document.map)?;
+        let before = required::missing(resource_type, &old.map, &BTreeSet::new());
+        let after = required::missing(resource_type, &document.map, dropped);
         required::refuse(&after.difference(&before).cloned().collect())?;
         Ok(document)
     }
 
     /// Takes back a document that was stored.
     pub fn from_stored(map: Map<String, Value>) -> Self {
-        Self(map)
+        Self { map, cleared: BTreeSet::new() }
     }
 
     /// The attributes.
     pub fn as_map(&self) -> &Map<String, Value> {
-        &self.0
+        &self.map
     }
 
     /// The attributes, for the modules that build documents; [`Document::finish`] comes after.
     pub(super) fn as_map_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.0
+        &mut self.map
     }
 
     /// The attributes, given away.
     pub fn into_map(self) -> Map<String, Value> {
-        self.0
+        self.map
     }
 
     /// A top-level text attribute.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
+        self.map.get(name).and_then(Value::as_str)
     }
 
     /// The `value` of each element of a multi-valued attribute.
     pub fn element_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let elements = self.0.get(name).and_then(Value::as_array);
+        let elements = self.map.get(name).and_then(Value::as_array);
         elements.into_iter().flatten().filter_map(|element| element.get("value")?.as_str())
     }
 
     /// Whether the user may use the application; `None` where the document does not say.
     pub fn active(&self) -> Option<bool> {
-        self.0.get("active").and_then(Value::as_bool)
+        self.map.get("active").and_then(Value::as_bool)
     }
 
     /// The same document with `active` set.
     #[must_use]
     pub fn with_active(mut self, active: bool) -> Self {
-        self.0.insert("active".to_owned(), active.into());
+        self.map.insert("active".to_owned(), active.into());
         self
     }
 
@@ -191,12 +201,12 @@ impl Document {
     fn finish(mut self, resource_type: &ResourceType, quirks: &mut Quirks) -> ScimResult<Self> {
         if self.text("externalId") == Some("") {
             quirks.note(Quirk::EmptyExternalId);
-            self.0.shift_remove("externalId");
+            self.map.shift_remove("externalId");
         }
-        let mut ordered = Map::with_capacity(self.0.len() + 1);
+        let mut ordered = Map::with_capacity(self.map.len() + 1);
         let mut schemas = vec![Value::from(resource_type.schema.id.as_str())];
         let assigned =
-            |urn: &str| self.0.get(urn).is_some_and(|value| !value::is_unassigned(value));
+            |urn: &str| self.map.get(urn).is_some_and(|value| !value::is_unassigned(value));
         schemas.extend(
             resource_type
                 .extensions
@@ -207,14 +217,14 @@ impl Document {
         ordered.insert("schemas".to_owned(), schemas.into());
         let core = resource_type.common.attributes.iter().chain(&resource_type.schema.attributes);
         for attribute in core.filter(|attribute| attribute.name != "schemas") {
-            let Some(value) = self.0.shift_remove(&attribute.name) else { continue };
+            let Some(value) = self.map.shift_remove(&attribute.name) else { continue };
             if !value::is_unassigned(&value) {
                 check_key_length(attribute, &attribute.name, &value)?;
                 ordered.insert(attribute.name.clone(), distinct(attribute, value)?);
             }
         }
         for extension in &resource_type.extensions {
-            let Some(Value::Object(mut values)) = self.0.shift_remove(extension.urn.as_ref())
+            let Some(Value::Object(mut values)) = self.map.shift_remove(extension.urn.as_ref())
             else {
                 continue;
             };
@@ -232,7 +242,7 @@ impl Document {
                 ordered.insert(extension.urn.to_string(), kept.into());
             }
         }
-        Ok(Self(ordered))
+        Ok(Self { map: ordered, cleared: self.cleared })
     }
 }
 
@@ -245,24 +255,49 @@ fn names_schema(resource_type: &ResourceType, schemas: &Value) -> bool {
     })
 }
 
+/// What reading a body leaves out of the document.
+#[derive(Default)]
+struct Noted {
+    /// Full names of attributes that have a value which is not kept.
+    dropped: BTreeSet<String>,
+    /// Full names of what is set to nothing.
+    cleared: BTreeSet<String>,
+}
+
+impl Noted {
+    /// Notes what a value sets to nothing.
+    fn note_cleared(&mut self, attribute: &Attribute, value: &Value, name: &str) {
+        if value::is_unassigned(value) {
+            self.cleared.insert(name.to_owned());
+        }
+        let Value::Object(object) = value else { return };
+        for (key, value) in object.iter().filter(|(_, value)| value::is_unassigned(value)) {
+            if let Some(sub) = attribute.sub_attribute(key) {
+                self.note_cleared(sub, value, &format!("{name}.{}", sub.name));
+            }
+        }
+    }
+}
+
 fn keep(
     map: &mut Map<String, Value>,
     attribute: &Attribute,
     value: Value,
     name: &str,
     quirks: &mut Quirks,
-    dropped: &mut BTreeSet<String>,
+    noted: &mut Noted,
 ) -> ScimResult<()> {
     // Read-only attributes are ignored on POST and PUT (RFC 7644 sections 3.3 and 3.5.1).
     if attribute.is_read_only() {
         return Ok(());
     }
+    noted.note_cleared(attribute, &value, name);
     let coerced = value::coerce(attribute, value, name, quirks)?;
     // What is never returned is never kept either: the password is checked and dropped, since
     // people sign in at their provider.
     if attribute.returned == Returned::Never {
         if coerced.is_some() {
-            dropped.insert(name.to_owned());
+            noted.dropped.insert(name.to_owned());
         }
         return Ok(());
     }

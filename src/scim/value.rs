@@ -9,7 +9,7 @@ mod same;
 
 use serde_json::{Map, Value};
 
-pub use self::same::{conforms, distinct, is_same, key};
+pub use self::same::{conforms, distinct, identity, is_same};
 
 use super::error::{ScimError, ScimResult};
 use super::quirks::{Quirk, Quirks};

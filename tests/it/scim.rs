@@ -7,6 +7,7 @@ mod cursor;
 mod discovery;
 mod errors;
 pub mod events;
+mod extension;
 mod filter;
 mod groups;
 mod random;
@@ -19,7 +20,7 @@ mod users;
 use crate::support::Case;
 
 pub fn cases() -> Vec<Case> {
-    [
+    let own = [
         users::CASES,
         groups::CASES,
         filter::CASES,
@@ -33,8 +34,7 @@ pub fn cases() -> Vec<Case> {
         conditional::CASES,
         sort::CASES,
         cursor::CASES,
-        &bulk::cases(),
         rfc::CASES,
-    ]
-    .concat()
+    ];
+    [own.concat(), bulk::cases(), extension::cases()].concat()
 }

@@ -217,11 +217,12 @@ impl Compiler<'_> {
         let sql = match leaf.kind {
             AttributeType::Complex => return None,
             AttributeType::Boolean if self.postgres && !native => json::truth(sql),
-            AttributeType::Integer if self.postgres => json::number(sql),
-            AttributeType::Decimal if self.postgres => {
-                Sql::new("(").append(json::number(sql)).raw(")::double precision")
+            AttributeType::Integer => json::number(self.postgres, sql),
+            AttributeType::Decimal => {
+                let real = if self.postgres { "DOUBLE PRECISION" } else { "REAL" };
+                let number = json::number(self.postgres, sql);
+                Sql::new("CAST(").append(number).raw(format!(" AS {real})"))
             }
-            AttributeType::Decimal => Sql::new("CAST(").append(sql).raw(" AS REAL)"),
             AttributeType::DateTime if !native => Sql::new("muster_micros(").append(sql).raw(")"),
             kind if is_text(kind) && !folded && !is_case_exact(leaf) => {
                 Sql::new("muster_fold(").append(sql).raw(")")

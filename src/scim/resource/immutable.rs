@@ -10,13 +10,6 @@ use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::schema::{Attribute, Mutability, ResourceType};
 use crate::scim::value::is_same;
 
-/// Whether the resource type has an attribute that is immutable.
-pub(super) fn is_used(resource_type: &ResourceType) -> bool {
-    resource_type.attributes().any(|(_, attribute)| {
-        is_immutable(attribute) || attribute.sub_attributes.iter().any(|sub| is_immutable(sub))
-    })
-}
-
 /// What becomes of an immutable value that the new document does not have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Omitted {

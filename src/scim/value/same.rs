@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::format::plain;
+use super::format::{is_base64, is_date_time, plain};
 use crate::scim::filter::instant;
 use crate::scim::fold::fold;
 use crate::scim::schema::{Attribute, AttributeType};
@@ -14,7 +14,7 @@ pub fn is_same(attribute: &Attribute, a: &Value, b: &Value) -> bool {
 }
 
 /// A text that is equal for values that are the same, and for no others.
-pub fn key(attribute: &Attribute, value: &Value) -> String {
+fn key(attribute: &Attribute, value: &Value) -> String {
     canonical(attribute, value).to_string()
 }
 
@@ -77,7 +77,7 @@ pub fn distinct(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
 }
 
 /// What tells an element from others: its `value` and `type`, or all of it where it has no `value`.
-fn identity(attribute: &Attribute, element: &Value) -> String {
+pub fn identity(attribute: &Attribute, element: &Value) -> String {
     let part = |name: &str| {
         let sub = attribute.sub_attribute(name)?;
         element.get(&sub.name).map(|value| key(sub, value))
@@ -96,10 +96,9 @@ pub fn conforms(attribute: &Attribute, value: &Value) -> bool {
         AttributeType::Boolean => value.is_boolean(),
         AttributeType::Integer => value.is_i64(),
         AttributeType::Decimal => value.is_number(),
-        AttributeType::String
-        | AttributeType::DateTime
-        | AttributeType::Reference
-        | AttributeType::Binary => value.is_string(),
+        AttributeType::DateTime => value.as_str().is_some_and(is_date_time),
+        AttributeType::Binary => value.as_str().is_some_and(is_base64),
+        AttributeType::String | AttributeType::Reference => value.is_string(),
     };
     match value {
         Value::Array(elements) => attribute.multi_valued && elements.iter().all(single),

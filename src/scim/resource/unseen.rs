@@ -1,0 +1,118 @@
+//! What a PUT cannot speak of because the client has not seen it: attributes that are returned on
+//! request alone.
+//!
+//! "Service providers MAY take into account whether or not a client has access to, or understands,
+//! all of the resource's attributes when deciding whether non-asserted attributes SHALL be removed
+//! or defaulted" (RFC 7644 section 3.5.1). So what a GET returns can be PUT back, and changes
+//! nothing. Setting such an attribute to null clears it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::scim::schema::{Attribute, ResourceType, Returned};
+use crate::scim::value::identity;
+
+/// The new document of a PUT, with what the client has not seen; `cleared` are the full names of
+/// what it sets to nothing.
+pub(super) fn carried(
+    resource_type: &ResourceType,
+    old: &Map<String, Value>,
+    mut new: Map<String, Value>,
+    cleared: &BTreeSet<String>,
+) -> Map<String, Value> {
+    carry(&resource_type.schema.attributes, "", old, &mut new, cleared);
+    for extension in &resource_type.extensions {
+        let urn = extension.urn.as_ref();
+        let Some(Value::Object(before)) = old.get(urn) else { continue };
+        let attributes = &extension.schema.attributes;
+        match new.get_mut(urn) {
+            Some(Value::Object(after)) => {
+                carry(attributes, &format!("{urn}:"), before, after, cleared);
+            }
+            // An extension that was seen, and is left out, is to go.
+            _ if cleared.contains(urn) || is_seen(attributes, before) => {}
+            _ => {
+                new.insert(urn.to_owned(), before.clone().into());
+            }
+        }
+    }
+    new
+}
+
+fn carry(
+    attributes: &[Arc<Attribute>],
+    prefix: &str,
+    old: &Map<String, Value>,
+    new: &mut Map<String, Value>,
+    cleared: &BTreeSet<String>,
+) {
+    for attribute in attributes {
+        let Some(before) = old.get(&attribute.name) else { continue };
+        let name = format!("{prefix}{}", attribute.name);
+        match (before, new.get_mut(&attribute.name)) {
+            (_, None) => {
+                if !cleared.contains(&name) && !is_value_seen(attribute, before) {
+                    new.insert(attribute.name.clone(), before.clone());
+                }
+            }
+            (Value::Object(before), Some(Value::Object(after))) => {
+                carry_parts(attribute, &name, before, after, cleared);
+            }
+            (Value::Array(before), Some(Value::Array(after))) if attribute.is_complex() => {
+                for element in after {
+                    let own = identity(attribute, element);
+                    let known = before.iter().find(|known| identity(attribute, known) == own);
+                    if let (Some(Value::Object(before)), Value::Object(after)) = (known, element) {
+                        carry_parts(attribute, &name, before, after, cleared);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn carry_parts(
+    attribute: &Attribute,
+    name: &str,
+    old: &Map<String, Value>,
+    new: &mut Map<String, Value>,
+    cleared: &BTreeSet<String>,
+) {
+    for sub in attribute.sub_attributes.iter().filter(|sub| is_on_request(sub)) {
+        if let Some(before) = old.get(&sub.name)
+            && !new.contains_key(&sub.name)
+            && !cleared.contains(&format!("{name}.{}", sub.name))
+        {
+            new.insert(sub.name.clone(), before.clone());
+        }
+    }
+}
+
+/// Whether a client that reads the resource sees any of the attributes.
+fn is_seen(attributes: &[Arc<Attribute>], values: &Map<String, Value>) -> bool {
+    attributes.iter().any(|attribute| {
+        values.get(&attribute.name).is_some_and(|value| is_value_seen(attribute, value))
+    })
+}
+
+fn is_value_seen(attribute: &Attribute, value: &Value) -> bool {
+    if is_on_request(attribute) {
+        return false;
+    }
+    let objects = match value {
+        Value::Array(elements) => elements.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let shows =
+        |name: &String| attribute.sub_attribute(name).is_some_and(|sub| !is_on_request(sub));
+    !attribute.is_complex()
+        || objects.iter().filter_map(Value::as_object).any(|object| object.keys().any(shows))
+}
+
+/// Whether the attribute is returned on request alone.
+fn is_on_request(attribute: &Attribute) -> bool {
+    attribute.returned == Returned::Request
+}
