@@ -130,7 +130,8 @@ impl Compiler<'_> {
             self.compile(&Scope::Meta(target.attribute.clone()), filter)
         } else {
             // An attribute that is not there has no element that could meet anything.
-            let json = self.json(scope, target);
+            let (container, steps) = self.steps(scope, target);
+            let json = json::object(self.postgres, &container, &steps);
             let inner = self.compile(&Scope::Json(json.clone()), filter);
             Sql::new("(").append(present(Sql::new(json))).raw(" AND ").append(inner).raw(")")
         };
@@ -277,22 +278,20 @@ impl Compiler<'_> {
         test: impl FnOnce(&mut Self, &Scope) -> Sql,
     ) -> Sql {
         let n = self.alias();
-        let array = self.json(scope, target);
-        let (from, plain) = if self.postgres {
-            (
-                format!("{} AS e{n} (value)", json::elements(&array)),
-                format!("(e{n}.value #>> '{{}}')"),
-            )
-        } else {
-            (format!("json_each({array}) AS e{n}"), format!("e{n}.value"))
-        };
+        let (container, steps) = self.steps(scope, target);
+        let elements = json::elements(self.postgres, &container, &steps);
+        let columns = if self.postgres { " (value)" } else { "" };
         let element = if target.leaf().is_complex() {
-            Scope::Json(format!("e{n}.value"))
+            Scope::Json(json::element(self.postgres, &format!("e{n}")))
+        } else if self.postgres {
+            Scope::Plain(format!("(e{n}.value #>> '{{}}')"))
         } else {
-            Scope::Plain(plain)
+            Scope::Plain(format!("e{n}.value"))
         };
         let test = test(self, &element);
-        Sql::new(format!("EXISTS (SELECT 1 FROM {from} WHERE ")).append(test).raw(")")
+        Sql::new(format!("EXISTS (SELECT 1 FROM {elements} AS e{n}{columns} WHERE "))
+            .append(test)
+            .raw(")")
     }
 
     /// The operand inside an element: its sub-attribute, or the element itself.
@@ -405,18 +404,14 @@ impl Compiler<'_> {
     /// The attribute as JSON.
     fn json(&self, scope: &Scope, target: &Target) -> String {
         let (container, steps) = self.steps(scope, target);
-        if self.postgres {
-            format!("({container}{})", json::arrows(&steps))
-        } else {
-            format!("json_extract({container}, {})", json::path(&steps))
-        }
+        json::member(self.postgres, &container, &steps)
     }
 
     /// The attribute as the database's plain text, number or boolean.
     fn json_text(&self, scope: &Scope, target: &Target) -> String {
         let (container, steps) = self.steps(scope, target);
         if !self.postgres {
-            return format!("json_extract({container}, {})", json::path(&steps));
+            return json::member(self.postgres, &container, &steps);
         }
         let Some((last, before)) = steps.split_last() else { return container };
         format!("({container}{} ->> {})", json::arrows(before), json::quoted(last))

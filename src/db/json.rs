@@ -21,12 +21,49 @@ pub(super) fn path(steps: &[String]) -> String {
     quoted(&format!("$.\"{}\"", names.join("\".\"")))
 }
 
-/// PostgreSQL's rows for the elements of an array.
-pub(super) fn elements(array: &str) -> String {
-    format!(
-        "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
-         ELSE '[]'::jsonb END)"
-    )
+/// A member of a container, as JSON on PostgreSQL and as a value on SQLite.
+pub(super) fn member(postgres: bool, container: &str, steps: &[String]) -> String {
+    if postgres {
+        format!("({container}{})", arrows(steps))
+    } else {
+        format!("json_extract({container}, {})", path(steps))
+    }
+}
+
+/// The rows for the elements of an array in a container.
+pub(super) fn elements(postgres: bool, container: &str, steps: &[String]) -> String {
+    let array = member(postgres, container, steps);
+    if postgres {
+        format!(
+            "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
+             ELSE '[]'::jsonb END)"
+        )
+    } else {
+        let path = path(steps);
+        format!(
+            "json_each(CASE json_type({container}, {path}) WHEN 'array' THEN {array} \
+             ELSE '[]' END)"
+        )
+    }
+}
+
+/// An object in a container, to look into.
+pub(super) fn object(postgres: bool, container: &str, steps: &[String]) -> String {
+    let object = member(postgres, container, steps);
+    if postgres {
+        return object;
+    }
+    // A text is no JSON to look into.
+    format!("CASE json_type({container}, {}) WHEN 'object' THEN {object} END", path(steps))
+}
+
+/// An element that is an object, of rows that go by the alias.
+pub(super) fn element(postgres: bool, alias: &str) -> String {
+    if postgres {
+        format!("{alias}.value")
+    } else {
+        format!("CASE {alias}.type WHEN 'object' THEN {alias}.value END")
+    }
 }
 
 /// A value as a number: PostgreSQL's text of one, or SQLite's own.

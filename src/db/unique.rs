@@ -67,7 +67,8 @@ fn holder(kind: Kind) -> &'static str {
 
 /// Attributes and values as rows, bound as one JSON array.
 fn listed(conn: &Conn, wanted: &[(&str, &str)]) -> Sql {
-    let array = serde_json::Value::from_iter(wanted.iter().map(|(a, v)| vec![*a, *v])).to_string();
+    let pairs: serde_json::Value = wanted.iter().map(|(a, v)| vec![*a, *v]).collect();
+    let array = pairs.to_string();
     if conn.is_postgres() {
         Sql::new("(SELECT pair ->> 0 AS attribute, pair ->> 1 AS value FROM json_array_elements(")
             .text(array)
@@ -287,13 +288,16 @@ fn folded(attribute: &Attribute, text: String) -> String {
 
 fn postgres_values(table: &str, target: &Target, steps: &[String]) -> Values {
     let leaf = target.leaf();
-    let whole = format!("({table}.document::jsonb{})", json::arrows(steps));
+    let document = format!("{table}.document::jsonb");
     let (from, found) = if target.attribute.multi_valued {
         let below = target.sub.iter().map(|sub| sub.name.clone()).collect::<Vec<_>>();
-        let from = format!("{table} CROSS JOIN LATERAL {} AS e (value)", json::elements(&whole));
-        (from, format!("(e.value{})", json::arrows(&below)))
+        let from = format!(
+            "{table} CROSS JOIN LATERAL {} AS e (value)",
+            json::elements(true, &document, steps)
+        );
+        (from, json::member(true, "e.value", &below))
     } else {
-        (table.to_owned(), whole)
+        (table.to_owned(), json::member(true, &document, steps))
     };
     let text = format!("({found} #>> '{{}}')");
     if is_text(leaf) {

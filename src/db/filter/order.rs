@@ -236,31 +236,32 @@ impl Compiler<'_> {
     /// The primary element of a multi-valued attribute, or else the first one.
     fn chosen_element(&mut self, target: &Target) -> Operand {
         let whole = Target { sub: None, ..target.clone() };
-        let array = self.json(&Scope::Root, &whole);
+        let (container, steps) = self.steps(&Scope::Root, &whole);
+        let elements = json::elements(self.postgres, &container, &steps);
+        let element = json::element(self.postgres, "chosen");
         let value = if target.attribute.is_complex() {
-            let scope = Scope::Json("chosen.value".to_owned());
+            let scope = Scope::Json(element.clone());
             self.element_operand(&scope, target).sql
         } else if self.postgres {
             Sql::new("(chosen.value #>> '{}')")
         } else {
             Sql::new("chosen.value")
         };
-        let (from, order) = if self.postgres {
+        let (columns, order) = if self.postgres {
+            let is_primary = "(chosen.value -> 'primary') IS NOT DISTINCT FROM 'true'::jsonb";
             (
-                format!("{} WITH ORDINALITY AS chosen (value, place)", json::elements(&array)),
-                "(chosen.value -> 'primary') IS NOT DISTINCT FROM 'true'::jsonb DESC, chosen.place",
+                " WITH ORDINALITY AS chosen (value, place)",
+                format!("{is_primary} DESC, chosen.place"),
             )
         } else if target.attribute.is_complex() {
-            (
-                format!("json_each({array}) AS chosen"),
-                "json_extract(chosen.value, '$.primary') IS TRUE DESC, chosen.key",
-            )
+            let is_primary = format!("json_extract({element}, '$.primary') IS TRUE");
+            (" AS chosen", format!("{is_primary} DESC, chosen.key"))
         } else {
-            (format!("json_each({array}) AS chosen"), "chosen.key")
+            (" AS chosen", "chosen.key".to_owned())
         };
         let sql = Sql::new("(SELECT ")
             .append(value)
-            .raw(format!(" FROM {from} ORDER BY {order} LIMIT 1)"));
+            .raw(format!(" FROM {elements}{columns} ORDER BY {order} LIMIT 1)"));
         Operand { sql, folded: false, native: false }
     }
 }

@@ -52,10 +52,9 @@ fn carry(
         let Some(before) = old.get(&attribute.name) else { continue };
         let name = format!("{prefix}{}", attribute.name);
         match (before, new.get_mut(&attribute.name)) {
+            (_, None) if cleared.contains(&name) || is_value_seen(attribute, before) => {}
             (_, None) => {
-                if !cleared.contains(&name) && !is_value_seen(attribute, before) {
-                    new.insert(attribute.name.clone(), before.clone());
-                }
+                new.insert(attribute.name.clone(), before.clone());
             }
             (Value::Object(before), Some(Value::Object(after))) => {
                 carry_parts(attribute, &name, before, after, cleared);

@@ -1,6 +1,8 @@
 //! When two values of an attribute are the same one.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use super::format::{is_base64, is_date_time, plain};
 use crate::scim::filter::instant;
@@ -35,7 +37,8 @@ fn canonical(attribute: &Attribute, value: &Value) -> Value {
                 })
                 .collect();
             members.sort_unstable_by_key(|(name, _)| *name);
-            Map::from_iter(members.into_iter().map(|(name, value)| (name.clone(), value))).into()
+            let members = members.into_iter().map(|(name, value)| (name.clone(), value));
+            Value::Object(members.collect())
         }
         Value::String(text) => match attribute.kind {
             AttributeType::DateTime => {
@@ -52,7 +55,7 @@ fn canonical(attribute: &Attribute, value: &Value) -> Value {
 /// The elements, each once (RFC 7643 section 2.4): a later one with the same `value` and `type` as an
 /// earlier one only adds to that one.
 pub fn distinct(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
-    let mut places: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
         let place = *places.entry(identity(attribute, &element)).or_insert(kept.len());

@@ -176,7 +176,9 @@ async fn compare(client: &ScimClient, path: &str, resource_type: &Arc<ResourceTy
         .map(str::to_owned)
         .collect();
     let mut known = Known { texts, numbers: vec![Number::from(1)] };
-    all.iter().for_each(|resource| collect_numbers(resource, &mut known.numbers));
+    for resource in &all {
+        collect_numbers(resource, &mut known.numbers);
+    }
     let strategy = expression(resource_type, &known);
     let mut runner = TestRunner::default();
     let mut hits = 0;
@@ -208,9 +210,15 @@ struct Known {
 fn collect_numbers(value: &Value, numbers: &mut Vec<Number>) {
     match value {
         Value::Number(number) => numbers.push(number.clone()),
-        Value::Array(values) => values.iter().for_each(|value| collect_numbers(value, numbers)),
+        Value::Array(values) => {
+            for value in values {
+                collect_numbers(value, numbers);
+            }
+        }
         Value::Object(members) => {
-            members.values().for_each(|value| collect_numbers(value, numbers));
+            for value in members.values() {
+                collect_numbers(value, numbers);
+            }
         }
         _ => {}
     }

@@ -64,12 +64,13 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
     let before = folder(&json!([
         { "name": "number" }, { "name": "time" }, { "name": "flag" }, { "name": "many" },
         { "name": "part" }, { "name": "one", "multiValued": true }, { "name": "same" },
+        { "name": "parts", "multiValued": true },
     ]));
     let app = TestApp::with_schemas(database.shared(), before.path()).await;
     for (name, text) in [("ann", "x"), ("bob", "2026-02-31T00:00:00Z"), ("carl", "-")] {
         let extension = json!({
             "number": text, "time": text, "flag": text, "many": text, "part": text,
-            "one": [text], "same": "s",
+            "one": [text], "same": "s", "parts": [text],
         });
         app.scim().post("/Users", &json!({ "userName": name, URN: extension })).await.expect(201);
     }
@@ -82,6 +83,8 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
         { "name": "many", "type": "decimal", "multiValued": true },
         { "name": "part", "type": "complex", "subAttributes": [{ "name": "x", "type": "integer" }] },
         { "name": "one", "type": "decimal" },
+        { "name": "parts", "type": "complex", "multiValued": true,
+          "subAttributes": [{ "name": "value", "type": "integer" }, { "name": "primary", "type": "boolean" }] },
         { "name": "same" },
     ]));
     let app = TestApp::with_schemas(database.shared(), after.path()).await;
@@ -99,11 +102,13 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
         "part.x eq 1",
         "part[x gt 1]",
         "one ge 0",
+        "parts.value eq 1",
+        "parts[value gt 0 and primary eq true]",
     ] {
         let found = client.find("/Users", &format!("{URN}:{filter}")).await;
         assert!(found.is_empty(), "{filter}");
     }
-    for name in ["number", "time", "flag", "many", "part.x", "one"] {
+    for name in ["number", "time", "flag", "many", "part.x", "one", "parts", "parts.primary"] {
         let sorted = client.get(&format!("/Users?sortBy={URN}:{name}")).await.expect(200).body;
         assert_eq!(sorted["totalResults"], 3, "{name}");
     }
