@@ -7,9 +7,6 @@ pub(super) mod immutable;
 mod required;
 mod unseen;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};

@@ -16,12 +16,14 @@ mod sort;
 mod tenants;
 mod tokens;
 mod users;
+mod values;
 
 use crate::support::Case;
 
 pub fn cases() -> Vec<Case> {
     let own = [
         users::CASES,
+        values::CASES,
         groups::CASES,
         filter::CASES,
         filter::EXTENDED,

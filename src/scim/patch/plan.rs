@@ -226,6 +226,13 @@ impl Planner {
             let attribute = target.attribute.clone();
             return self.members.operation(op, &attribute, path, value, &mut self.quirks);
         }
+        let is_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        if op == Op::Remove && target.attribute.multi_valued && value.as_ref().is_some_and(is_list)
+        {
+            // An empty list lists nothing to remove.
+            self.quirks.note(Quirk::RemoveByValue);
+            return Ok(());
+        }
         let mut value = value.filter(|value| !is_unassigned(value));
         if !target.leaf().multi_valued && path.filter.is_none() {
             value = value.map(|value| out_of_array(value, &mut self.quirks));

@@ -108,3 +108,104 @@ pub fn conforms(attribute: &Attribute, value: &Value) -> bool {
         value => !attribute.multi_valued && single(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scim::schema::{Registry, SchemaFile};
+
+    /// An attribute of a schema of its own.
+    fn attribute(definition: &Value) -> Attribute {
+        let schema = json!({ "id": "urn:x:User", "attributes": [definition] });
+        let file = SchemaFile { name: "x.json".to_owned(), text: schema.to_string() };
+        let registry = Registry::load(&[file]).expect("a schema");
+        let extension = registry.user().extension("urn:x:User").expect("an extension");
+        extension.schema.attributes[0].as_ref().clone()
+    }
+
+    fn phones() -> Attribute {
+        attribute(&json!({
+            "name": "phones", "type": "complex", "multiValued": true,
+            "subAttributes": [
+                { "name": "value" }, { "name": "type", "caseExact": true }, { "name": "display" },
+                { "name": "primary", "type": "boolean" },
+            ],
+        }))
+    }
+
+    fn distinct_of(attribute: &Attribute, elements: &Value) -> Value {
+        distinct(attribute, elements.as_array().expect("elements").clone()).into()
+    }
+
+    #[test]
+    fn values_are_the_same_as_their_type_has_it() {
+        for (definition, a, b, same) in [
+            (json!({ "name": "a" }), json!("Ä"), json!("ä"), true),
+            (json!({ "name": "a", "caseExact": true }), json!("Ä"), json!("ä"), false),
+            (json!({ "name": "a", "type": "binary" }), json!("QQ"), json!("qq"), false),
+            (
+                json!({ "name": "a", "type": "dateTime" }),
+                json!("2026-01-01T00:00:00Z"),
+                json!("2026-01-01T01:00:00.000+01:00"),
+                true,
+            ),
+            (json!({ "name": "a", "type": "decimal" }), json!(5), json!(5.0), true),
+            (json!({ "name": "a", "type": "integer" }), json!(5), json!(6), false),
+            (json!({ "name": "a", "type": "boolean" }), json!(true), json!(false), false),
+            (
+                json!({ "name": "a", "multiValued": true }),
+                json!(["x", "y"]),
+                json!(["Y", "X"]),
+                true,
+            ),
+            (json!({ "name": "a", "multiValued": true }), json!(["x"]), json!(["x", "y"]), false),
+        ] {
+            assert_eq!(is_same(&attribute(&definition), &a, &b), same, "{a} {b}");
+        }
+        let phones = phones();
+        let a = json!([{ "value": "1", "type": "x" }, { "value": "A" }]);
+        assert!(is_same(&phones, &a, &json!([{ "value": "a" }, { "type": "x", "value": "1" }])));
+        assert!(!is_same(&phones, &a, &json!([{ "value": "a" }, { "type": "X", "value": "1" }])));
+    }
+
+    #[test]
+    fn an_element_is_there_once_for_its_value_and_type() {
+        let phones = phones();
+        assert_eq!(
+            distinct_of(
+                &phones,
+                &json!([
+                    { "value": "A", "type": "work" },
+                    { "value": "a", "type": "home" },
+                    { "value": "a", "type": "work", "display": "x" },
+                    { "value": "a" },
+                    { "value": "A", "display": "y" },
+                    { "display": "z" },
+                    { "display": "Z" },
+                ]),
+            ),
+            json!([
+                { "value": "A", "type": "work", "display": "x" },
+                { "value": "a", "type": "home" },
+                { "value": "a", "display": "y" },
+                { "display": "z" },
+            ])
+        );
+        let tags = attribute(&json!({ "name": "tags", "multiValued": true }));
+        assert_eq!(distinct_of(&tags, &json!(["b", "a", "B", "a"])), json!(["b", "a"]));
+    }
+
+    #[test]
+    fn a_value_of_another_type_does_not_conform() {
+        let many = attribute(&json!({ "name": "a", "type": "integer", "multiValued": true }));
+        assert!(conforms(&many, &json!([1, 2])));
+        for other in [json!(1), json!(["1"]), json!([1, 1.5]), json!({})] {
+            assert!(!conforms(&many, &other), "{other}");
+        }
+        let time = attribute(&json!({ "name": "a", "type": "dateTime" }));
+        assert!(conforms(&time, &json!("2026-01-01T00:00:00")));
+        assert!(!conforms(&time, &json!("2026-01-01")) && !conforms(&time, &json!(["x"])));
+    }
+}
