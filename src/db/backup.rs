@@ -15,7 +15,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 16] = [
+pub const TABLES: [&str; 17] = [
     "connections",
     "tokens",
     "token_quirks",

@@ -210,7 +210,7 @@ impl Quirk {
                 name: "bare-patch-operations",
                 accepts: "the operations of a PATCH alone as the `data` of a PATCH in a bulk \
                           request, as in the RFC's own example",
-                clients: &["rfc"],
+                clients: &["generic"],
             },
         }
     }

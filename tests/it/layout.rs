@@ -14,7 +14,7 @@ pub const CASES: &[Case] = pure_cases![
 ];
 
 /// Each module of the crate, and which others it may name.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("scim", &["scim"]),
     ("oidc", &["oidc"]),
     ("clock", &[]),
