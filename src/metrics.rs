@@ -61,7 +61,7 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register(
             "muster_scim_quirks",
-            "Requests that made use of a compatibility rule",
+            "Requests, and operations of bulk requests, that made use of a compatibility rule",
             quirks.clone(),
         );
         registry.register("muster_http_requests", "Requests answered", requests.clone());

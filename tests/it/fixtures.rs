@@ -372,5 +372,9 @@ fn a_rule_names_the_clients_whose_requests_need_it() {
 fn what_keeps_to_the_rfc_needs_no_rule() {
     let files = files();
     let rfc = files.iter().find(|file| file.client == "rfc").expect("the examples of the RFC");
-    assert!(rfc.steps().count() > 10 && rfc.steps().all(|step| step.quirks.is_empty()));
+    // One example is no JSON, and has to be read in some way.
+    let bare = BTreeSet::from(["bare-patch-operations".to_owned()]);
+    let keeps =
+        |step: &Step| step.quirks.is_empty() || (step.path == "/Bulk" && step.quirks == bare);
+    assert!(rfc.steps().count() > 10 && rfc.steps().all(keeps));
 }

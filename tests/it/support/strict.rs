@@ -10,6 +10,7 @@ use super::app::ScimClient;
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 const META: [&str; 5] = ["created", "lastModified", "location", "resourceType", "version"];
 
 /// What a connection's schemas allow.
@@ -117,6 +118,9 @@ impl Strict {
         let is_whole = !path.contains("attributes=") || path.contains("excludedAttributes=members");
         if body["schemas"] == serde_json::json!([LIST]) {
             return self.list(object, is_whole);
+        }
+        if body["schemas"] == serde_json::json!([BULK]) {
+            return bulk(object);
         }
         self.resource(object, is_whole)
     }
@@ -246,6 +250,29 @@ fn error(object: &Map<String, Value>, status: u16) -> Checked {
     }
     let has_all = ["schemas", "status", "detail"].iter().all(|key| object.contains_key(*key));
     complain(has_all, || "an error that does not say what is wrong".to_owned())
+}
+
+fn bulk(object: &Map<String, Value>) -> Checked {
+    complain(object.len() == 2, || format!("a bulk answer with {:?}", object.keys()))?;
+    let operations = object.get("Operations").and_then(Value::as_array).ok_or("no Operations")?;
+    for operation in operations {
+        let operation = operation.as_object().ok_or("an operation is no object")?;
+        for (key, value) in operation {
+            let fits = match key.as_str() {
+                "method" | "bulkId" | "version" | "location" | "status" => value.is_string(),
+                "response" => value.is_object(),
+                _ => false,
+            };
+            complain(fits, || format!("an operation with {key}: {value}"))?;
+        }
+        let status = operation.get("status").and_then(Value::as_str).unwrap_or_default();
+        let status = status.parse().map_err(|_| format!("an operation of status {status}"))?;
+        match operation.get("response").and_then(Value::as_object) {
+            Some(response) if status >= 400 => error(response, status)?,
+            found => complain(status < 400 || found.is_some(), || "no reason".to_owned())?,
+        }
+    }
+    Ok(())
 }
 
 fn no_nulls(value: &Value) -> Checked {
