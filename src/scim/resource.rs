@@ -214,8 +214,9 @@ impl Document {
         ordered.insert("schemas".to_owned(), schemas.into());
         let core = resource_type.common.attributes.iter().chain(&resource_type.schema.attributes);
         for attribute in core.filter(|attribute| attribute.name != "schemas") {
-            let Some(value) = self.map.shift_remove(&attribute.name) else { continue };
-            if !value::is_unassigned(&value) {
+            let value =
+                self.map.shift_remove(&attribute.name).and_then(|v| presentable(attribute, v));
+            if let Some(value) = value {
                 check_key_length(attribute, &attribute.name, &value)?;
                 ordered.insert(attribute.name.clone(), distinct(attribute, value)?);
             }
@@ -227,9 +228,9 @@ impl Document {
             };
             let mut kept = Map::with_capacity(values.len());
             for attribute in &extension.schema.attributes {
-                if let Some(value) = values.shift_remove(&attribute.name)
-                    && !value::is_unassigned(&value)
-                {
+                let value =
+                    values.shift_remove(&attribute.name).and_then(|v| presentable(attribute, v));
+                if let Some(value) = value {
                     let full_name = format!("{}:{}", extension.urn, attribute.name);
                     check_key_length(attribute, &full_name, &value)?;
                     kept.insert(attribute.name.clone(), distinct(attribute, value)?);
@@ -303,6 +304,24 @@ fn keep(
         None => map.shift_remove(&attribute.name),
     };
     Ok(())
+}
+
+/// What is kept of a value; nothing of what is never returned, also where it once was.
+fn presentable(attribute: &Attribute, mut value: Value) -> Option<Value> {
+    let is_secret = |attribute: &Attribute| attribute.returned == Returned::Never;
+    if is_secret(attribute) {
+        return None;
+    }
+    if attribute.sub_attributes.iter().any(|sub| is_secret(sub)) {
+        let objects = match &mut value {
+            Value::Array(elements) => elements.as_mut_slice(),
+            single => std::slice::from_mut(single),
+        };
+        for object in objects.iter_mut().filter_map(Value::as_object_mut) {
+            object.retain(|name, _| !attribute.sub_attribute(name).is_some_and(|s| is_secret(s)));
+        }
+    }
+    (!value::is_unassigned(&value)).then_some(value)
 }
 
 /// The attributes that resources are looked up by, and those that are unique.

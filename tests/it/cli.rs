@@ -1,6 +1,7 @@
 //! The program as it is run: commands, their output and their exit codes.
 
 mod explain;
+mod schemas;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -38,7 +39,7 @@ pub fn cases() -> Vec<Case> {
         a_stop_signal_ends_the_server,
         no_log_shows_a_token,
     ];
-    [pure, databases, explain::CASES].concat()
+    [pure, databases, explain::CASES, &schemas::cases()].concat()
 }
 
 fn muster(arguments: &[&str]) -> Command {

@@ -110,10 +110,10 @@ pub async fn try_sign_in(
     identity: Identity,
 ) -> Result<In, SignInError> {
     let (tenant, now) = (tenant.to_owned(), app.clock.now());
-    let registry = Registry::builtin().expect("schemas");
+    let registry = app.registry.clone();
     app.db
         .write("sign_in", move |conn| {
-            let context = context(conn, &tenant, now);
+            let context = Context { registry: registry.clone(), ..context(conn, &tenant, now) };
             let session = signin::sign_in(conn, &context, registry.user(), &identity)?;
             Ok(In { user: session.user_id, session: session.secret.expose().to_owned() })
         })

@@ -10,6 +10,7 @@ use muster::config::Settings;
 use muster::db::{DatabaseUrl, Db};
 use muster::directory::connections::{self, AdminError, Connection};
 use muster::directory::{apps, tokens};
+use muster::scim::schema::Registry;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -39,8 +40,9 @@ pub struct TestApp {
     http: reqwest::Client,
     handle: actix_web::dev::ServerHandle,
     token: String,
-    /// The folder of its schemas.
+    /// The folder of its schemas, and what is in it.
     schemas: Option<PathBuf>,
+    pub registry: Arc<Registry>,
 }
 
 impl TestApp {
@@ -77,7 +79,7 @@ impl TestApp {
         let registry = Arc::new(registry);
         index_unique_values(&db, &registry).await.expect("unique values");
         let clock_of_app = Arc::new(move || ticks.now());
-        let app = App::new(db.clone(), registry, settings, clock_of_app).expect("an app");
+        let app = App::new(db.clone(), registry.clone(), settings, clock_of_app).expect("an app");
         let server = muster::http::serve(Arc::new(app), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -88,7 +90,8 @@ impl TestApp {
             .build()
             .expect("an HTTP client");
         let token = String::new();
-        let mut app = Self { database, db, base_url, clock, http, handle, token, schemas };
+        let mut app =
+            Self { database, db, base_url, clock, http, handle, token, schemas, registry };
         app.token = match app.connection_settings("default").await {
             Some(_) => app.new_token("default").await.1,
             None => app.connect("default").await,

@@ -5,6 +5,7 @@ use muster::db::{DatabaseUrl, Db};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::signin::{ann, sign_in};
 use crate::support::{Case, TestApp, TestDatabase, database_cases, patch_body};
 
 pub const CASES: &[Case] = database_cases![
@@ -15,6 +16,7 @@ pub const CASES: &[Case] = database_cases![
     what_a_server_without_the_schema_wrote_is_indexed,
     what_becomes_required_keeps_nobody_from_being_deactivated,
     a_required_extension_is_asked_of_clients_alone,
+    what_is_never_returned_any_more_is_not_kept,
 ];
 
 const URN: &str = "urn:acme:user";
@@ -297,5 +299,38 @@ async fn a_required_extension_is_asked_of_clients_alone(database: TestDatabase) 
     let answer = client.patch(&path, &gone).await;
     assert_eq!(answer.expect_error(400, Some("invalidValue")), missing);
     assert_eq!(made.body["schemas"][1], URN);
+    // Whom sign-in creates comes without, until SCIM writes the user.
+    let created = sign_in(&app, ann(json!([]))).await;
+    let path = format!("/Users/{}", created.user);
+    let read = client.get(&path).await.expect(200).body;
+    assert_eq!((&read["userName"], read.get(URN)), (&json!("Ann@example.com"), None));
+    let answer = client.put(&path, &read).await;
+    assert_eq!(answer.expect_error(400, Some("invalidValue")), missing);
+    app.stopper().await;
+}
+
+async fn what_is_never_returned_any_more_is_not_kept(database: TestDatabase) {
+    let attributes = |returned: &str| {
+        let sub = json!([{ "name": "x" }, { "name": "y", "returned": returned }]);
+        json!([
+            { "name": "a", "returned": returned }, { "name": "b" },
+            { "name": "c", "type": "complex", "subAttributes": sub },
+        ])
+    };
+    let before = folder(&attributes("default"));
+    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let extension = json!({ "a": "secret", "b": "x", "c": { "x": "1", "y": "secret" } });
+    let user = json!({ "userName": "ann", URN: extension });
+    let path = format!("/Users/{}", app.scim().post("/Users", &user).await.expect(201).id());
+    app.stopper().await;
+    let after = folder(&attributes("never"));
+    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let shown = json!({ "b": "x", "c": { "x": "1" } });
+    assert_eq!(app.scim().get(&path).await.expect(200).body[URN], shown);
+    let title = patch_body(json!([{ "op": "add", "path": "title", "value": "t" }]));
+    app.scim().patch(&path, &title).await.expect(200);
+    app.stopper().await;
+    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    assert_eq!(app.scim().get(&path).await.expect(200).body[URN], shown);
     app.stopper().await;
 }
