@@ -24,7 +24,7 @@ async fn the_process_says_that_it_can_serve(app: TestApp) {
 }
 
 async fn a_path_that_is_nobodys_is_json_too(app: TestApp) {
-    for path in ["/", "/scim", "/scim/v1/Users", "/favicon.ico", "/Users"] {
+    for path in ["/", "/scimmy", "/scim/v1/Users", "/favicon.ico", "/Users"] {
         let detail = app.anonymous().get(path).await.expect_error(404, None);
         assert!(detail.contains("/scim/v2"), "{detail}");
     }
