@@ -817,7 +817,7 @@ async fn a_value_of_the_wrong_type_is_refused(app: TestApp) {
     let path = format!("/Users/{id}");
     for (name, value) in [
         ("badge", json!(1)),
-        ("badge", json!(["B"])),
+        ("badge", json!(["B", "C"])),
         ("contractor", json!("maybe")),
         ("contractor", json!(1)),
         ("workload", json!("0.8")),
@@ -834,7 +834,7 @@ async fn a_value_of_the_wrong_type_is_refused(app: TestApp) {
         ("imprint", json!("QUJ$")),
         ("imprint", json!("+_")),
         ("desk", json!("Main")),
-        ("desk", json!([{ "floor": 1 }])),
+        ("desk", json!([{ "floor": 1 }, { "floor": 2 }])),
         ("desk", json!({ "floor": "1" })),
         ("desk", json!({ "tags": [1] })),
         ("skills", json!([1])),
