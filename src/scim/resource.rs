@@ -306,10 +306,11 @@ fn keep(
     Ok(())
 }
 
-/// What is kept of a value; nothing of what is never returned, also where it once was.
+/// What is kept of a value; nothing of what is never returned, or was stored under another schema
+/// and does not fit this one.
 fn presentable(attribute: &Attribute, mut value: Value) -> Option<Value> {
     let is_secret = |attribute: &Attribute| attribute.returned == Returned::Never;
-    if is_secret(attribute) {
+    if is_secret(attribute) || !value::conforms(attribute, &value) {
         return None;
     }
     if attribute.sub_attributes.iter().any(|sub| is_secret(sub)) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::schema::{Attribute, Mutability, ResourceType};
-use crate::scim::value::is_same;
+use crate::scim::value::{conforms, is_same};
 
 /// What becomes of an immutable value that the new document does not have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,9 @@ fn hold(
     new: &mut Map<String, Value>,
     omitted: Omitted,
 ) -> ScimResult<()> {
-    let Some(before) = old.get(&attribute.name) else { return Ok(()) };
+    // What was stored under another schema, and does not fit this one, is no value.
+    let before = old.get(&attribute.name).filter(|value| conforms(attribute, value));
+    let Some(before) = before else { return Ok(()) };
     if is_immutable(attribute) {
         let is_held = match new.get(&attribute.name) {
             Some(after) => is_same(attribute, before, after),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::schema::{Attribute, ResourceType, Returned};
-use crate::scim::value::is_unassigned;
+use crate::scim::value::{conforms, is_unassigned};
 
 /// Refuses a document that lacks the attributes.
 ///
@@ -64,7 +64,7 @@ fn look(
     dropped: &BTreeSet<String>,
     missing: &mut BTreeSet<String>,
 ) {
-    let value = container.get(&attribute.name);
+    let value = container.get(&attribute.name).filter(|value| conforms(attribute, value));
     if is_expected(attribute) && !dropped.contains(name) && value.is_none_or(is_empty) {
         missing.insert(name.to_owned());
         return;
@@ -75,7 +75,9 @@ fn look(
         None => return,
     };
     for sub in &attribute.sub_attributes {
-        let lacks = |object: &Value| object.get(&sub.name).is_none_or(is_empty);
+        let lacks = |object: &Value| {
+            object.get(&sub.name).is_none_or(|value| is_empty(value) || !conforms(sub, value))
+        };
         // Whether a value of a sub-attribute that is not kept was there, nobody knows any more.
         let is_kept = sub.returned != Returned::Never;
         if is_expected(sub) && is_kept && objects.iter().any(lacks) {

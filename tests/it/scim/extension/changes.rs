@@ -11,6 +11,7 @@ use crate::support::{Case, TestApp, TestDatabase, database_cases, patch_body};
 pub const CASES: &[Case] = database_cases![
     what_no_schema_knows_any_more_is_not_shown,
     a_value_of_another_type_is_not_shown,
+    a_value_of_another_type_is_no_value,
     what_becomes_unique_is_indexed,
     what_is_not_unique_cannot_become_so,
     what_a_server_without_the_schema_wrote_is_indexed,
@@ -120,6 +121,32 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
     let set = client.patch(&format!("/Users/{id}"), &patch_body(set)).await.expect(200).body;
     assert_eq!(set[URN], json!({ "number": 5, "many": [1.0], "part": { "x": 2 }, "same": "s" }));
     assert_eq!(client.find("/Users", &format!("{URN}:number gt 1")).await.len(), 1);
+    app.stopper().await;
+}
+
+async fn a_value_of_another_type_is_no_value(database: TestDatabase) {
+    let attributes = |kind: &str| {
+        json!([
+            { "name": "must", "type": kind, "required": true },
+            { "name": "once", "type": kind, "mutability": "immutable" },
+        ])
+    };
+    let before = folder(&attributes("string"));
+    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let user = json!({ "userName": "ann", URN: { "must": "x", "once": "x" } });
+    let path = format!("/Users/{}", app.scim().post("/Users", &user).await.expect(201).id());
+    app.stopper().await;
+    let after = folder(&attributes("integer"));
+    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let client = app.scim();
+    // It keeps nobody from being deactivated, nor from being given a value.
+    let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
+    assert_eq!(client.patch(&path, &off).await.expect(200).body["active"], false);
+    let set = patch_body(json!([{ "op": "add", "path": URN, "value": { "must": 1, "once": 2 } }]));
+    let set = client.patch(&path, &set).await.expect(200).body;
+    assert_eq!(set[URN], json!({ "must": 1, "once": 2 }));
+    let other = json!({ "userName": "ann", URN: { "must": 1, "once": 3 } });
+    client.put(&path, &other).await.expect_error(400, Some("mutability"));
     app.stopper().await;
 }
 
