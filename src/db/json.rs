@@ -17,8 +17,13 @@ pub(super) fn arrows(steps: &[String]) -> String {
 
 /// SQLite's JSON path to a member.
 pub(super) fn path(steps: &[String]) -> String {
+    quoted(&to_member(steps))
+}
+
+/// The JSON path to a member, as both databases write it.
+fn to_member(steps: &[String]) -> String {
     let names: Vec<String> = steps.iter().map(|step| step.replace('"', "\\\"")).collect();
-    quoted(&format!("$.\"{}\"", names.join("\".\"")))
+    format!("$.\"{}\"", names.join("\".\""))
 }
 
 /// A member of a container, as JSON on PostgreSQL and as a value on SQLite.
@@ -32,14 +37,12 @@ pub(super) fn member(postgres: bool, container: &str, steps: &[String]) -> Strin
 
 /// The rows for the elements of an array in a container.
 pub(super) fn elements(postgres: bool, container: &str, steps: &[String]) -> String {
-    let array = member(postgres, container, steps);
     if postgres {
-        format!(
-            "jsonb_array_elements(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} \
-             ELSE '[]'::jsonb END)"
-        )
+        // Read once, and silent about what is no array.
+        let path = quoted(&format!("strict {}[*]", to_member(steps)));
+        format!("jsonb_path_query({container}, {path}, '{{}}', TRUE)")
     } else {
-        let path = path(steps);
+        let (path, array) = (path(steps), member(postgres, container, steps));
         format!(
             "json_each(CASE json_type({container}, {path}) WHEN 'array' THEN {array} \
              ELSE '[]' END)"

@@ -32,16 +32,15 @@ pub fn attributes(resource_type: &ResourceType) -> Vec<UniqueAttribute> {
         .iter()
         .flat_map(|e| e.schema.attributes.iter().map(move |a| (Some(e.urn.clone()), a)));
     for (extension, attribute) in core.chain(extended) {
-        let schema = extension.as_deref().unwrap_or(&resource_type.schema.id);
-        let name = format!("{schema}:{}", attribute.name);
         let has_column = extension.is_none() && has_column(resource_type, attribute);
-        let (name, sub) = match attribute.sub_attribute("value").filter(|value| is_unique(value)) {
-            Some(value) if !attribute.is_read_only() => {
-                (format!("{name}.{}", value.name), Some(value.clone()))
-            }
-            _ if is_unique(attribute) && !has_column => (name, None),
+        let sub = match attribute.sub_attribute("value").filter(|value| is_unique(value)) {
+            Some(value) if !attribute.is_read_only() => Some(value.clone()),
+            _ if is_unique(attribute) && !has_column => None,
             _ => continue,
         };
+        let schema = extension.as_deref().unwrap_or(&resource_type.schema.id);
+        let below = sub.as_ref().map(|sub| format!(".{}", sub.name)).unwrap_or_default();
+        let name = format!("{schema}:{}{below}", attribute.name);
         let target = Target { extension, attribute: attribute.clone(), sub };
         found.push(UniqueAttribute { name, target });
     }
