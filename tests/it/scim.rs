@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         concurrency::CASES,
         conditional::CASES,
         sort::CASES,
+        sort::EXTENDED,
         cursor::CASES,
         rfc::CASES,
     ];

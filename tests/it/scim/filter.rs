@@ -70,7 +70,7 @@ pub(super) async fn populate(client: &ScimClient) {
 }
 
 /// Random users and groups, with what the schemas add to them.
-async fn populate_with(client: &ScimClient, registry: &Registry) {
+pub(super) async fn populate_with(client: &ScimClient, registry: &Registry) {
     let mut runner = TestRunner::default();
     let (users, groups) = (extensions(registry.user()), extensions(registry.group()));
     let mut ids = Vec::new();

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use muster::scim::schema::{Registry, ResourceType, Returned};
+use muster::scim::schema::{Attribute, Registry, ResourceType, Returned};
 use muster::scim::sort::{self, Order};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::filter::populate;
-use crate::support::{Case, ScimClient, TestApp, cases};
+use super::filter::{populate, populate_with};
+use crate::support::{Case, ScimClient, TestApp, cases, schema_cases};
+
+pub const EXTENDED: &[Case] = schema_cases![
+    extended_users_come_in_the_order_of_every_attribute,
+    extended_groups_come_in_the_order_of_every_attribute,
+];
 
 pub const CASES: &[Case] = cases![
     users_come_in_the_order_of_every_attribute,
@@ -22,8 +27,9 @@ pub const CASES: &[Case] = cases![
     what_has_no_order_is_refused,
 ];
 
-/// Every attribute that a list can be sorted by.
-fn sortable(resource_type: &ResourceType) -> Vec<String> {
+/// Every attribute that a list can be sorted by, with what has to be asked for to see the whole of
+/// it: some attributes are returned on request only.
+fn sortable(resource_type: &ResourceType) -> Vec<(String, String)> {
     let mut names = Vec::new();
     for (extension, attribute) in resource_type.attributes() {
         let is_membership = ["groups", "members"].contains(&attribute.name.as_str());
@@ -32,10 +38,15 @@ fn sortable(resource_type: &ResourceType) -> Vec<String> {
         }
         let prefix = extension.map(|urn| format!("{urn}:")).unwrap_or_default();
         let name = format!("{prefix}{}", attribute.name);
+        let is_single =
+            |sub: &&Arc<Attribute>| sub.returned != Returned::Never && !sub.multi_valued;
+        let subs = attribute.sub_attributes.iter().filter(is_single);
+        let parts: Vec<String> = subs.map(|sub| format!("{name}.{}", sub.name)).collect();
+        let whole = if parts.is_empty() { name.clone() } else { parts.join(",") };
         if !attribute.is_complex() || attribute.sub_attribute("value").is_some() {
-            names.push(name.clone());
+            names.push((name, whole.clone()));
         }
-        names.extend(attribute.sub_attributes.iter().map(|sub| format!("{name}.{}", sub.name)));
+        names.extend(parts.into_iter().map(|part| (part, whole.clone())));
     }
     names
 }
@@ -105,8 +116,10 @@ async fn all(client: &ScimClient, path: &str) -> Vec<Value> {
 }
 
 async fn every_order(client: &ScimClient, path: &str, resource_type: &Arc<ResourceType>) {
-    let resources = all(client, path).await;
-    for by in sortable(resource_type) {
+    for (by, whole) in sortable(resource_type) {
+        let shown = query(&[("count", "1000"), ("attributes", &whole)]);
+        let body = client.get(&format!("{path}?{shown}")).await.expect(200).body;
+        let resources = body["Resources"].as_array().expect("resources").clone();
         for direction in ["ascending", "descending"] {
             let orders = sort::orders([resource_type], Some(&by), Some(direction));
             let [order] = orders.expect("sortable").expect("an order");
@@ -126,6 +139,20 @@ async fn groups_come_in_the_order_of_every_attribute(app: TestApp) {
     let registry = Registry::builtin().expect("schemas");
     populate(&app.scim()).await;
     every_order(&app.scim(), "/Groups", registry.group()).await;
+}
+
+async fn extended_users_come_in_the_order_of_every_attribute(app: TestApp) {
+    populate_with(&app.scim(), &app.registry).await;
+    assert!(
+        sortable(app.registry.user()).iter().any(|(name, _)| name.contains(":acme:")),
+        "the extension is among the attributes"
+    );
+    every_order(&app.scim(), "/Users", app.registry.user()).await;
+}
+
+async fn extended_groups_come_in_the_order_of_every_attribute(app: TestApp) {
+    populate_with(&app.scim(), &app.registry).await;
+    every_order(&app.scim(), "/Groups", app.registry.group()).await;
 }
 
 async fn users_and_groups_come_in_one_order(app: TestApp) {
