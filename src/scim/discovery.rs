@@ -1,5 +1,7 @@
 //! What the server says of itself (RFC 7643 sections 5 to 7, RFC 7644 section 4).
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use super::bulk::{MAX_BULK_OPERATIONS, MAX_BULK_PAYLOAD};
@@ -42,38 +44,61 @@ pub fn service_provider_config(base_url: &str) -> Value {
     })
 }
 
+/// The schemas of what discovery itself answers: "for every schema URI used in a resource object,
+/// there is a corresponding 'Schema' resource" (RFC 7643 section 7).
+static OF_DISCOVERY: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    [
+        include_str!("../../scim-schemas/discovery/service-provider-config.json"),
+        include_str!("../../scim-schemas/discovery/resource-type.json"),
+        include_str!("../../scim-schemas/discovery/schema.json"),
+    ]
+    .into_iter()
+    .filter_map(|text| serde_json::from_str(text).ok())
+    .collect()
+});
+
+fn schema_documents(registry: &Registry) -> impl Iterator<Item = &Value> {
+    registry.schema_documents().iter().chain(OF_DISCOVERY.iter())
+}
+
 /// All schemas, as a list.
 pub fn schemas(registry: &Registry, base_url: &str) -> Value {
-    all(registry.schema_documents(), "Schema", &format!("{base_url}/Schemas"))
+    all(schema_documents(registry), "Schema", &format!("{base_url}/Schemas"))
 }
 
 /// The schema with that URN.
 pub fn schema(registry: &Registry, base_url: &str, id: &str) -> Option<Value> {
-    one(registry.schema_documents(), "Schema", &format!("{base_url}/Schemas"), id)
+    one(schema_documents(registry), "Schema", &format!("{base_url}/Schemas"), id)
 }
 
 /// All resource types, as a list.
 pub fn resource_types(registry: &Registry, base_url: &str) -> Value {
-    all(registry.resource_type_documents(), "ResourceType", &format!("{base_url}/ResourceTypes"))
+    let documents = registry.resource_type_documents().iter();
+    all(documents, "ResourceType", &format!("{base_url}/ResourceTypes"))
 }
 
 /// The resource type with that name.
 pub fn resource_type(registry: &Registry, base_url: &str, id: &str) -> Option<Value> {
     let endpoint = format!("{base_url}/ResourceTypes");
-    one(registry.resource_type_documents(), "ResourceType", &endpoint, id)
+    one(registry.resource_type_documents().iter(), "ResourceType", &endpoint, id)
 }
 
-fn all(documents: &[Value], kind: &str, endpoint: &str) -> Value {
+fn all<'a>(documents: impl Iterator<Item = &'a Value>, kind: &str, endpoint: &str) -> Value {
     let resources: Vec<Value> =
-        documents.iter().map(|document| with_meta(document, kind, endpoint)).collect();
+        documents.map(|document| with_meta(document, kind, endpoint)).collect();
     list_response(u64::try_from(resources.len()).unwrap_or(u64::MAX), 1, &resources)
 }
 
-fn one(documents: &[Value], kind: &str, endpoint: &str, id: &str) -> Option<Value> {
+fn one<'a>(
+    mut documents: impl Iterator<Item = &'a Value>,
+    kind: &str,
+    endpoint: &str,
+    id: &str,
+) -> Option<Value> {
     let has_id = |document: &&Value| {
         document.get("id").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(id))
     };
-    documents.iter().find(has_id).map(|document| with_meta(document, kind, endpoint))
+    documents.find(has_id).map(|document| with_meta(document, kind, endpoint))
 }
 
 fn with_meta(document: &Value, kind: &str, endpoint: &str) -> Value {

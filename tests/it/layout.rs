@@ -157,7 +157,8 @@ fn the_documents_name_tests_that_exist() {
 fn test_names(line: &str) -> Vec<String> {
     let quoted = line.split('`').skip(1).step_by(2);
     let is_name = |text: &&str| {
-        text.matches('_').count() > 1 && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        text.matches('_').count() > 1
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     quoted.filter(is_name).map(str::to_owned).collect()
 }

@@ -194,7 +194,7 @@ async fn the_folder_can_come_from_the_environment(database: TestDatabase) {
             serde_json::from_str::<Value>(&text).expect("JSON")["totalResults"].clone()
         }
     };
-    assert_eq!(count(&server).await, 6);
+    assert_eq!(count(&server).await, 9);
     server.stop();
     let output = muster(&["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url])
         .env("MUSTER_SCHEMAS", "/nowhere/at/all")

@@ -25,7 +25,7 @@ async fn the_configuration_says_what_is_true(app: TestApp) {
 async fn schemas_are_served_one_by_one_and_as_a_list(app: TestApp) {
     let client = app.scim();
     let list = client.get("/Schemas").await.expect(200).body;
-    assert_eq!(list["totalResults"], 3);
+    assert_eq!(list["totalResults"], 6);
     for schema in list["Resources"].as_array().expect("schemas") {
         let id = schema["id"].as_str().expect("a URN");
         let one = client.get(&format!("/Schemas/{id}")).await.expect(200).body;

@@ -221,7 +221,7 @@ async fn what_is_read_can_be_put_back(app: TestApp) {
 async fn the_schemas_are_served(app: TestApp) {
     let client = app.scim();
     let list = client.get("/Schemas").await.expect(200).body;
-    assert_eq!(list["totalResults"], 6);
+    assert_eq!(list["totalResults"], 9);
     let schema = client.get(&format!("/Schemas/{ACME}")).await.expect(200).body;
     assert!(list["Resources"].as_array().expect("schemas").contains(&schema));
     let file = include_str!("../../fixtures/schemas/acme-user.json");

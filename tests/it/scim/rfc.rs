@@ -28,6 +28,7 @@ pub const CASES: &[Case] = cases![
     discovery_ignores_the_parameters_of_queries,
     messages_are_no_schemas,
     every_resource_type_leads_to_its_schemas,
+    every_schema_in_use_is_served,
     nothing_complex_is_inside_a_complex_attribute,
     the_configuration_is_complete,
     a_password_is_nowhere_in_the_store,
@@ -489,6 +490,62 @@ async fn every_resource_type_leads_to_its_schemas(app: TestApp) {
         let endpoint = kind["endpoint"].as_str().expect("an endpoint");
         client.get(endpoint).await.expect(200);
     }
+}
+
+async fn every_schema_in_use_is_served(app: TestApp) {
+    /// Everything in the document has a place in the attributes of its schema.
+    fn described(what: &str, document: &Value, attributes: &Value) {
+        for (name, value) in document.as_object().expect("an object") {
+            // The schema of schemas describes sub-attributes of sub-attributes only by itself.
+            if name == "subAttributes" && what.ends_with(": attributes: subAttributes") {
+                continue;
+            }
+            let named = |attribute: &&Value| attribute["name"] == name.as_str();
+            let attribute = attributes.as_array().expect("attributes").iter().find(named);
+            let attribute = attribute.unwrap_or_else(|| panic!("{what}: {name} is not described"));
+            assert_eq!(value.is_array(), attribute["multiValued"] == true, "{what}: {name}");
+            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            for value in values.iter().filter(|value| value.is_object()) {
+                described(&format!("{what}: {name}"), value, &attribute["subAttributes"]);
+            }
+        }
+    }
+    let client = app.scim();
+    made(&client, &json!({ "schemas": [USER], "userName": "a", ENTERPRISE: { "division": "X" } }))
+        .await;
+    client.post("/Groups", &json!({ "displayName": "Admins" })).await.expect(201);
+    let mut documents = vec![client.get("/ServiceProviderConfig").await.expect(200).body];
+    for list in ["/ResourceTypes", "/Schemas", "/Users", "/Groups"] {
+        let list = client.get(list).await.expect(200).body["Resources"].clone();
+        documents.extend(list.as_array().expect("resources").iter().cloned());
+    }
+    assert_eq!(documents.len(), 1 + 2 + 6 + 1 + 1);
+    let mut seen = Vec::new();
+    for document in documents {
+        let urns = document["schemas"].as_array().expect("schemas").clone();
+        for urn in &urns {
+            let urn = urn.as_str().expect("a URN").to_owned();
+            let schema = client.get(&format!("/Schemas/{urn}")).await.expect(200).body;
+            assert_eq!(schema["id"], urn.as_str());
+            let mut document = document.clone();
+            let object = document.as_object_mut().expect("an object");
+            if urn == ENTERPRISE {
+                document = object[ENTERPRISE].clone();
+            } else {
+                // `schemas` and the common attributes are in no schema (RFC 7643 section 3.1).
+                let id = schema["attributes"].to_string().contains("\"name\":\"id\"");
+                object.retain(|name, _| {
+                    !matches!(name.as_str(), "schemas" | "meta" | ENTERPRISE)
+                        && (id || name != "id")
+                });
+            }
+            described(&urn, &document, &schema["attributes"]);
+            seen.push(urn);
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 6, "{seen:?}");
 }
 
 async fn nothing_complex_is_inside_a_complex_attribute(app: TestApp) {
