@@ -61,6 +61,9 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     check(args.public_url.as_deref().unwrap_or(&format!("{scheme}://{}", args.listen)))?;
+    if tls.is_some() && args.public_url.as_ref().is_some_and(|url| !url.starts_with("https:")) {
+        anyhow::bail!("with --tls-cert the server speaks https alone: begin --public-url with it");
+    }
     let db = Db::new(url, args.pool_size);
     db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
     index_unique_values(&db, &registry).await?;

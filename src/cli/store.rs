@@ -34,8 +34,12 @@ pub async fn existing(url: DatabaseUrl) -> anyhow::Result<Db> {
 /// # Errors
 /// The database cannot be opened or migrated.
 pub async fn migrated(url: DatabaseUrl) -> anyhow::Result<Db> {
+    let is_new = url.file().is_some_and(|file| !file.exists());
     let db = open(url);
     db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
+    if is_new {
+        eprintln!("this made a new store, {}; start the server on the same one", db.url());
+    }
     Ok(db)
 }
 

@@ -18,7 +18,7 @@ use crate::scim::quirks::Quirks;
 /// 404 for a path below the base URL that is no endpoint.
 pub async fn no_such_endpoint() -> HttpResponse {
     refusal(&ScimError::not_found(
-        "this SCIM server has the endpoints /Users, /Groups, /Bulk, /Schemas, \
+        "this SCIM server has the endpoints /Users, /Groups, /Me, /.search, /Bulk, /Schemas, \
          /ResourceTypes and /ServiceProviderConfig",
     ))
 }
@@ -29,10 +29,12 @@ fn log_quirks(client: &Client, quirks: &Quirks) {
         client.app.metrics.count_quirks(quirks);
         client.note_quirks(quirks);
         let names: Vec<&str> = quirks.iter().map(crate::scim::quirks::Quirk::name).collect();
+        let context = client.context();
         log::debug!(
-            "tolerated quirks={} connection={}",
+            "tolerated quirks={} connection={} request={}",
             names.join(","),
-            client.context().connection.name
+            context.connection.name,
+            context.request_id.unwrap_or_default()
         );
     }
 }
