@@ -26,7 +26,8 @@ RUN apt-get update \
 COPY --from=build /build/target/release/muster /usr/local/bin/muster
 USER muster
 WORKDIR /var/lib/muster
-ENV MUSTER_LISTEN=0.0.0.0:8080
+# The proxy that speaks TLS is reached under the address that MUSTER_PUBLIC_URL says.
+ENV MUSTER_LISTEN=0.0.0.0:8080 MUSTER_PUBLIC_URL=http://localhost:8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
     CMD ["curl", "--fail", "--silent", "--show-error", "http://127.0.0.1:8080/readyz"]

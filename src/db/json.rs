@@ -84,6 +84,37 @@ pub(super) fn number(postgres: bool, value: Sql) -> Sql {
         .raw(format!("){cast} END"))
 }
 
+/// A value as an integer of 64 bits: a number that is none is no value.
+pub(super) fn integer(postgres: bool, value: Sql) -> Sql {
+    let number = number(postgres, value);
+    let (whole, is_within) = if postgres {
+        let bounds = format!(") BETWEEN {} AND {}", i64::MIN, i64::MAX);
+        let whole = Sql::new("trunc(").append(number.clone()).raw(")");
+        (whole, Sql::new(" AND (").append(number.clone()).raw(bounds))
+    } else {
+        (Sql::new("CAST((").append(number.clone()).raw(") AS INTEGER)"), Sql::default())
+    };
+    Sql::new("CASE WHEN (")
+        .append(number)
+        .raw(") = ")
+        .append(whole.clone())
+        .append(is_within)
+        .raw(" THEN ")
+        .append(whole)
+        .raw(" END")
+}
+
+/// A truth in SQLite's JSON, which is a number there.
+pub(super) fn flag(value: Sql) -> Sql {
+    Sql::new("CASE WHEN typeof(")
+        .append(value.clone())
+        .raw(") = 'integer' AND ")
+        .append(value.clone())
+        .raw(" IN (0, 1) THEN ")
+        .append(value)
+        .raw(" END")
+}
+
 /// The truth in PostgreSQL's text of a value.
 pub(super) fn truth(text: Sql) -> Sql {
     Sql::new("CASE ").append(text).raw(" WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END")

@@ -1,15 +1,13 @@
 //! Lists: what is wanted of one, and the pages of it.
 
-use diesel::QueryResult;
-use serde_json::{Map, Value};
-
 use super::{Context, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::{Conn, search, teams as team_rows, users as user_rows};
 use crate::scim::cursor::{Anchor, Position};
 use crate::scim::filter::Filter;
 use crate::scim::list::{Page, Start};
-use crate::scim::sort::{Key, Order};
+use crate::scim::sort::Order;
+use diesel::QueryResult;
 
 /// What a client wants of the resources of one type.
 #[derive(Debug, Clone)]
@@ -83,16 +81,10 @@ impl<T> Cut<T> {
 
 impl<T> Listed<T> {
     /// The page, with the places where the pages around it are.
-    pub(super) fn new(
-        page: &Page,
-        is_more: bool,
-        total: u64,
-        items: Vec<T>,
-        anchor: impl Fn(&T) -> DirectoryResult<Anchor>,
-    ) -> DirectoryResult<Self> {
+    pub(super) fn new(page: &Page, is_more: bool, total: u64, items: Vec<T>, ends: &Ends) -> Self {
         let mut listed = Self { total, items, previous: None, next: None };
         let (anchored, is_reversed) = match &page.start {
-            Start::Index(_) => return Ok(listed),
+            Start::Index(_) => return listed,
             Start::First => (false, false),
             Start::Cursor(position) => (position.anchor.is_some(), position.backwards),
         };
@@ -103,27 +95,48 @@ impl<T> Listed<T> {
                 _ => Position { anchor: None, backwards: false, total },
             };
             listed.next = (total > 0 && !here.backwards).then_some(here);
-            return Ok(listed);
+            return listed;
         }
-        let place = |item: Option<&T>, backwards: bool| -> DirectoryResult<Position> {
-            Ok(Position { anchor: item.map(&anchor).transpose()?, backwards, total })
+        let place = |anchor: &Option<Anchor>, backwards: bool| Position {
+            anchor: anchor.clone(),
+            backwards,
+            total,
         };
         let is_before = if is_reversed { is_more } else { anchored };
         if is_before && !listed.items.is_empty() {
-            listed.previous = Some(place(listed.items.first(), true)?);
+            listed.previous = Some(place(&ends.first, true));
         }
         // A page read backwards is followed by the one that the client came from.
         if is_more || is_reversed {
-            listed.next = Some(place(listed.items.last(), false)?);
+            listed.next = Some(place(&ends.last, false));
         }
-        Ok(listed)
+        listed
     }
 }
 
-/// What a list is sorted by at a resource.
-pub(super) fn anchor(order: Option<&Order>, id: &str, resource: &Map<String, Value>) -> Anchor {
-    let key = order.map_or(Key::Absent, |order| order.key(resource));
-    Anchor { key, id: id.to_owned() }
+/// The first and the last resource of a page, as cursors name them.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    first: Option<Anchor>,
+    last: Option<Anchor>,
+}
+
+impl Ends {
+    /// Asks what the rows at the ends of a page are sorted by, if it is paged by cursor.
+    pub(super) fn look_up<T>(
+        page: &Page,
+        rows: &[T],
+        mut look_up: impl FnMut(&T) -> QueryResult<Vec<Anchor>>,
+    ) -> QueryResult<Self> {
+        if !page.has_cursor() {
+            return Ok(Self::default());
+        }
+        let mut anchor = |row: Option<&T>| {
+            let found = row.map(&mut look_up).transpose()?;
+            Ok::<_, diesel::result::Error>(found.unwrap_or_default().pop())
+        };
+        Ok(Self { first: anchor(rows.first())?, last: anchor(rows.last())? })
+    }
 }
 
 /// A resource of either type.
@@ -161,6 +174,10 @@ pub fn everything(
         let users = user_rows::count(conn, tenant, user_condition.as_ref())?;
         Ok(users + team_rows::count(conn, tenant, team_condition.as_ref())?)
     })?;
+    let ends = Ends::look_up(page, &cut.rows, |found| {
+        let window = if found.is_user { &user_window } else { &team_window };
+        search::anchors(conn, tenant, window, &[&found.id])
+    })?;
     let ids = |of_users: bool| -> Vec<&str> {
         let found = cut.rows.iter().filter(|found| found.is_user == of_users);
         found.map(|found| found.id.as_str()).collect()
@@ -178,8 +195,5 @@ pub fn everything(
             }
         })
         .collect();
-    Listed::new(page, cut.is_more, total, items, |item| match item {
-        Item::User(user) => user.anchor(of_users.order.as_ref(), &context.base_url),
-        Item::Team(team) => team.anchor(of_teams.order.as_ref(), &context.base_url),
-    })
+    Ok(Listed::new(page, cut.is_more, total, items, &ends))
 }

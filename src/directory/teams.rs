@@ -13,23 +13,20 @@ use serde_json::{Map, Value, json};
 use self::members::{MemberChanges, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
-use super::listing::{Cut, Listed, Wanted, anchor};
+use super::listing::{Cut, Ends, Listed, Wanted};
 use super::membership::{Facts, granted};
 use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
-use crate::db::Conn;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships::{self, StatementRow};
-use crate::db::roles;
 use crate::db::teams::{self as rows, TeamRow};
+use crate::db::{Conn, roles, search};
 use crate::scim::condition::Condition;
-use crate::scim::cursor::Anchor;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::{MemberStep, PatchPlan};
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::resource::Document;
-use crate::scim::sort::Order;
 
 /// The schema of a team's document.
 const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -66,25 +63,12 @@ impl Team {
     /// # Errors
     /// The stored document is unreadable.
     pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
-        self.resource(base_url, self.members.as_deref())
-    }
-
-    /// What a list is sorted by at the team.
-    pub(super) fn anchor(&self, order: Option<&Order>, base_url: &str) -> DirectoryResult<Anchor> {
-        Ok(anchor(order, &self.row.id, &self.resource(base_url, None)?))
-    }
-
-    fn resource(
-        &self,
-        base_url: &str,
-        members: Option<&[StatementRow]>,
-    ) -> DirectoryResult<Map<String, Value>> {
         let mut document = stored(&self.row)?.into_map();
         let mut resource = Map::with_capacity(document.len() + 4);
         resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
         resource.insert("id".to_owned(), self.row.id.as_str().into());
         resource.extend(document);
-        if let Some(members) = members {
+        if let Some(members) = &self.members {
             let members = members.iter().map(|row| member(row, base_url)).collect();
             resource.insert("members".to_owned(), members);
         }
@@ -203,10 +187,11 @@ pub fn list(
         rows::list(conn, tenant, condition.as_ref(), &window, limit)
     })?;
     let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
+    let ends =
+        Ends::look_up(page, &cut.rows, |row| search::anchors(conn, tenant, &window, &[&row.id]))?;
+    let is_more = cut.is_more;
     let teams = each_with_members(conn, context, cut.rows, wanted.memberships)?;
-    Listed::new(page, cut.is_more, total, teams, |team| {
-        team.anchor(wanted.order.as_ref(), &context.base_url)
-    })
+    Ok(Listed::new(page, is_more, total, teams, &ends))
 }
 
 /// The teams with those ids, by id.

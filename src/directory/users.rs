@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
-use super::listing::{Cut, Listed, Wanted, anchor};
+use super::listing::{Cut, Ends, Listed, Wanted};
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
 use crate::db::connection::changed_meanwhile;
@@ -18,17 +18,15 @@ use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
 use crate::db::users::{self as rows, UserRow};
-use crate::db::{Conn, emails, teams};
+use crate::db::{Conn, emails, search, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
-use crate::scim::cursor::Anchor;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
 use crate::scim::precis::prepare;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
-use crate::scim::sort::Order;
 
 /// A user with the teams it is effectively in, ready to be shown.
 #[derive(Debug)]
@@ -55,25 +53,12 @@ impl User {
     /// # Errors
     /// The stored document is unreadable.
     pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
-        self.resource(base_url, self.groups.as_deref())
-    }
-
-    /// What a list is sorted by at the user.
-    pub(super) fn anchor(&self, order: Option<&Order>, base_url: &str) -> DirectoryResult<Anchor> {
-        Ok(anchor(order, &self.row.id, &self.resource(base_url, None)?))
-    }
-
-    fn resource(
-        &self,
-        base_url: &str,
-        groups: Option<&[StatementRow]>,
-    ) -> DirectoryResult<Map<String, Value>> {
         let mut document = stored(&self.row)?.into_map();
         let mut resource = Map::with_capacity(document.len() + 4);
         resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
         resource.insert("id".to_owned(), self.row.id.as_str().into());
         resource.extend(document);
-        if let Some(groups) = groups.filter(|groups| !groups.is_empty()) {
+        if let Some(groups) = self.groups.as_ref().filter(|groups| !groups.is_empty()) {
             let group = |row: &StatementRow| {
                 json!({
                     "value": row.team_id,
@@ -198,10 +183,11 @@ pub fn list(
         rows::list(conn, tenant, condition.as_ref(), &window, limit)
     })?;
     let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
+    let ends =
+        Ends::look_up(page, &cut.rows, |row| search::anchors(conn, tenant, &window, &[&row.id]))?;
+    let is_more = cut.is_more;
     let users = each_with_groups(conn, context, cut.rows, wanted.memberships)?;
-    Listed::new(page, cut.is_more, total, users, |user| {
-        user.anchor(wanted.order.as_ref(), &context.base_url)
-    })
+    Ok(Listed::new(page, is_more, total, users, &ends))
 }
 
 /// The users with those ids, by id.
@@ -409,7 +395,12 @@ fn write_back(
     if *document == old && before.scim_owned {
         return Ok(before);
     }
-    let keys = Keys::of(document);
+    let mut keys = Keys::of(document);
+    if keys.user_name == before.user_name {
+        // Names may have become the same since they were stored, as the rules of comparing them
+        // changed; whoever keeps a name keeps what it was found by.
+        keys.user_name_fold.clone_from(&before.user_name_fold);
+    }
     let mut row = UserRow {
         user_name: keys.user_name,
         user_name_fold: keys.user_name_fold,

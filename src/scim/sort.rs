@@ -15,6 +15,10 @@ use super::path::AttrPath;
 use super::schema::{AttributeType, Resolved, ResourceType, Returned, Target};
 use super::value::is_primary;
 
+/// Text is sorted by its first characters, at most so many, and by the id where they are the same.
+/// What resources are looked up by counts whole; it is never as long as to need the bound.
+pub const KEY_LENGTH: usize = 256;
+
 /// The order that a client asks for, for resources of one type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -137,6 +141,14 @@ fn not_sortable(name: &str, why: &str) -> ScimError {
 }
 
 impl Order {
+    /// Of which kind the keys are: a cursor is for keys of one kind, and a schema may change.
+    pub fn kind(&self) -> String {
+        self.target.as_ref().map_or_else(String::new, |target| {
+            let (leaf, attribute) = (target.leaf(), &target.attribute);
+            format!("{:?} {} {}", leaf.kind, leaf.case_exact, attribute.multi_valued)
+        })
+    }
+
     /// What the resource, in the form in which it is returned whole, is sorted by.
     ///
     /// "If it's a multi-valued attribute, … the value of the primary attribute … or else the first
@@ -174,7 +186,13 @@ fn key(target: &Target, resource: &Map<String, Value>) -> Option<Key> {
             Some(Key::Text(if target.is("meta", Some("version")) {
                 own_version(text)
             } else {
-                comparable(leaf, text).into_owned()
+                let is_looked_up = ["id", "userName", "externalId", "displayName"];
+                let text = comparable(leaf, text);
+                if is_looked_up.iter().any(|name| target.is(name, None)) {
+                    text.into_owned()
+                } else {
+                    text.chars().take(KEY_LENGTH).collect()
+                }
             }))
         }
     }

@@ -6,7 +6,7 @@ use crate::scim::cursor::Anchor;
 use crate::scim::filter::is_case_exact;
 use crate::scim::list::{Page, Start};
 use crate::scim::schema::{AttributeType, Target};
-use crate::scim::sort::{Key, Order};
+use crate::scim::sort::{KEY_LENGTH, Key, Order};
 
 use super::super::connection::Conn;
 use super::super::json;
@@ -77,6 +77,53 @@ impl Window {
         let ordered = ordered.raw(&self.id).raw(direction).raw(" LIMIT ").integer(limit);
         // Without it the text is the same for every page by cursor.
         if self.offset > 0 { ordered.raw(" OFFSET ").integer(self.offset) } else { ordered }
+    }
+
+    /// The statement that says what the rows with those ids are sorted by; none where they come in
+    /// the order of ids alone. The database itself says so, since its word decides what lies beyond.
+    pub fn keys_of(&self, conn: &Conn, connection_id: &str, ids: &[&str]) -> Option<Sql> {
+        let key = self.key.as_ref()?;
+        let column = |wanted: &[AttributeType], kind: &str, name: &str| {
+            if wanted.contains(&key.kind) {
+                Sql::new(", CAST(").append(key.sql.clone()).raw(format!(" AS {kind}) AS {name}"))
+            } else {
+                Sql::new(format!(", CAST(NULL AS {kind}) AS {name}"))
+            }
+        };
+        let real = if self.postgres { "DOUBLE PRECISION" } else { "REAL" };
+        let flag = match (key.kind, self.postgres) {
+            (AttributeType::Boolean, true) => {
+                Sql::new(", (").append(key.sql.clone()).raw(")::INT::BIGINT AS integer_key")
+            }
+            (_, _) => column(
+                &[AttributeType::Integer, AttributeType::DateTime, AttributeType::Boolean],
+                "BIGINT",
+                "integer_key",
+            ),
+        };
+        let table = self.id.trim_end_matches(".id");
+        let statement = Sql::new(format!("SELECT {} AS id", self.id))
+            .append(column(&TEXT_KINDS, "TEXT", "text_key"))
+            .append(flag)
+            .append(column(&[AttributeType::Decimal], real, "real_key"))
+            .raw(format!(" FROM {table} WHERE {table}.connection_id = "))
+            .text(connection_id)
+            .raw(format!(" AND {} IN (", self.id))
+            .set(conn, ids.iter().copied())
+            .raw(")");
+        Some(statement.one_off())
+    }
+
+    /// What the parts of a key that the database gives are.
+    pub fn key(&self, text: Option<String>, integer: Option<i64>, real: Option<f64>) -> Key {
+        let kind = self.key.as_ref().map(|key| key.kind);
+        let found = match kind {
+            Some(AttributeType::Boolean) => integer.map(|flag| Key::Boolean(flag != 0)),
+            Some(AttributeType::Decimal) => real.map(Key::Decimal),
+            Some(kind) if is_text(kind) => text.map(Key::Text),
+            _ => integer.map(Key::Integer),
+        };
+        found.unwrap_or(Key::Absent)
     }
 
     fn direction(&self) -> &'static str {
@@ -188,8 +235,11 @@ fn bound(key: &Key) -> Option<Sql> {
     })
 }
 
+const TEXT_KINDS: [AttributeType; 3] =
+    [AttributeType::String, AttributeType::Reference, AttributeType::Binary];
+
 fn is_text(kind: AttributeType) -> bool {
-    matches!(kind, AttributeType::String | AttributeType::Reference | AttributeType::Binary)
+    TEXT_KINDS.contains(&kind)
 }
 
 /// No value, of the type that values of the kind have.
@@ -217,7 +267,8 @@ impl Compiler<'_> {
         let sql = match leaf.kind {
             AttributeType::Complex => return None,
             AttributeType::Boolean if self.postgres && !native => json::truth(sql),
-            AttributeType::Integer => json::number(self.postgres, sql),
+            AttributeType::Boolean if !native => json::flag(sql),
+            AttributeType::Integer => json::integer(self.postgres, sql),
             AttributeType::Decimal => {
                 let real = if self.postgres { "DOUBLE PRECISION" } else { "REAL" };
                 let number = json::number(self.postgres, sql);
@@ -228,6 +279,12 @@ impl Compiler<'_> {
                 Sql::new("muster_fold(").append(sql).raw(")")
             }
             _ => sql,
+        };
+        // A key has to fit into a cursor, and a cursor into an address.
+        let sql = if collated {
+            Sql::new("substr(").append(sql).raw(format!(", 1, {KEY_LENGTH})"))
+        } else {
+            sql
         };
         let nullable = !(native && is_never_null(target));
         Some(SortKey { sql, kind: leaf.kind, nullable, collated })

@@ -37,13 +37,10 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
     let projection = query.projection(resource_type)?;
-    let list = List::new(client, query, "Groups").await?;
+    let order = query.order(resource_type)?;
+    let list = List::new(client, query, "Groups", order.as_slice()).await?;
     log_quirks(client, &quirks);
-    let wanted = Wanted {
-        filter,
-        order: query.order(resource_type)?,
-        memberships: projection.includes("members"),
-    };
+    let wanted = Wanted { filter, order, memberships: projection.includes("members") };
     let (context, page) = (client.context(), list.page.clone());
     let listed =
         client.app.db.snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;

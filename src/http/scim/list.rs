@@ -9,20 +9,27 @@ use crate::http::client::Client;
 use crate::scim::cursor::{CursorKey, Position};
 use crate::scim::list::{Around, Page, page_response};
 use crate::scim::query::Query;
+use crate::scim::sort::Order;
 
 /// The part of a list that a request is about.
 pub(super) struct List {
     pub(super) page: Page,
-    /// Whose list it is, and of what: a cursor works for no other.
+    /// Whose list it is, of what, and by which kind of keys: a cursor works for no other.
     name: String,
     key: CursorKey,
 }
 
 impl List {
-    /// Reads which part of the list of that `kind` is wanted.
-    pub(super) async fn new(client: &Client, query: &Query, kind: &str) -> Result<Self, Failure> {
+    /// Reads which part of the list of that `kind` is wanted, in the orders of its types.
+    pub(super) async fn new(
+        client: &Client,
+        query: &Query,
+        kind: &str,
+        orders: &[Order],
+    ) -> Result<Self, Failure> {
         let key = client.app.cursor_key().await?.clone();
-        let name = format!("{}/{kind}", client.context().connection.id);
+        let keys: Vec<String> = orders.iter().map(Order::kind).collect();
+        let name = format!("{}/{kind}/{}", client.context().connection.id, keys.join(","));
         Ok(Self { page: query.page(&key, &name)?, name, key })
     }
 

@@ -38,10 +38,10 @@ async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> 
     let (user, group) = (client.app.registry.user(), client.app.registry.group());
     let mut quirks = Quirks::default();
     let [user_filter, group_filter] = query.filters([user, group], &mut quirks)?;
-    let (user_order, group_order) =
-        query.orders([user, group])?.map_or((None, None), |[a, b]| (Some(a), Some(b)));
+    let orders = query.orders([user, group])?;
+    let list = List::new(client, query, "", orders.as_ref().map_or(&[], |both| both)).await?;
+    let (user_order, group_order) = orders.map_or((None, None), |[a, b]| (Some(a), Some(b)));
     let (of_users, of_groups) = (query.projection(user)?, query.projection(group)?);
-    let list = List::new(client, query, "").await?;
     log_quirks(client, &quirks);
     let wanted_users =
         Wanted { filter: user_filter, order: user_order, memberships: of_users.includes("groups") };

@@ -30,13 +30,10 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
     let projection = query.projection(resource_type)?;
-    let list = List::new(client, query, "Users").await?;
+    let order = query.order(resource_type)?;
+    let list = List::new(client, query, "Users", order.as_slice()).await?;
     log_quirks(client, &quirks);
-    let wanted = Wanted {
-        filter,
-        order: query.order(resource_type)?,
-        memberships: projection.includes("groups"),
-    };
+    let wanted = Wanted { filter, order, memberships: projection.includes("groups") };
     let (context, page) = (client.context(), list.page.clone());
     let listed =
         client.app.db.snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;
