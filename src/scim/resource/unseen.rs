@@ -6,7 +6,7 @@
 //! or defaulted" (RFC 7644 section 3.5.1). So what a GET returns can be PUT back, and changes
 //! nothing. Setting such an attribute to null clears it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -59,16 +59,35 @@ fn carry(
             (Value::Object(before), Some(Value::Object(after))) => {
                 carry_parts(attribute, &name, before, after, cleared);
             }
-            (Value::Array(before), Some(Value::Array(after))) if attribute.is_complex() => {
-                for element in after {
-                    let own = identity(attribute, element);
-                    let known = before.iter().find(|known| identity(attribute, known) == own);
-                    if let (Some(Value::Object(before)), Value::Object(after)) = (known, element) {
-                        carry_parts(attribute, &name, before, after, cleared);
-                    }
-                }
+            (Value::Array(before), Some(Value::Array(after)))
+                if attribute.sub_attributes.iter().any(|sub| is_on_request(sub)) =>
+            {
+                carry_elements(attribute, &name, before, after, cleared);
             }
             _ => {}
+        }
+    }
+}
+
+/// Carries what is unseen of each element to the one that has its identity.
+fn carry_elements(
+    attribute: &Attribute,
+    name: &str,
+    old: &[Value],
+    new: &mut [Value],
+    cleared: &BTreeSet<String>,
+) {
+    // Each identity is made once: a list may be long, and so may what is in it.
+    let mut known: HashMap<String, &Map<String, Value>> = HashMap::with_capacity(old.len());
+    for element in old {
+        if let Value::Object(object) = element {
+            known.entry(identity(attribute, element)).or_insert(object);
+        }
+    }
+    for element in new {
+        let before = known.get(&identity(attribute, element));
+        if let (Some(before), Value::Object(after)) = (before, element) {
+            carry_parts(attribute, name, before, after, cleared);
         }
     }
 }

@@ -15,6 +15,7 @@ pub const CASES: &[Case] = cases![
     a_value_is_added_once,
     a_certificate_is_base64,
     a_reference_is_a_uri_and_case_exact,
+    a_long_list_is_put_in_another_order,
     case_matters_where_the_attribute_says_so,
 ];
 
@@ -263,6 +264,17 @@ async fn a_reference_is_a_uri_and_case_exact(app: TestApp) {
         let detail = client.put(&path, &put).await.expect_error(400, Some("invalidValue"));
         assert!(detail.contains("'profileUrl' must be a URI"), "{detail}");
     }
+}
+
+/// As many and as long as they may be: compared each with each, they would take minutes.
+async fn a_long_list_is_put_in_another_order(app: TestApp) {
+    let client = app.scim();
+    let address = |n: usize| json!({ "value": format!("{n:04}{}@x.example", "Ä".repeat(400)) });
+    let mut emails: Vec<Value> = (0..1000).map(address).collect();
+    let (path, _) = ann(&client, json!({ "emails": emails })).await;
+    emails.reverse();
+    let put = json!({ "userName": "ann", "emails": emails });
+    assert_eq!(client.put(&path, &put).await.expect(200).body["emails"], json!(emails));
 }
 
 async fn case_matters_where_the_attribute_says_so(app: TestApp) {
