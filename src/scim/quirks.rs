@@ -18,6 +18,8 @@ pub enum Quirk {
     UnqualifiedExtension,
     /// A boolean arrives as text.
     StringBoolean,
+    /// A reference is no URI.
+    LooseReference,
     /// A complex value arrives as its `value` alone.
     BareComplexValue,
     /// A multi-valued attribute arrives without its array.
@@ -63,12 +65,13 @@ pub struct Rule {
 
 impl Quirk {
     /// Every rule.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UnquotedValue,
         Self::ComparedValuePath,
         Self::LiteralPlus,
         Self::UnqualifiedExtension,
         Self::StringBoolean,
+        Self::LooseReference,
         Self::BareComplexValue,
         Self::SingleValue,
         Self::ArrayForSingle,
@@ -127,6 +130,12 @@ impl Quirk {
                 name: "string-boolean",
                 accepts: "a boolean as text: `\"True\"`, `\"false\"`",
                 clients: &["entra", "keycloak", "onelogin"],
+            },
+            Self::LooseReference => Rule {
+                name: "loose-reference",
+                accepts: "a reference that is no URI, such as a `profileUrl` with a space; it is kept \
+                          as it was sent",
+                clients: &["generic"],
             },
             Self::BareComplexValue => Rule {
                 name: "bare-complex-value",

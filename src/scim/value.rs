@@ -131,7 +131,8 @@ pub fn coerce_single(
                 }
                 AttributeType::Binary if !format::is_base64(&text) => Err(wrong("base64 text")),
                 AttributeType::Reference if !format::is_uri(&text) => {
-                    Err(wrong("a URI, with a space written as %20"))
+                    quirks.note(Quirk::LooseReference);
+                    Ok(Some(Value::String(text)))
                 }
                 _ => Ok(Some(Value::String(text))),
             }
