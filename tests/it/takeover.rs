@@ -1,6 +1,7 @@
 //! Nobody becomes somebody else: who gets a name or an external id that another one had, and who
 //! comes while SCIM changes who is who, gets nothing of the other's.
 
+use diesel::connection::SimpleConnection;
 use futures_util::future::join;
 use muster::directory::sessions;
 use muster::directory::signin::{Identity, Refusal, SignInError};
@@ -24,6 +25,7 @@ pub const CASES: &[Case] = cases![
     a_team_that_is_absorbed_names_those_who_come_along,
     a_sign_in_while_scim_renames_is_not_mixed_up,
     signing_out_is_an_event,
+    whose_name_has_become_anothers_stays_as_it_is,
 ];
 
 fn called(subject: &str, at: i64, name: &str, groups: Value) -> Identity {
@@ -271,4 +273,32 @@ async fn signing_out_is_an_event(app: TestApp) {
     assert_eq!(events[0]["action"], "signed-out");
     assert_eq!(events[0]["actor"], json!({ "type": "user", "id": entered.user }));
     assert_eq!(events[0]["subject"]["id"], entered.user.as_str());
+}
+
+/// Two names that were told apart when they were stored are one by the rules of today: each user is
+/// read, changed and deactivated as ever, and neither takes the other's name away.
+async fn whose_name_has_become_anothers_stays_as_it_is(app: TestApp) {
+    let client = app.scim();
+    let eldest = json!({ "userName": "twin-\u{e5}" });
+    let eldest = client.post("/Users", &eldest).await.expect(201).id();
+    let twin = client.post("/Users", &json!({ "userName": "other" })).await.expect(201).id();
+    let name = "twin-a\u{30a}";
+    let earlier = format!(
+        "UPDATE users SET user_name = '{name}', user_name_fold = '{name}', \
+         document = replace(document, 'other', '{name}') WHERE id = '{twin}'"
+    );
+    app.database.connect().batch_execute(&earlier).expect("a name of before");
+    let path = format!("/Users/{twin}");
+    let set =
+        |active: bool| patch_body(json!([{ "op": "replace", "path": "active", "value": active }]));
+    client.patch(&path, &set(false)).await.expect(200);
+    let mut read = client.get(&path).await.expect(200).body;
+    assert_eq!(read["userName"], name);
+    read["active"] = true.into();
+    client.put(&path, &read).await.expect(200);
+    let off = client.patch(&format!("/Users/{eldest}"), &set(false)).await.expect(200).body;
+    let title = patch_body(json!([{ "op": "replace", "path": "title", "value": "x" }]));
+    client.patch(&path, &title).await.expect(200);
+    let after = client.get(&format!("/Users/{eldest}")).await.expect(200).body;
+    assert_eq!(after, off, "the other one is as it was");
 }

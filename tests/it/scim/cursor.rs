@@ -19,6 +19,7 @@ pub const CASES: &[Case] = cases![
     everybody_is_seen_once_while_others_write,
     a_resource_that_a_cursor_names_may_be_gone,
     the_page_before_is_found_again,
+    a_cursor_fits_into_an_address,
 ];
 
 async fn people(client: &ScimClient, count: usize) -> Vec<String> {
@@ -249,6 +250,26 @@ async fn a_resource_that_a_cursor_names_may_be_gone(app: TestApp) {
         client.post("/Users", &json!({ "userName": user["userName"] })).await.expect(201);
     }
     assert_eq!(all.len(), 5);
+}
+
+/// However long what the list is sorted by is; of it the beginning counts.
+async fn a_cursor_fits_into_an_address(app: TestApp) {
+    let client = app.scim();
+    let mut ids = Vec::new();
+    for end in ["b", "a", "c"] {
+        let title = format!("{}{end}", "\u{1f600}".repeat(15_000));
+        let user = json!({ "userName": end, "title": title });
+        ids.push(client.post("/Users", &user).await.expect(201).id());
+    }
+    let query = "/Users?sortBy=title&attributes=id&count=1";
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..ids.len() {
+        let body = page(&client, query, &cursor).await;
+        found.extend(self::ids(&body));
+        body["nextCursor"].as_str().unwrap_or_default().clone_into(&mut cursor);
+        assert!(cursor.len() < 2048, "{} bytes", cursor.len());
+    }
+    assert_eq!(found, ids, "what begins alike is in the order of creation");
 }
 
 async fn the_page_before_is_found_again(app: TestApp) {

@@ -2,6 +2,7 @@
 //! of every type and of every characteristic.
 
 mod changes;
+mod orders;
 mod unique;
 
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub fn cases() -> Vec<Case> {
         a_value_of_the_wrong_type_is_refused,
         a_canonical_value_is_a_suggestion,
     ];
-    [own, unique::CASES, changes::CASES].concat()
+    [own, unique::CASES, changes::CASES, orders::CASES].concat()
 }
 
 const ACME: &str = "urn:example:params:scim:schemas:extension:acme:2.0:User";

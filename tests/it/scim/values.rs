@@ -255,7 +255,7 @@ async fn a_certificate_is_base64(app: TestApp) {
 async fn a_reference_is_case_exact(app: TestApp) {
     let client = app.scim();
     let photos = json!([{ "value": "https://x.example/A.png", "type": "photo" }]);
-    let (path, _) = ann(&client, json!({ "profileUrl": "../Ann", "photos": photos })).await;
+    ann(&client, json!({ "profileUrl": "../Ann", "photos": photos })).await;
     assert_eq!(client.find("/Users", "profileUrl eq \"../Ann\"").await.len(), 1);
     assert!(client.find("/Users", "profileUrl eq \"../ann\"").await.is_empty());
     assert_eq!(client.find("/Users", "photos.value ew \"A.png\"").await.len(), 1);
