@@ -18,6 +18,8 @@ pub enum Quirk {
     UnqualifiedExtension,
     /// A boolean arrives as text.
     StringBoolean,
+    /// The empty text stands where there is no value of another type.
+    EmptyText,
     /// A reference is no URI.
     LooseReference,
     /// A complex value arrives as its `value` alone.
@@ -65,12 +67,13 @@ pub struct Rule {
 
 impl Quirk {
     /// Every rule.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::UnquotedValue,
         Self::ComparedValuePath,
         Self::LiteralPlus,
         Self::UnqualifiedExtension,
         Self::StringBoolean,
+        Self::EmptyText,
         Self::LooseReference,
         Self::BareComplexValue,
         Self::SingleValue,
@@ -130,6 +133,12 @@ impl Quirk {
                 name: "string-boolean",
                 accepts: "a boolean as text: `\"True\"`, `\"false\"`",
                 clients: &["entra", "keycloak", "onelogin"],
+            },
+            Self::EmptyText => Rule {
+                name: "empty-text",
+                accepts: "the empty text for an attribute that is not text, or for an extension: it \
+                          has no value then",
+                clients: &["generic"],
             },
             Self::LooseReference => Rule {
                 name: "loose-reference",

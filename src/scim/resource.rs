@@ -81,7 +81,10 @@ impl Document {
                 known_schema = names_schema(resource_type, &value);
             } else if let Some(extension) = resource_type.extension(&key) {
                 let Value::Object(object) = value else {
-                    if value::is_unassigned(&value) {
+                    if value == "" {
+                        quirks.note(Quirk::EmptyText);
+                    }
+                    if value == "" || value::is_unassigned(&value) {
                         noted.cleared.insert(extension.urn.to_string());
                         continue;
                     }
@@ -265,11 +268,11 @@ struct Noted {
 impl Noted {
     /// Notes what a value sets to nothing.
     fn note_cleared(&mut self, attribute: &Attribute, value: &Value, name: &str) {
-        if value::is_unassigned(value) {
+        if value::is_unassigned(value) || value::is_empty_text(attribute, value) {
             self.cleared.insert(name.to_owned());
         }
         let Value::Object(object) = value else { return };
-        for (key, value) in object.iter().filter(|(_, value)| value::is_unassigned(value)) {
+        for (key, value) in object {
             if let Some(sub) = attribute.sub_attribute(key) {
                 self.note_cleared(sub, value, &format!("{name}.{}", sub.name));
             }

@@ -85,6 +85,10 @@ pub fn coerce_single(
     };
     match (attribute.kind, value) {
         (_, value) if is_unassigned(&value) => Ok(None),
+        (_, value) if is_empty_text(attribute, &value) => {
+            quirks.note(Quirk::EmptyText);
+            Ok(None)
+        }
         (AttributeType::Complex, Value::Object(object)) => {
             coerce_object(attribute, object, name, quirks)
         }
@@ -195,6 +199,17 @@ pub fn check_primary(elements: &[Value], name: &str) -> ScimResult<()> {
 /// Whether an element of a multi-valued attribute is its primary one.
 pub fn is_primary(element: &Value) -> bool {
     element.get("primary") == Some(&Value::Bool(true))
+}
+
+/// Whether a value is the empty text where the attribute is not text, nor has its `value` as such;
+/// see [`Quirk::EmptyText`].
+pub fn is_empty_text(attribute: &Attribute, value: &Value) -> bool {
+    let is_text = match attribute.kind {
+        AttributeType::String | AttributeType::Reference => true,
+        AttributeType::Complex => attribute.sub_attribute("value").is_some(),
+        _ => false,
+    };
+    !is_text && value == ""
 }
 
 /// Whether a value counts as unassigned (RFC 7643 section 2.5).

@@ -138,7 +138,11 @@ impl Planner {
     fn extension(&mut self, op: Op, urn: &Arc<str>, value: Option<Value>) -> ScimResult<()> {
         let resource_type = self.resource_type.clone();
         let Some(extension) = resource_type.extension(urn) else { return Ok(()) };
-        let value = value.unwrap_or(Value::Null);
+        let mut value = value.unwrap_or(Value::Null);
+        if value == "" {
+            self.quirks.note(Quirk::EmptyText);
+            value = Value::Null;
+        }
         if op == Op::Remove || (op == Op::Replace && is_unassigned(&value)) {
             self.changes.extend(extension.schema.attributes.iter().map(|attribute| Change {
                 extension: Some(urn.clone()),

@@ -32,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         an_immutable_value_stays,
         what_only_the_server_may_write_is_left_alone,
         a_value_of_the_wrong_type_is_refused,
+        the_empty_text_is_no_value,
         a_canonical_value_is_a_suggestion,
     ];
     [own, unique::CASES, changes::CASES, orders::CASES].concat()
@@ -859,6 +860,42 @@ async fn a_value_of_the_wrong_type_is_refused(app: TestApp) {
     let answer = client.post("/Users", &json!({ "userName": "bob", ACME: "x" })).await;
     assert!(answer.expect_error(400, Some("invalidValue")).contains(ACME));
     assert_eq!(client.get("/Users").await.expect(200).body["totalResults"], 1);
+}
+
+async fn the_empty_text_is_no_value(app: TestApp) {
+    let client = app.scim();
+    for name in ["hiredAt", "level", "workload", "contractor", "imprint"] {
+        let user = json!({ "userName": name, ACME: { "unit": "Ops", name: "" } });
+        let made = client.post("/Users", &user).await.expect(201);
+        assert_eq!(made.body[ACME], json!({ "unit": "Ops" }), "POST {name}");
+        let path = format!("/Users/{}", made.id());
+        let mut full = ann();
+        full["userName"] = name.into();
+        for key in ["externalId", "emails"] {
+            full.as_object_mut().expect("an object").remove(key);
+        }
+        full[ACME]
+            .as_object_mut()
+            .expect("an object")
+            .retain(|key, _| key == "unit" || key == name);
+        let asked = format!("{path}?attributes={ACME}:{name}");
+        for turn in 0..3 {
+            client.put(&path, &full).await.expect(200);
+            assert!(!client.get(&asked).await.expect(200).body[ACME][name].is_null(), "{name}");
+            let at = json!({ "op": "replace", "path": format!("{ACME}:{name}"), "value": "" });
+            let within = json!({ "op": "replace", "value": { ACME: { name: "" } } });
+            let answer = match turn {
+                0 => client.put(&path, &user).await,
+                1 => client.patch(&path, &patch_body(json!([at]))).await,
+                _ => client.patch(&path, &patch_body(json!([within]))).await,
+            };
+            answer.expect(200);
+            assert_eq!(client.get(&asked).await.expect(200).body.get(ACME), None, "{name} {turn}");
+        }
+        client.delete(&path).await.expect(204);
+    }
+    let made = client.post("/Users", &json!({ "userName": "bob", ACME: "" })).await.expect(201);
+    assert_eq!(made.body.get(ACME), None);
 }
 
 async fn a_canonical_value_is_a_suggestion(app: TestApp) {
