@@ -22,33 +22,27 @@ pub struct Found {
 /// What a row is sorted by, in the column of its type.
 #[derive(Debug, QueryableByName)]
 struct Keyed {
-    #[diesel(sql_type = Text)]
-    id: String,
     #[diesel(sql_type = Nullable<Text>)]
-    text_key: Option<String>,
+    text: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
-    integer_key: Option<i64>,
+    integer: Option<i64>,
     #[diesel(sql_type = Nullable<Double>)]
-    real_key: Option<f64>,
+    real: Option<f64>,
 }
 
-/// What the rows with those ids are sorted by in the window's list.
-pub fn anchors(
+/// What the row with that id is sorted by in the window's list.
+pub fn anchor(
     conn: &mut Conn,
     connection_id: &str,
     window: &Window,
-    ids: &[&str],
-) -> QueryResult<Vec<Anchor>> {
-    let Some(statement) = window.keys_of(conn, connection_id, ids) else {
-        let by_id = |id: &&str| Anchor { key: Key::Absent, id: (*id).to_owned() };
-        return Ok(ids.iter().map(by_id).collect());
+    id: &str,
+) -> QueryResult<Option<Anchor>> {
+    let anchor = |key| Anchor { key, id: id.to_owned() };
+    let Some(statement) = window.key_of(connection_id, id) else {
+        return Ok(Some(anchor(Key::Absent)));
     };
-    let found: Vec<Keyed> = statement.load(conn)?;
-    let anchor = |row: Keyed| Anchor {
-        key: window.key(row.text_key, row.integer_key, row.real_key),
-        id: row.id,
-    };
-    Ok(found.into_iter().map(anchor).collect())
+    let found: Option<Keyed> = statement.get_result(conn).optional()?;
+    Ok(found.map(|row| anchor(window.key(row.text, row.integer, row.real))))
 }
 
 /// The part that windows show of the users and teams that meet a condition each, at most `limit`.

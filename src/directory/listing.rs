@@ -1,13 +1,18 @@
 //! Lists: what is wanted of one, and the pages of it.
 
+use std::collections::BTreeMap;
+
+use diesel::QueryResult;
+
 use super::{Context, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
+use crate::db::memberships::StatementRow;
+use crate::db::sql::Sql;
 use crate::db::{Conn, search, teams as team_rows, users as user_rows};
 use crate::scim::cursor::{Anchor, Position};
 use crate::scim::filter::Filter;
 use crate::scim::list::{Page, Start};
 use crate::scim::sort::Order;
-use diesel::QueryResult;
 
 /// What a client wants of the resources of one type.
 #[derive(Debug, Clone)]
@@ -31,6 +36,69 @@ pub struct Listed<T> {
     pub previous: Option<Position>,
     /// Where the page after begins; by cursor only.
     pub next: Option<Position>,
+}
+
+/// Looks the part of a table's rows up that a window shows, at most so many.
+type List<R> = fn(&mut Conn, &str, Option<&Sql>, &Window, i64) -> QueryResult<Vec<R>>;
+
+/// How the rows of one table are listed.
+pub(super) struct Rows<R> {
+    pub(super) kind: Kind,
+    pub(super) list: List<R>,
+    pub(super) count: fn(&mut Conn, &str, Option<&Sql>) -> QueryResult<i64>,
+    pub(super) id: fn(&R) -> &str,
+}
+
+/// A page of what is wanted of one table; `show` makes resources of its rows.
+pub(super) fn one_kind<R, T>(
+    conn: &mut Conn,
+    context: &Context,
+    rows: &Rows<R>,
+    (wanted, page): (&Wanted, &Page),
+    show: impl FnOnce(&mut Conn, Vec<R>) -> DirectoryResult<Vec<T>>,
+) -> DirectoryResult<Listed<T>> {
+    let tenant = context.connection.id.as_str();
+    let (condition, window) = selection(conn, context, rows.kind, wanted, page);
+    let cut = Cut::look_up(page, &window, |limit| {
+        (rows.list)(conn, tenant, condition.as_ref(), &window, limit)
+    })?;
+    let total = cut.total(page, || (rows.count)(conn, tenant, condition.as_ref()))?;
+    let ends = Ends::look_up(page, &cut.rows, |row| {
+        search::anchor(conn, tenant, &window, (rows.id)(row))
+    })?;
+    let is_more = cut.is_more;
+    let items = show(conn, cut.rows)?;
+    Ok(Listed::new(page, is_more, total, items, &ends))
+}
+
+/// What is wanted of one table, in SQL.
+fn selection(
+    conn: &Conn,
+    context: &Context,
+    kind: Kind,
+    wanted: &Wanted,
+    page: &Page,
+) -> (Option<Sql>, Window) {
+    let of = context.conditions(kind);
+    let condition = wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
+    (condition, Window::new(conn, of, wanted.order.as_ref(), page))
+}
+
+/// Memberships by the id of the side that `side` names.
+pub(super) fn by_side(
+    rows: Vec<StatementRow>,
+    side: fn(&StatementRow) -> &String,
+) -> BTreeMap<String, Vec<StatementRow>> {
+    let mut sides: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
+    for row in rows {
+        // The id is copied once for a side, which may have a hundred thousand memberships.
+        if let Some(own) = sides.get_mut(side(&row)) {
+            own.push(row);
+        } else {
+            sides.insert(side(&row).clone(), vec![row]);
+        }
+    }
+    sides
 }
 
 /// The rows of a page, and whether there are more in the direction in which they were walked.
@@ -126,15 +194,12 @@ impl Ends {
     pub(super) fn look_up<T>(
         page: &Page,
         rows: &[T],
-        mut look_up: impl FnMut(&T) -> QueryResult<Vec<Anchor>>,
+        mut look_up: impl FnMut(&T) -> QueryResult<Option<Anchor>>,
     ) -> QueryResult<Self> {
         if !page.has_cursor() {
             return Ok(Self::default());
         }
-        let mut anchor = |row: Option<&T>| {
-            let found = row.map(&mut look_up).transpose()?;
-            Ok::<_, diesel::result::Error>(found.unwrap_or_default().pop())
-        };
+        let mut anchor = |row: Option<&T>| row.map_or(Ok(None), &mut look_up);
         Ok(Self { first: anchor(rows.first())?, last: anchor(rows.last())? })
     }
 }
@@ -158,14 +223,8 @@ pub fn everything(
     page: &Page,
 ) -> DirectoryResult<Listed<Item>> {
     let tenant = context.connection.id.as_str();
-    let side = |conn: &Conn, kind: Kind, wanted: &Wanted| {
-        let of = context.conditions(kind);
-        let condition =
-            wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
-        (condition, Window::new(conn, of, wanted.order.as_ref(), page))
-    };
-    let (user_condition, user_window) = side(conn, Kind::User, of_users);
-    let (team_condition, team_window) = side(conn, Kind::Team, of_teams);
+    let (user_condition, user_window) = selection(conn, context, Kind::User, of_users, page);
+    let (team_condition, team_window) = selection(conn, context, Kind::Team, of_teams, page);
     let cut = Cut::look_up(page, &user_window, |limit| {
         let users = (user_condition.as_ref(), &user_window);
         search::list(conn, tenant, users, (team_condition.as_ref(), &team_window), limit)
@@ -176,7 +235,7 @@ pub fn everything(
     })?;
     let ends = Ends::look_up(page, &cut.rows, |found| {
         let window = if found.is_user { &user_window } else { &team_window };
-        search::anchors(conn, tenant, window, &[&found.id])
+        search::anchor(conn, tenant, window, &found.id)
     })?;
     let ids = |of_users: bool| -> Vec<&str> {
         let found = cut.rows.iter().filter(|found| found.is_user == of_users);

@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 use self::members::{MemberChanges, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
-use super::listing::{Cut, Ends, Listed, Wanted};
+use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, granted};
 use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
 use crate::db::connection::changed_meanwhile;
-use crate::db::filter::{self as conditions, Kind, Window};
+use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams::{self as rows, TeamRow};
-use crate::db::{Conn, roles, search};
+use crate::db::{Conn, roles};
 use crate::scim::condition::Condition;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
@@ -179,19 +179,15 @@ pub fn list(
     wanted: &Wanted,
     page: &Page,
 ) -> DirectoryResult<Listed<Team>> {
-    let tenant = context.connection.id.as_str();
-    let of = context.conditions(Kind::Team);
-    let condition = wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
-    let window = Window::new(conn, of, wanted.order.as_ref(), page);
-    let cut = Cut::look_up(page, &window, |limit| {
-        rows::list(conn, tenant, condition.as_ref(), &window, limit)
-    })?;
-    let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
-    let ends =
-        Ends::look_up(page, &cut.rows, |row| search::anchors(conn, tenant, &window, &[&row.id]))?;
-    let is_more = cut.is_more;
-    let teams = each_with_members(conn, context, cut.rows, wanted.memberships)?;
-    Ok(Listed::new(page, is_more, total, teams, &ends))
+    let table = Rows {
+        kind: Kind::Team,
+        list: rows::list,
+        count: rows::count,
+        id: |row: &TeamRow| &row.id,
+    };
+    listing::one_kind(conn, context, &table, (wanted, page), |conn, found| {
+        each_with_members(conn, context, found, wanted.memberships)
+    })
 }
 
 /// The teams with those ids, by id.
@@ -221,13 +217,7 @@ fn each_with_members(
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
         members = members_of(conn, context, &ids)?;
     }
-    let mut by_team: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
-    for member in members {
-        match by_team.get_mut(&member.team_id) {
-            Some(own) => own.push(member),
-            None => drop(by_team.insert(member.team_id.clone(), vec![member])),
-        }
-    }
+    let mut by_team = by_side(members, |member| &member.team_id);
     let with_members = |row: TeamRow| Team {
         members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
         row,

@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
-use super::listing::{Cut, Ends, Listed, Wanted};
+use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
 use crate::db::connection::changed_meanwhile;
-use crate::db::filter::{self as conditions, Kind, Window};
+use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
 use crate::db::users::{self as rows, UserRow};
-use crate::db::{Conn, emails, search, teams};
+use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
 use crate::scim::fold::fold;
@@ -175,19 +175,15 @@ pub fn list(
     wanted: &Wanted,
     page: &Page,
 ) -> DirectoryResult<Listed<User>> {
-    let tenant = context.connection.id.as_str();
-    let of = context.conditions(Kind::User);
-    let condition = wanted.filter.as_ref().map(|filter| conditions::condition(conn, of, filter));
-    let window = Window::new(conn, of, wanted.order.as_ref(), page);
-    let cut = Cut::look_up(page, &window, |limit| {
-        rows::list(conn, tenant, condition.as_ref(), &window, limit)
-    })?;
-    let total = cut.total(page, || rows::count(conn, tenant, condition.as_ref()))?;
-    let ends =
-        Ends::look_up(page, &cut.rows, |row| search::anchors(conn, tenant, &window, &[&row.id]))?;
-    let is_more = cut.is_more;
-    let users = each_with_groups(conn, context, cut.rows, wanted.memberships)?;
-    Ok(Listed::new(page, is_more, total, users, &ends))
+    let table = Rows {
+        kind: Kind::User,
+        list: rows::list,
+        count: rows::count,
+        id: |row: &UserRow| &row.id,
+    };
+    listing::one_kind(conn, context, &table, (wanted, page), |conn, found| {
+        each_with_groups(conn, context, found, wanted.memberships)
+    })
 }
 
 /// The users with those ids, by id.
@@ -213,10 +209,7 @@ fn each_with_groups(
     want_groups: bool,
 ) -> DirectoryResult<Vec<User>> {
     let groups = if want_groups { groups_of(conn, context, &found)? } else { Vec::new() };
-    let mut by_user: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
-    for group in groups {
-        by_user.entry(group.user_id.clone()).or_default().push(group);
-    }
+    let mut by_user = by_side(groups, |group| &group.user_id);
     let with_groups = |row: UserRow| User {
         groups: want_groups.then(|| by_user.remove(&row.id).unwrap_or_default()),
         row,

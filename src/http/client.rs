@@ -15,7 +15,7 @@ use super::middleware::RequestId;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::tokens::{self, Authenticated};
-use crate::directory::{Actor, Context};
+use crate::directory::{Actor, Connection, Context};
 use crate::scim::ScimError;
 use crate::scim::quirks::Quirks;
 
@@ -30,6 +30,16 @@ pub struct Client {
 }
 
 impl Client {
+    /// The connection that the client speaks for.
+    pub fn connection(&self) -> &Connection {
+        &self.token.connection
+    }
+
+    /// The id of the request, as in the answer's `X-Request-Id`.
+    pub fn request_id(&self) -> &str {
+        self.request_id.as_deref().unwrap_or_default()
+    }
+
     /// The context of the operation that the client asks for.
     pub fn context(&self) -> Context {
         Context {

@@ -29,12 +29,11 @@ fn log_quirks(client: &Client, quirks: &Quirks) {
         client.app.metrics.count_quirks(quirks);
         client.note_quirks(quirks);
         let names: Vec<&str> = quirks.iter().map(crate::scim::quirks::Quirk::name).collect();
-        let context = client.context();
         log::debug!(
             "tolerated quirks={} connection={} request={}",
             names.join(","),
-            context.connection.name,
-            context.request_id.unwrap_or_default()
+            client.connection().name,
+            client.request_id()
         );
     }
 }

@@ -100,19 +100,25 @@ impl Query {
         self.filter.is_some()
     }
 
-    /// The page asked for. `list` says which list it is: whose, and of what.
+    /// Whether the list is to go on by cursors.
+    pub fn has_cursor(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// The page asked for. `list` says which list it is: whose, and of what; without a key there are
+    /// no cursors.
     ///
     /// A cursor comes before a `startIndex`, which clients send along from habit.
     ///
     /// # Errors
     /// `invalidCursor` for one that was not given out for this query of this list; else see
     /// [`Page::parse`] and [`Page::with_cursor`].
-    pub fn page(&self, key: &CursorKey, list: &str) -> ScimResult<Page> {
+    pub fn page(&self, key: Option<&CursorKey>, list: &str) -> ScimResult<Page> {
         let count = self.count.as_deref();
-        let start = match self.cursor.as_deref() {
-            None => return Page::parse(self.start_index.as_deref(), count),
-            Some("") => Start::First,
-            Some(cursor) => Start::Cursor(key.open(cursor, &self.described(list))?),
+        let start = match (self.cursor.as_deref(), key) {
+            (None, _) | (_, None) => return Page::parse(self.start_index.as_deref(), count),
+            (Some(""), _) => Start::First,
+            (Some(cursor), Some(key)) => Start::Cursor(key.open(cursor, &self.described(list))?),
         };
         Page::with_cursor(start, count)
     }

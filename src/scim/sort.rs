@@ -158,6 +158,11 @@ impl Order {
     }
 }
 
+/// Whether resources are looked up by the attribute: it is short, and the store has it at hand.
+pub fn is_looked_up(target: &Target) -> bool {
+    ["id", "userName", "externalId", "displayName"].iter().any(|name| target.is(name, None))
+}
+
 fn key(target: &Target, resource: &Map<String, Value>) -> Option<Key> {
     let container = match &target.extension {
         None => resource,
@@ -186,9 +191,8 @@ fn key(target: &Target, resource: &Map<String, Value>) -> Option<Key> {
             Some(Key::Text(if target.is("meta", Some("version")) {
                 own_version(text)
             } else {
-                let is_looked_up = ["id", "userName", "externalId", "displayName"];
                 let text = comparable(leaf, text);
-                if is_looked_up.iter().any(|name| target.is(name, None)) {
+                if is_looked_up(target) {
                     text.into_owned()
                 } else {
                     text.chars().take(KEY_LENGTH).collect()

@@ -6,7 +6,7 @@ use crate::scim::cursor::Anchor;
 use crate::scim::filter::is_case_exact;
 use crate::scim::list::{Page, Start};
 use crate::scim::schema::{AttributeType, Target};
-use crate::scim::sort::{KEY_LENGTH, Key, Order};
+use crate::scim::sort::{KEY_LENGTH, Key, Order, is_looked_up};
 
 use super::super::connection::Conn;
 use super::super::json;
@@ -79,38 +79,39 @@ impl Window {
         if self.offset > 0 { ordered.raw(" OFFSET ").integer(self.offset) } else { ordered }
     }
 
-    /// The statement that says what the rows with those ids are sorted by; none where they come in
-    /// the order of ids alone. The database itself says so, since its word decides what lies beyond.
-    pub fn keys_of(&self, conn: &Conn, connection_id: &str, ids: &[&str]) -> Option<Sql> {
+    /// The statement that says what the row with that id is sorted by; none where rows come in the
+    /// order of ids alone. The database itself says so, since its word decides what lies beyond.
+    pub fn key_of(&self, connection_id: &str, id: &str) -> Option<Sql> {
         let key = self.key.as_ref()?;
         let column = |wanted: &[AttributeType], kind: &str, name: &str| {
             if wanted.contains(&key.kind) {
-                Sql::new(", CAST(").append(key.sql.clone()).raw(format!(" AS {kind}) AS {name}"))
+                Sql::new("CAST(").append(key.sql.clone()).raw(format!(" AS {kind}) AS {name}"))
             } else {
-                Sql::new(format!(", CAST(NULL AS {kind}) AS {name}"))
+                Sql::new(format!("CAST(NULL AS {kind}) AS {name}"))
             }
         };
         let real = if self.postgres { "DOUBLE PRECISION" } else { "REAL" };
         let flag = match (key.kind, self.postgres) {
             (AttributeType::Boolean, true) => {
-                Sql::new(", (").append(key.sql.clone()).raw(")::INT::BIGINT AS integer_key")
+                Sql::new("(").append(key.sql.clone()).raw(")::INT::BIGINT AS integer")
             }
             (_, _) => column(
                 &[AttributeType::Integer, AttributeType::DateTime, AttributeType::Boolean],
                 "BIGINT",
-                "integer_key",
+                "integer",
             ),
         };
         let table = self.id.trim_end_matches(".id");
-        let statement = Sql::new(format!("SELECT {} AS id", self.id))
-            .append(column(&TEXT_KINDS, "TEXT", "text_key"))
+        let statement = Sql::new("SELECT ")
+            .append(column(&TEXT_KINDS, "TEXT", "text"))
+            .raw(", ")
             .append(flag)
-            .append(column(&[AttributeType::Decimal], real, "real_key"))
+            .raw(", ")
+            .append(column(&[AttributeType::Decimal], real, "real"))
             .raw(format!(" FROM {table} WHERE {table}.connection_id = "))
             .text(connection_id)
-            .raw(format!(" AND {} IN (", self.id))
-            .set(conn, ids.iter().copied())
-            .raw(")");
+            .raw(format!(" AND {} = ", self.id))
+            .text(id);
         Some(statement.one_off())
     }
 
@@ -263,7 +264,7 @@ impl Compiler<'_> {
             self.operand(&Scope::Root, target)
         };
         // The columns that hold text compare so by themselves.
-        let collated = is_text(leaf.kind) && !(native && is_column(target));
+        let collated = is_text(leaf.kind) && !(native && is_looked_up(target));
         let sql = match leaf.kind {
             AttributeType::Complex => return None,
             AttributeType::Boolean if self.postgres && !native => json::truth(sql),
@@ -321,11 +322,6 @@ impl Compiler<'_> {
             .raw(format!(" FROM {elements}{columns} ORDER BY {order} LIMIT 1)"));
         Operand { sql, folded: false, native: false }
     }
-}
-
-/// Whether the attribute is a column as it stands.
-fn is_column(target: &Target) -> bool {
-    ["id", "userName", "externalId", "displayName"].iter().any(|name| target.is(name, None))
 }
 
 /// Whether the column of the attribute always has a value.

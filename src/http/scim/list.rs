@@ -16,7 +16,8 @@ pub(super) struct List {
     pub(super) page: Page,
     /// Whose list it is, of what, and by which kind of keys: a cursor works for no other.
     name: String,
-    key: CursorKey,
+    /// What cursors are sealed with, where the list is paged by them: no other asks the store for it.
+    key: Option<CursorKey>,
 }
 
 impl List {
@@ -27,10 +28,11 @@ impl List {
         kind: &str,
         orders: &[Order],
     ) -> Result<Self, Failure> {
-        let key = client.app.cursor_key().await?.clone();
+        let key =
+            if query.has_cursor() { Some(client.app.cursor_key().await?.clone()) } else { None };
         let keys: Vec<String> = orders.iter().map(Order::kind).collect();
-        let name = format!("{}/{kind}/{}", client.context().connection.id, keys.join(","));
-        Ok(Self { page: query.page(&key, &name)?, name, key })
+        let name = format!("{}/{kind}/{}", client.connection().id, keys.join(","));
+        Ok(Self { page: query.page(key.as_ref(), &name)?, name, key })
     }
 
     /// The page as an answer.
@@ -40,11 +42,11 @@ impl List {
         listed: &Listed<T>,
         resources: &[Value],
     ) -> HttpResponse {
-        let cursor = |position: &Position| query.cursor(&self.key, &self.name, position);
-        let around = Around {
-            previous: listed.previous.as_ref().map(cursor),
-            next: listed.next.as_ref().map(cursor),
+        let cursor = |position: &Option<Position>| {
+            let (position, key) = position.as_ref().zip(self.key.as_ref())?;
+            Some(query.cursor(key, &self.name, position))
         };
+        let around = Around { previous: cursor(&listed.previous), next: cursor(&listed.next) };
         answer::message(&page_response(listed.total, &self.page, around, resources))
     }
 }
