@@ -7,9 +7,8 @@ use crate::db::{Conn, MayBeStore, StoreError};
 use crate::scim::bulk::{Broken, Endpoint, Step, Verb, Write, Written};
 use crate::scim::schema::Registry;
 
-/// The version of a group speaks of its members too, as in an answer that shows them, unless there
-/// are more than so many: one member's change should cost one member.
-const SHOWN: Show = Show::AtMost(1000);
+/// The version of a group speaks of its members too, as in an answer that shows them.
+const SHOWN: Show = Show::AFTER_PATCH;
 
 impl MayBeStore for Broken<DirectoryError> {
     fn store_error(&self) -> Option<&StoreError> {
@@ -53,16 +52,16 @@ fn write(conn: &mut Conn, context: &Context, write: &Write) -> DirectoryResult<W
     let (id, version) = match (write.endpoint, &write.verb) {
         (Endpoint::Users, Verb::Create { document, .. }) => {
             let user = users::create(conn, context, document)?;
-            (user.id().to_owned(), Some(user.entity_tag()))
+            (user.id().to_owned(), Some(user.entity_tag().to_owned()))
         }
         (Endpoint::Users, Verb::Replace { id, document, .. }) => {
             let user = users::replace(conn, context, id, document, condition)?;
-            (id.clone(), Some(user.entity_tag()))
+            (id.clone(), Some(user.entity_tag().to_owned()))
         }
         (Endpoint::Users, Verb::Patch { id, plan }) => {
             let (user, taken) = users::patch(conn, context, id, plan, condition)?;
             quirks = taken;
-            (id.clone(), Some(user.entity_tag()))
+            (id.clone(), Some(user.entity_tag().to_owned()))
         }
         (Endpoint::Users, Verb::Delete { id }) => {
             users::delete(conn, context, id, condition)?;
@@ -70,16 +69,16 @@ fn write(conn: &mut Conn, context: &Context, write: &Write) -> DirectoryResult<W
         }
         (Endpoint::Groups, Verb::Create { document, members }) => {
             let team = teams::create(conn, context, document, members, SHOWN)?;
-            (team.id().to_owned(), Some(team.entity_tag()))
+            (team.id().to_owned(), Some(team.entity_tag().to_owned()))
         }
         (Endpoint::Groups, Verb::Replace { id, document, members }) => {
             let team = teams::replace(conn, context, id, document, members, condition, SHOWN)?;
-            (id.clone(), Some(team.entity_tag()))
+            (id.clone(), Some(team.entity_tag().to_owned()))
         }
         (Endpoint::Groups, Verb::Patch { id, plan }) => {
             let (team, taken) = teams::patch(conn, context, id, plan, condition, SHOWN)?;
             quirks = taken;
-            (id.clone(), Some(team.entity_tag()))
+            (id.clone(), Some(team.entity_tag().to_owned()))
         }
         (Endpoint::Groups, Verb::Delete { id }) => {
             teams::delete(conn, context, id, condition)?;

@@ -6,6 +6,7 @@
 mod members;
 mod refusals;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -38,6 +39,8 @@ pub struct Team {
     members: Option<Vec<StatementRow>>,
     /// Whether there are more members than were to be shown.
     is_too_large: bool,
+    /// The entity tag, once it was asked for: there may be a hundred thousand members in it.
+    tag: OnceCell<String>,
 }
 
 impl Team {
@@ -47,10 +50,12 @@ impl Team {
     }
 
     /// The entity tag, which moves with every change of what is shown (RFC 7644 section 3.14).
-    pub fn entity_tag(&self) -> String {
-        let members = self.members.iter().flatten();
-        let shown = members.map(|row| (row.user_id.as_str(), row.display.as_str()));
-        entity_tag(self.row.version, shown)
+    pub fn entity_tag(&self) -> &str {
+        self.tag.get_or_init(|| {
+            let members = self.members.iter().flatten();
+            let shown = members.map(|row| (row.user_id.as_str(), row.display.as_str()));
+            entity_tag(self.row.version, shown)
+        })
     }
 
     /// Whether the team has more members than [`Show::AtMost`] allows.
@@ -76,7 +81,7 @@ impl Team {
             resource_type: "Group",
             endpoint: "Groups",
             id: &self.row.id,
-            tag: &self.entity_tag(),
+            tag: self.entity_tag(),
             created_at: self.row.created_at,
             updated_at: self.row.updated_at,
         };
@@ -104,6 +109,11 @@ pub enum Show {
     Everybody,
     /// All of them, or none if there are more than so many.
     AtMost(i64),
+}
+
+impl Show {
+    /// What the answer to a PATCH shows: one member's change should cost one member.
+    pub const AFTER_PATCH: Self = Self::AtMost(1000);
 }
 
 /// Creates a team, or adopts one that only sign-in has made.
@@ -166,7 +176,7 @@ pub fn get(
     let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     let members =
         if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
-    Ok(Team { row, members, is_too_large: false })
+    Ok(Team { row, members, is_too_large: false, tag: OnceCell::new() })
 }
 
 /// A page of the teams that a filter selects.
@@ -222,6 +232,7 @@ fn each_with_members(
         members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
         row,
         is_too_large: false,
+        tag: OnceCell::new(),
     };
     Ok(found.into_iter().map(with_members).collect())
 }
@@ -507,7 +518,7 @@ fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> Direct
     } else {
         Some(members_of(conn, context, &[row.id.as_str()])?)
     };
-    Ok(Team { row, members, is_too_large })
+    Ok(Team { row, members, is_too_large, tag: OnceCell::new() })
 }
 
 /// Who belongs to some teams. Inactive users are among them: their membership has no effect, but a

@@ -3,6 +3,7 @@
 //! A person is one user of a connection. SCIM owns a user from the first time it writes one, and
 //! owns the lifecycle with it: nothing else sets `active`, and nothing reactivates by omission.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -34,6 +35,8 @@ pub struct User {
     row: UserRow,
     /// `None` where the teams were not asked for.
     groups: Option<Vec<StatementRow>>,
+    /// The entity tag, once it was asked for.
+    tag: OnceCell<String>,
 }
 
 impl User {
@@ -43,9 +46,12 @@ impl User {
     }
 
     /// The entity tag, which moves with every change of what is shown (RFC 7644 section 3.14).
-    pub fn entity_tag(&self) -> String {
-        let groups = self.groups.iter().flatten();
-        entity_tag(self.row.version, groups.map(|row| (row.team_id.as_str(), row.display.as_str())))
+    pub fn entity_tag(&self) -> &str {
+        self.tag.get_or_init(|| {
+            let groups = self.groups.iter().flatten();
+            let shown = groups.map(|row| (row.team_id.as_str(), row.display.as_str()));
+            entity_tag(self.row.version, shown)
+        })
     }
 
     /// The SCIM resource, with every attribute that can be returned.
@@ -73,7 +79,7 @@ impl User {
             resource_type: "User",
             endpoint: "Users",
             id: &self.row.id,
-            tag: &self.entity_tag(),
+            tag: self.entity_tag(),
             created_at: self.row.created_at,
             updated_at: self.row.updated_at,
         };
@@ -213,6 +219,7 @@ fn each_with_groups(
     let with_groups = |row: UserRow| User {
         groups: want_groups.then(|| by_user.remove(&row.id).unwrap_or_default()),
         row,
+        tag: OnceCell::new(),
     };
     Ok(found.into_iter().map(with_groups).collect())
 }
@@ -355,7 +362,7 @@ pub(super) fn refresh_claimed(
     if document == old {
         return Ok(before);
     }
-    let keys = Keys::of(&document);
+    let keys = Keys::of_changed(&document, &before);
     let row = UserRow {
         user_name: keys.user_name,
         user_name_fold: keys.user_name_fold,
@@ -388,12 +395,7 @@ fn write_back(
     if *document == old && before.scim_owned {
         return Ok(before);
     }
-    let mut keys = Keys::of(document);
-    if keys.user_name == before.user_name {
-        // Names may have become the same since they were stored, as the rules of comparing them
-        // changed; whoever keeps a name keeps what it was found by.
-        keys.user_name_fold.clone_from(&before.user_name_fold);
-    }
+    let keys = Keys::of_changed(document, &before);
     let mut row = UserRow {
         user_name: keys.user_name,
         user_name_fold: keys.user_name_fold,
@@ -461,6 +463,17 @@ impl Keys {
             || same(&row.linked_external_id)
     }
 
+    /// The keys of a document that replaces the row's. Names may have become the same since they
+    /// were stored, as the rules of comparing them changed: whoever keeps a name keeps what it was
+    /// found by.
+    fn of_changed(document: &Document, before: &UserRow) -> Self {
+        let mut keys = Self::of(document);
+        if keys.user_name == before.user_name {
+            keys.user_name_fold.clone_from(&before.user_name_fold);
+        }
+        keys
+    }
+
     fn of(document: &Document) -> Self {
         let user_name = document.text("userName").unwrap_or_default();
         Self {
@@ -498,7 +511,7 @@ fn with_groups(
     } else {
         None
     };
-    Ok(User { row, groups })
+    Ok(User { row, groups, tag: OnceCell::new() })
 }
 
 /// The memberships of some users that take effect.

@@ -26,6 +26,7 @@ pub const CASES: &[Case] = cases![
     a_sign_in_while_scim_renames_is_not_mixed_up,
     signing_out_is_an_event,
     whose_name_has_become_anothers_stays_as_it_is,
+    whose_name_has_become_anothers_still_signs_in,
 ];
 
 fn called(subject: &str, at: i64, name: &str, groups: Value) -> Identity {
@@ -301,4 +302,24 @@ async fn whose_name_has_become_anothers_stays_as_it_is(app: TestApp) {
     client.patch(&path, &title).await.expect(200);
     let after = client.get(&format!("/Users/{eldest}")).await.expect(200).body;
     assert_eq!(after, off, "the other one is as it was");
+}
+
+/// The same where only sign-in knows the second one, and fills the profile in each time.
+async fn whose_name_has_become_anothers_still_signs_in(app: TestApp) {
+    let name = "twin-a\u{30a}";
+    let twin = enter(&app, "twin", 10, "other").await.expect("a sign-in");
+    // By its external id that one is somebody else.
+    let eldest = json!({ "userName": "twin-\u{e5}", "externalId": "eldest" });
+    app.scim().post("/Users", &eldest).await.expect(201);
+    let earlier = format!(
+        "UPDATE users SET user_name = '{name}', user_name_fold = '{name}', \
+         document = replace(document, 'other', '{name}') WHERE id = '{twin}'"
+    );
+    app.database.connect().batch_execute(&earlier).expect("a name of before");
+    let mut identity = called("twin", 20, name, json!([]));
+    identity.claims.insert("given_name".to_owned(), "Twin".into());
+    let (user, _) = enter_with(&app, identity).await.expect("a sign-in");
+    assert_eq!(user, twin);
+    let read = app.scim().get(&format!("/Users/{twin}")).await.expect(200).body;
+    assert_eq!((&read["userName"], &read["name"]["givenName"]), (&json!(name), &json!("Twin")));
 }

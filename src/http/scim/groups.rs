@@ -22,10 +22,6 @@ use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::schema::ResourceType;
 
-/// A PATCH of a group with more members than this is answered without the group, unless the client
-/// asks for attributes: one member's change should cost one member.
-const SHOWN_AFTER_PATCH: i64 = 1000;
-
 /// `GET /Groups` (RFC 7644 section 3.4.2).
 pub async fn list(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
     self::query(&client, &query).await
@@ -68,7 +64,7 @@ pub async fn create(
         .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
         .await?;
     let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
-    Ok(answer::created(&team.entity_tag(), location, &projected(&client, &projection, &team)?))
+    Ok(answer::created(team.entity_tag(), location, &projected(&client, &projection, &team)?))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
@@ -83,10 +79,10 @@ pub async fn get(
     let team =
         client.app.db.snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
     let tag = team.entity_tag();
-    if condition.is_met_by_copy(&tag)? {
-        return Ok(answer::not_modified(&tag));
+    if condition.is_met_by_copy(tag)? {
+        return Ok(answer::not_modified(tag));
     }
-    Ok(answer::resource(&tag, &projected(&client, &projection, &team)?))
+    Ok(answer::resource(tag, &projected(&client, &projection, &team)?))
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
@@ -109,7 +105,7 @@ pub async fn replace(
             teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
         .await?;
-    Ok(answer::resource(&team.entity_tag(), &projected(&client, &projection, &team)?))
+    Ok(answer::resource(team.entity_tag(), &projected(&client, &projection, &team)?))
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
@@ -123,8 +119,7 @@ pub async fn patch(
     let resource_type = client.app.registry.group();
     let plan = PatchPlan::new(resource_type, body.0)?;
     let projection = query.projection(resource_type)?.after_patch(&plan);
-    let show =
-        if projection.is_default() { Show::AtMost(SHOWN_AFTER_PATCH) } else { show(&projection) };
+    let show = if projection.is_default() { Show::AFTER_PATCH } else { show(&projection) };
     let (context, condition) = (client.context(), condition.into_inner());
     let (team, quirks) = client
         .app
@@ -136,9 +131,9 @@ pub async fn patch(
     log_quirks(&client, &quirks);
     let tag = team.entity_tag();
     if team.is_too_large() {
-        return Ok(answer::changed(&tag));
+        return Ok(answer::changed(tag));
     }
-    Ok(answer::resource(&tag, &projected(&client, &projection, &team)?))
+    Ok(answer::resource(tag, &projected(&client, &projection, &team)?))
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).

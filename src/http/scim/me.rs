@@ -61,10 +61,10 @@ pub async fn me(
     let tag = user.entity_tag();
     let mut resource = user.to_resource(&app.scim_base_url)?;
     projection.apply(&mut resource);
-    let mut answer = if condition.is_met_by_copy(&tag)? {
-        answer::not_modified(&tag)
+    let mut answer = if condition.is_met_by_copy(tag)? {
+        answer::not_modified(tag)
     } else {
-        answer::resource(&tag, &resource)
+        answer::resource(tag, &resource)
     };
     // "The Location header MUST be the permanent location of the aliased resource".
     let location = format!("{}/Users/{}", app.scim_base_url, user.id());

@@ -63,7 +63,7 @@ pub async fn create(
         .write("create_user", move |conn| users::create(conn, &context, &document))
         .await?;
     let location = format!("{}/Users/{}", client.app.scim_base_url, user.id());
-    Ok(answer::created(&user.entity_tag(), location, &projected(&client, &projection, &user)?))
+    Ok(answer::created(user.entity_tag(), location, &projected(&client, &projection, &user)?))
 }
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
@@ -77,10 +77,10 @@ pub async fn get(
     let (context, want_groups) = (client.context(), projection.includes("groups"));
     let user = client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
     let tag = user.entity_tag();
-    if condition.is_met_by_copy(&tag)? {
-        return Ok(answer::not_modified(&tag));
+    if condition.is_met_by_copy(tag)? {
+        return Ok(answer::not_modified(tag));
     }
-    Ok(answer::resource(&tag, &projected(&client, &projection, &user)?))
+    Ok(answer::resource(tag, &projected(&client, &projection, &user)?))
 }
 
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
@@ -104,7 +104,7 @@ pub async fn replace(
             users::replace(conn, &context, &id, &document, &condition)
         })
         .await?;
-    Ok(answer::resource(&user.entity_tag(), &projected(&client, &projection, &user)?))
+    Ok(answer::resource(user.entity_tag(), &projected(&client, &projection, &user)?))
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 section 3.5.2).
@@ -125,7 +125,7 @@ pub async fn patch(
         .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan, &condition))
         .await?;
     log_quirks(&client, &quirks);
-    Ok(answer::resource(&user.entity_tag(), &projected(&client, &projection, &user)?))
+    Ok(answer::resource(user.entity_tag(), &projected(&client, &projection, &user)?))
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 section 3.6).
