@@ -5,6 +5,7 @@ mod app;
 mod cases;
 mod database;
 mod postgres;
+pub mod process;
 pub mod provider;
 pub mod strict;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Server, fails, run, succeeds};
+use crate::support::process::{Server, fails, run, succeeds};
 use crate::support::{Case, TestDatabase, database_cases};
 
 pub const CASES: &[Case] = database_cases![

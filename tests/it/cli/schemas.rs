@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::{Server, fails, muster};
+use crate::support::process::{Server, fails, muster};
 use crate::support::{Case, TestDatabase, database_cases, pure_cases, schema_folder};
 
 pub fn cases() -> Vec<Case> {
