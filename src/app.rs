@@ -1,19 +1,24 @@
 //! The application: everything that requests share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::{Db, StoreError};
-use crate::directory::cursors;
 use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
+use crate::directory::{cursors, sealing};
 use crate::metrics::Metrics;
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
+
+/// How often the log is sealed: an event is open to tampering for so long.
+const SEAL_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the application cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +114,39 @@ impl App {
         if let Err(error) = saved {
             log::warn!("could not note the compatibility rules in use: {error}");
             self.quirks.put_back(&uses);
+        }
+    }
+
+    /// Seals the events of the log every minute until the server is about to stop, and removes
+    /// sealed events that are older than `keep`.
+    pub async fn look_after_log(&self, keep: Option<Duration>) {
+        let mut minutes = interval(SEAL_EVERY);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                _ = minutes.tick() => self.seal_events(keep).await,
+                () = &mut stopped => return,
+            }
+        }
+    }
+
+    /// Seals the events of the log that are not sealed yet, and removes those that are older than
+    /// `keep`.
+    pub async fn seal_events(&self, keep: Option<Duration>) {
+        let now = (self.clock)();
+        let mut done = sealing::seal(&self.db, now).await;
+        if let (Ok(()), Some(keep)) = (&done, keep) {
+            let before = now.saturating_sub(i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
+            match sealing::prune(&self.db, before, now).await {
+                Ok(0) => {}
+                Ok(removed) => log::info!("removed {removed} events because of their age"),
+                Err(error) => done = Err(error),
+            }
+        }
+        if let Err(error) = done {
+            log::warn!("could not seal the log of events, and tries again later: {error}");
         }
     }
 

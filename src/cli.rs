@@ -4,9 +4,11 @@ mod app;
 mod backup;
 mod check;
 mod connection;
+mod events;
 mod explain;
 mod migrate;
 mod output;
+mod restore;
 mod role;
 mod serve;
 mod store;
@@ -82,12 +84,17 @@ enum Command {
     AdminToken(app::AdminTokenCommand),
     /// Say why a user is in a team or is not, and what would change it
     Explain(explain::ExplainArgs),
+    /// Verify, export and replay the log of changes
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Test any SCIM server the way an identity provider uses it
     Check(check::CheckArgs),
     /// Bring the database's tables up to date
     Migrate,
     /// Write a consistent copy of the store into a new SQLite file
     Backup(backup::BackupArgs),
+    /// Carry a backup over into an empty store, of either kind
+    Restore(restore::RestoreArgs),
     /// Print the version
     Version,
 }
@@ -134,6 +141,8 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Role(command) => role::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
+        Command::Events(command) => return events::run(command, database_url, json).await,
+        Command::Restore(args) => restore::run(args, database_url, json).await?,
         Command::Migrate => migrate::run(database_url, json).await?,
         Command::Backup(args) => backup::run(args, database_url, json).await?,
     }

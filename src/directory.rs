@@ -6,6 +6,7 @@
 
 pub mod apps;
 pub mod bulk;
+pub mod changes;
 pub mod claims;
 pub mod connections;
 pub mod cursors;
@@ -19,8 +20,10 @@ pub mod lifecycle;
 pub mod listing;
 pub mod membership;
 pub mod read;
+pub mod replay;
 pub mod revocation;
 pub mod roles;
+pub mod sealing;
 pub mod sessions;
 pub mod signin;
 pub mod teams;

@@ -109,7 +109,7 @@ pub async fn run(command: AppCommand, url: DatabaseUrl, as_json: bool) -> anyhow
         }
         AppCommand::Delete { app } => {
             let db = store::existing(url).await?;
-            let deleted = db.write("delete_app", move |conn| apps::delete(conn, &app)).await?;
+            let deleted = db.write("delete_app", move |conn| apps::delete(conn, &app, now)).await?;
             if as_json {
                 output::json(&json!({ "deleted": deleted.id }));
             } else {

@@ -4,11 +4,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::token::duration;
 use super::{connection, output};
 use crate::app::{App, index_unique_values};
 use crate::clock::system;
@@ -42,6 +44,9 @@ pub struct ServeArgs {
     /// Folder of schemas, a JSON file each, that add attributes to users and groups
     #[arg(long, env = "MUSTER_SCHEMAS", value_name = "FOLDER")]
     schemas: Option<PathBuf>,
+    /// How long events are kept in the log, such as 400d [default: for ever]
+    #[arg(long, env = "MUSTER_KEEP_EVENTS", value_name = "AGE", value_parser = duration)]
+    keep_events: Option<Duration>,
 }
 
 /// Migrates the store, then serves until a signal asks it to stop.
@@ -88,7 +93,10 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         stopped.stop_waiting();
         handle.stop(true).await;
     });
+    let keeper = app.clone();
+    actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });
     server.await?;
+    app.seal_events(None).await;
     app.save_quirks().await;
     Ok(ExitCode::SUCCESS)
 }

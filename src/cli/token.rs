@@ -133,6 +133,11 @@ pub fn expiry(now: i64, lasts: Option<Duration>) -> anyhow::Result<Option<i64>> 
     Ok(lasts.map(end).transpose()?)
 }
 
+/// A duration in microseconds; what is longer than can be written is for ever.
+pub fn micros(lasts: Duration) -> i64 {
+    i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// A duration as a number with a unit: `365d`, `12h`, `30m`, `90s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong =

@@ -1,12 +1,14 @@
 //! The vendor's applications, and the tokens of its own back end.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
+use super::journal::{self, Change};
 use super::schema::{admin_tokens, apps};
 
 /// A row of `apps`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = apps)]
 pub struct AppRow {
     pub id: String,
@@ -20,7 +22,7 @@ pub struct AppRow {
 }
 
 /// A row of `admin_tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = admin_tokens)]
 pub struct AdminTokenRow {
     pub id: String,
@@ -49,12 +51,18 @@ pub fn find_by_name(conn: &mut Conn, name_fold: &str) -> QueryResult<Option<AppR
 
 /// Adds an application.
 pub fn insert(conn: &mut Conn, row: &AppRow) -> QueryResult<()> {
-    diesel::insert_into(apps::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(apps::table).values(row).execute(conn)?;
+    journal::note(Change::App(row.clone()));
+    Ok(())
 }
 
 /// Deletes an application, with its codes and access tokens.
 pub fn delete(conn: &mut Conn, id: &str) -> QueryResult<usize> {
-    diesel::delete(apps::table.filter(apps::id.eq(id))).execute(conn)
+    let deleted = diesel::delete(apps::table.filter(apps::id.eq(id))).execute(conn)?;
+    if deleted > 0 {
+        journal::note(Change::AppGone { id: id.to_owned() });
+    }
+    Ok(deleted)
 }
 
 /// All admin tokens, oldest first.
@@ -69,7 +77,9 @@ pub fn find_admin_token(conn: &mut Conn, hash: &str) -> QueryResult<Option<Admin
 
 /// Adds an admin token.
 pub fn insert_admin_token(conn: &mut Conn, row: &AdminTokenRow) -> QueryResult<()> {
-    diesel::insert_into(admin_tokens::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(admin_tokens::table).values(row).execute(conn)?;
+    journal::note(Change::AdminToken(row.clone()));
+    Ok(())
 }
 
 /// Notes when an admin token was used.
@@ -85,5 +95,9 @@ pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> QueryResult<us
     let live = admin_tokens::table
         .filter(admin_tokens::id.eq(id))
         .filter(admin_tokens::revoked_at.is_null());
-    diesel::update(live).set(admin_tokens::revoked_at.eq(now)).execute(conn)
+    let revoked = diesel::update(live).set(admin_tokens::revoked_at.eq(now)).execute(conn)?;
+    if revoked > 0 {
+        journal::note(Change::AdminTokenRevoked { id: id.to_owned(), at: now });
+    }
+    Ok(revoked)
 }

@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
+use serde_json::Value;
 
 use super::connection::{Access, Conn, keep_private};
 use super::migrations;
@@ -15,7 +16,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 17] = [
+pub const TABLES: [&str; 18] = [
     "connections",
     "tokens",
     "token_quirks",
@@ -26,6 +27,7 @@ pub const TABLES: [&str; 17] = [
     "unique_values",
     "roles",
     "events",
+    "seals",
     "apps",
     "admin_tokens",
     "flows",
@@ -119,4 +121,130 @@ fn copy_table(from: &mut Conn, to: &mut Conn, table: &str) -> Result<(), StoreEr
     }
     diesel::sql_query("CLOSE backup_rows").execute(from)?;
     Ok(())
+}
+
+/// Why a copy cannot be carried back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The file is no copy of a store, or the copy cannot be read.
+    #[error("{0} is no backup: {1}")]
+    NoBackup(String, String),
+    /// What is there already would be lost.
+    #[error("the store is not empty; a backup is carried back into an empty one")]
+    NotEmpty,
+    /// Rows of another version do not fit into the tables.
+    #[error(
+        "the backup is from another version; carry it into a new SQLite store, which brings it up to \
+         date, and that one into PostgreSQL"
+    )]
+    AnotherVersion,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for RestoreError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Carries a copy back into a store that is not there yet, or is empty, and brings it up to date.
+///
+/// # Errors
+/// The file is no copy, the store is not empty, or the database fails.
+pub fn restore(file: &Path, url: &DatabaseUrl) -> Result<(), RestoreError> {
+    let no_backup = |error: String| RestoreError::NoBackup(file.display().to_string(), error);
+    if !file.is_file() {
+        return Err(no_backup("there is no such file".to_owned()));
+    }
+    let mut from = Conn::open(&DatabaseUrl::Sqlite(file.to_owned()), Access::Read)
+        .map_err(|error| no_backup(error.to_string()))?;
+    // A database without migrations is another program's.
+    let migrations = Sql::new("SELECT COUNT(*) AS total FROM __diesel_schema_migrations");
+    super::count(&mut from, migrations).map_err(|error| no_backup(error.to_string()))?;
+    if let DatabaseUrl::Sqlite(target) = url {
+        if target.exists() {
+            return Err(RestoreError::NotEmpty);
+        }
+        write(&mut from, target)?;
+        return migrated(url).map(drop);
+    }
+    let pending =
+        migrations::is_pending(&mut from).map_err(|error| no_backup(error.to_string()))?;
+    if pending {
+        return Err(RestoreError::AnotherVersion);
+    }
+    let mut to = migrated(url)?;
+    to.write(|to| {
+        for table in TABLES {
+            let rows = Sql::new(format!("SELECT COUNT(*) AS total FROM {table}"));
+            if super::count(to, rows)? > 0 {
+                return Err(RestoreError::NotEmpty);
+            }
+        }
+        for table in TABLES {
+            carry_back(&mut from, to, table)?;
+        }
+        Ok(super::events::continue_sequence(to)?)
+    })
+}
+
+fn migrated(url: &DatabaseUrl) -> Result<Conn, RestoreError> {
+    let unavailable = |error: String| StoreError::Unavailable(error);
+    let mut conn =
+        Conn::open(url, Access::Write).map_err(|error| unavailable(error.to_string()))?;
+    migrations::migrate(&mut conn).map_err(|error| unavailable(error.to_string()))?;
+    Ok(conn)
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    name: String,
+    /// The place in the key, from 1 on; 0 if it is no part of it.
+    #[diesel(sql_type = BigInt)]
+    place: i64,
+}
+
+/// Copies a table of a SQLite store to PostgreSQL, page by page in the order of its key.
+fn carry_back(from: &mut Conn, to: &mut Conn, table: &str) -> Result<(), RestoreError> {
+    let statement = format!("SELECT name, pk AS place FROM pragma_table_info('{table}')");
+    let columns: Vec<Column> = Sql::new(statement).load(from)?;
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let mut key: Vec<&Column> = columns.iter().filter(|column| column.place > 0).collect();
+    key.sort_by_key(|column| column.place);
+    let key: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
+    let pairs: Vec<String> = names.iter().map(|name| format!("'{name}', {name}")).collect();
+    let row = format!("json_object({})", pairs.join(", "));
+    let own = if table == "events" { "OVERRIDING SYSTEM VALUE " } else { "" };
+    let mut last: Option<Value> = None;
+    loop {
+        let mut page = Sql::new(format!("SELECT {row} AS row_text FROM {table}"));
+        if let Some(last) = &last {
+            page = page.raw(format!(" WHERE ({}) > (", key.join(", ")));
+            for (place, name) in key.iter().enumerate() {
+                page = if place == 0 { page } else { page.raw(", ") };
+                page = match last.get(*name) {
+                    Some(Value::Number(number)) => {
+                        page.integer(number.as_i64().unwrap_or_default())
+                    }
+                    value => page.text(value.and_then(Value::as_str).unwrap_or_default()),
+                };
+            }
+            page = page.raw(")");
+        }
+        let page = page.raw(format!(" ORDER BY {} LIMIT {BATCH}", key.join(", ")));
+        let rows: Vec<RowText> = page.load(from)?;
+        let Some(end) = rows.last() else { return Ok(()) };
+        last = Some(serde_json::from_str(&end.row_text).map_err(StoreError::from)?);
+        let texts: Vec<&str> = rows.iter().map(|row| row.row_text.as_str()).collect();
+        let names = names.join(", ");
+        Sql::new(format!(
+            "INSERT INTO {table} ({names}) {own}SELECT {names} \
+             FROM json_populate_recordset(NULL::{table}, "
+        ))
+        .text(format!("[{}]", texts.join(",")))
+        .raw("::json)")
+        .execute(to)?;
+    }
 }

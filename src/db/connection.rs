@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Nullable, Text};
 
+use super::journal::{self, Change};
 use super::url::DatabaseUrl;
 use crate::scim::filter::instant;
 use crate::scim::fold::fold;
@@ -74,18 +75,27 @@ impl Conn {
     /// first and then writes could find its snapshot stale and would have to start over.
     ///
     /// # Errors
-    /// What `work` or the database says; nothing is written then.
+    /// What `work` or the database says, or that lasting state has changed without an event that
+    /// tells of it; nothing is written then.
     pub fn write<T, E: From<DieselError>>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
+        journal::begin();
         match self {
             Self::Sqlite(conn) => {
                 AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?;
             }
             Self::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn)?,
         }
-        self.finish(work)
+        self.finish(|conn| {
+            let done = work(conn);
+            let untold = journal::end();
+            if done.is_ok() && !untold.is_empty() {
+                return Err(untold_changes(&untold).into());
+            }
+            done
+        })
     }
 
     /// Runs `work`, all of whose reads see the same state of the store.
@@ -137,6 +147,16 @@ impl Conn {
     }
 }
 
+/// The error of a transaction that would have changed the state behind the log's back.
+fn untold_changes(untold: &[Change]) -> DieselError {
+    let kinds: Vec<String> = untold
+        .iter()
+        .filter_map(|change| serde_json::to_value(change).ok())
+        .filter_map(|change| change.get("change").and_then(|kind| kind.as_str()).map(str::to_owned))
+        .collect();
+    DieselError::QueryBuilderError(format!("no event tells of: {}", kinds.join(", ")).into())
+}
+
 fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection> {
     let name = file.to_str().ok_or_else(|| {
         ConnectionError::BadConnection("the name of the database file is not UTF-8".to_owned())
@@ -166,7 +186,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
 
 /// Creates the file for its owner alone, if there is none: it will hold personal data. What cannot
 /// be created, SQLite complains of.
-pub(super) fn keep_private(file: &Path) {
+pub fn keep_private(file: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

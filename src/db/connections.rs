@@ -1,13 +1,26 @@
 //! Connections: the tenants.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
+use super::journal::{self, Change};
 use super::schema::connections;
 use super::sql::Sql;
 
 /// A row of `connections`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Insertable,
+    AsChangeset,
+    Serialize,
+    Deserialize,
+)]
 #[diesel(table_name = connections, treat_none_as_null = true)]
 pub struct ConnectionRow {
     pub id: String,
@@ -81,18 +94,26 @@ pub fn find_by_issuer(conn: &mut Conn, issuer: &str) -> QueryResult<Vec<Connecti
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &ConnectionRow) -> QueryResult<()> {
-    diesel::insert_into(connections::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(connections::table).values(row).execute(conn)?;
+    journal::note(Change::Connection(row.clone()));
+    Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &ConnectionRow) -> QueryResult<()> {
     diesel::update(connections::table.filter(connections::id.eq(&row.id)))
         .set(row)
-        .execute(conn)
-        .map(drop)
+        .execute(conn)?;
+    journal::note(Change::Connection(row.clone()));
+    Ok(())
 }
 
 /// Deletes a connection with all that belongs to it but its events.
 pub fn delete(conn: &mut Conn, id: &str) -> QueryResult<usize> {
-    diesel::delete(connections::table.filter(connections::id.eq(id))).execute(conn)
+    let deleted =
+        diesel::delete(connections::table.filter(connections::id.eq(id))).execute(conn)?;
+    if deleted > 0 {
+        journal::note(Change::ConnectionGone { id: id.to_owned() });
+    }
+    Ok(deleted)
 }

@@ -8,6 +8,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
 use super::schema::events;
@@ -29,11 +30,138 @@ pub struct NewEvent<'a> {
     pub subject: &'a str,
     pub subject_id: &'a str,
     pub data: String,
+    pub changes: String,
 }
 
 /// Appends an event.
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
     diesel::insert_into(events::table).values(event).execute(conn).map(drop)
+}
+
+/// A committed event with all that is stored of it, as the log is read, copied and sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Serialize, Deserialize)]
+#[diesel(table_name = events)]
+pub struct LogRow {
+    pub sequence: i64,
+    pub connection_id: String,
+    pub at: i64,
+    pub actor: String,
+    pub actor_id: Option<String>,
+    pub request_id: Option<String>,
+    pub action: String,
+    pub subject: String,
+    pub subject_id: String,
+    pub data: String,
+    pub position: Option<i64>,
+    /// What it changed; nothing where it is older than the changes in the log.
+    pub changes: Option<String>,
+}
+
+/// The events from one position to another, in order.
+pub fn log(conn: &mut Conn, first: i64, last: i64) -> QueryResult<Vec<LogRow>> {
+    events::table.filter(events::position.between(first, last)).order(events::position).load(conn)
+}
+
+/// The last of the positions after `after` whose events have no more than `max_bytes` together and
+/// are no more than `limit`, but at least one; `None` if there is no event after it.
+pub fn batch_end(
+    conn: &mut Conn,
+    after: i64,
+    limit: i64,
+    max_bytes: i64,
+) -> QueryResult<Option<i64>> {
+    let found: Option<PositionRow> = Sql::new(
+        "SELECT MAX(position) AS position FROM (\
+         SELECT position, ROW_NUMBER() OVER (ORDER BY position) AS place, \
+         SUM(size) OVER (ORDER BY position) AS total FROM (\
+         SELECT position, octet_length(data) + COALESCE(octet_length(changes), 0) AS size \
+         FROM events WHERE position > ",
+    )
+    .integer(after)
+    .raw(" ORDER BY position LIMIT ")
+    .integer(limit)
+    .raw(") AS sizes) AS running WHERE place = 1 OR total <= ")
+    .integer(max_bytes)
+    .get_result(conn)
+    .optional()?;
+    Ok(found.and_then(|row| row.position))
+}
+
+/// The event with that sequence, if it has no position.
+pub fn unplaced(conn: &mut Conn, sequence: i64) -> QueryResult<Option<LogRow>> {
+    events::table
+        .filter(events::sequence.eq(sequence))
+        .filter(events::position.is_null())
+        .first(conn)
+        .optional()
+}
+
+/// Gives an event the position that it has in another copy of the store.
+pub fn set_position(conn: &mut Conn, sequence: i64, position: i64) -> QueryResult<()> {
+    diesel::update(events::table.filter(events::sequence.eq(sequence)))
+        .set(events::position.eq(position))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Adds an event of another copy of the store, as it is there.
+pub fn insert_logged(conn: &mut Conn, row: &LogRow) -> QueryResult<()> {
+    // PostgreSQL gives sequences itself, unless it is told not to.
+    let own = if conn.is_postgres() { "OVERRIDING SYSTEM VALUE " } else { "" };
+    let optional = |statement: Sql, value: &Option<String>| match value {
+        Some(text) => statement.raw(", ").text(text),
+        None => statement.raw(", NULL"),
+    };
+    let mut statement = Sql::new(format!(
+        "INSERT INTO events (sequence, connection_id, at, actor, action, subject, subject_id, data, \
+         position, actor_id, request_id, changes) {own}VALUES ("
+    ))
+    .integer(row.sequence)
+    .raw(", ")
+    .text(&row.connection_id)
+    .raw(", ")
+    .integer(row.at);
+    for text in [&row.actor, &row.action, &row.subject, &row.subject_id, &row.data] {
+        statement = statement.raw(", ").text(text);
+    }
+    statement = match row.position {
+        Some(position) => statement.raw(", ").integer(position),
+        None => statement.raw(", NULL"),
+    };
+    statement = optional(statement, &row.actor_id);
+    statement = optional(statement, &row.request_id);
+    optional(statement, &row.changes).raw(")").execute(conn).map(drop)
+}
+
+/// Sees to it that the next event comes after all those that were added with a sequence of their
+/// own. SQLite does so by itself.
+pub fn continue_sequence(conn: &mut Conn) -> QueryResult<()> {
+    if conn.is_postgres() {
+        Sql::new(
+            "SELECT setval(pg_get_serial_sequence('events', 'sequence'), \
+             (SELECT COALESCE(MAX(sequence), 0) + 1 FROM events), false)",
+        )
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Removes the events from one position to another.
+pub fn remove(conn: &mut Conn, first: i64, last: i64) -> QueryResult<usize> {
+    diesel::delete(events::table.filter(events::position.between(first, last))).execute(conn)
+}
+
+/// When the latest of the events from one position to another was; `None` if there is none.
+pub fn latest_time(conn: &mut Conn, first: i64, last: i64) -> QueryResult<Option<i64>> {
+    events::table
+        .filter(events::position.between(first, last))
+        .select(diesel::dsl::max(events::at))
+        .first(conn)
+}
+
+/// The first position that the log still has; `None` if it has none.
+pub fn first_position(conn: &mut Conn) -> QueryResult<Option<i64>> {
+    events::table.select(diesel::dsl::min(events::position)).first(conn)
 }
 
 /// An event in the feed.
@@ -72,6 +200,12 @@ pub struct SizeRow {
     /// Bytes of its data.
     #[diesel(sql_type = BigInt)]
     pub size: i64,
+}
+
+#[derive(QueryableByName)]
+struct PositionRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    position: Option<i64>,
 }
 
 #[derive(QueryableByName)]

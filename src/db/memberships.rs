@@ -2,8 +2,11 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
+use super::journal::{self, Change, Source};
+use super::schema::memberships;
 use super::sql::Sql;
 use super::users::UserRow;
 
@@ -30,6 +33,21 @@ pub struct StatementRow {
     pub scim_owned: bool,
     #[diesel(sql_type = Bool)]
     pub active: bool,
+}
+
+/// A row of `memberships`: all that is said of a user and a team.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, Serialize, Deserialize)]
+#[diesel(table_name = memberships)]
+pub struct MembershipRow {
+    pub team_id: String,
+    pub user_id: String,
+    pub connection_id: String,
+    pub scim: bool,
+    pub scim_at: Option<i64>,
+    pub claim: bool,
+    pub claim_at: Option<i64>,
+    pub scim_by: Option<String>,
+    pub claim_by: Option<String>,
 }
 
 /// When a source said something, and in which request or sign-in.
@@ -181,6 +199,7 @@ pub fn add_scim<'a>(
     )
     .load(conn)
     .map(ids_of)
+    .inspect(|users| note_scim(team_id, users, true, said))
 }
 
 /// SCIM says that the listed users are not in the team. Returns those of whom it had said so.
@@ -235,7 +254,35 @@ fn withdraw_scim(
         .raw(" RETURNING user_id AS id")
         .load(conn)?;
     withdrawn.extend(kept);
-    Ok(ids_of(withdrawn))
+    let users = ids_of(withdrawn);
+    note_scim(team_id, &users, false, said);
+    Ok(users)
+}
+
+fn note_scim(team_id: &str, users: &[String], member: bool, said: Said<'_>) {
+    if !users.is_empty() {
+        journal::note(Change::Said {
+            source: Source::Scim,
+            teams: vec![team_id.to_owned()],
+            users: users.to_owned(),
+            member,
+            at: said.at,
+            by: said.by.to_owned(),
+        });
+    }
+}
+
+fn note_claim(user_id: &str, teams: &[String], member: bool, said: Said<'_>) {
+    if !teams.is_empty() {
+        journal::note(Change::Said {
+            source: Source::Claim,
+            teams: teams.to_owned(),
+            users: vec![user_id.to_owned()],
+            member,
+            at: said.at,
+            by: said.by.to_owned(),
+        });
+    }
 }
 
 /// The claim says that the user is in the teams. Returns those of which it had not said so before.
@@ -268,6 +315,7 @@ pub fn add_claim<'a>(
     )
     .load(conn)
     .map(ids_of)
+    .inspect(|teams| note_claim(user_id, teams, true, said))
 }
 
 /// The claim says that the user is in none but the listed teams. Returns those it had said.
@@ -278,10 +326,31 @@ pub fn retain_claim<'a>(
     said: Said<'_>,
 ) -> QueryResult<Vec<String>> {
     let others = Sql::new(" AND team_id NOT IN (").set(conn, team_ids).raw(")");
+    withdraw_claim(conn, user_id, others, said)
+}
+
+/// The claim says that the user is in none of the teams. Returns those it had said.
+pub fn remove_claim<'a>(
+    conn: &mut Conn,
+    user_id: &str,
+    team_ids: impl IntoIterator<Item = &'a str>,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
+    let listed = Sql::new(" AND team_id IN (").set(conn, team_ids).raw(")");
+    withdraw_claim(conn, user_id, listed, said)
+}
+
+/// A statement that SCIM still makes stays; a row that says nothing any more goes.
+fn withdraw_claim(
+    conn: &mut Conn,
+    user_id: &str,
+    which: Sql,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
     let mut withdrawn: Vec<IdRow> =
         Sql::new("DELETE FROM memberships WHERE claim AND NOT scim AND user_id = ")
             .text(user_id)
-            .append(others.clone())
+            .append(which.clone())
             .raw(" RETURNING team_id AS id")
             .load(conn)?;
     let kept: Vec<IdRow> = Sql::new("UPDATE memberships SET claim = FALSE, claim_at = ")
@@ -290,11 +359,13 @@ pub fn retain_claim<'a>(
         .text(said.by)
         .raw(" WHERE claim AND scim AND user_id = ")
         .text(user_id)
-        .append(others)
+        .append(which)
         .raw(" RETURNING team_id AS id")
         .load(conn)?;
     withdrawn.extend(kept);
-    Ok(ids_of(withdrawn))
+    let teams = ids_of(withdrawn);
+    note_claim(user_id, &teams, false, said);
+    Ok(teams)
 }
 
 /// Nobody says any more that the user is in any team. Returns the teams.
@@ -304,6 +375,11 @@ pub fn withdraw_user(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<String>>
         .raw(" RETURNING team_id AS id")
         .load(conn)
         .map(ids_of)
+        .inspect(|teams| {
+            if !teams.is_empty() {
+                journal::note(Change::Left { user: user_id.to_owned(), teams: teams.clone() });
+            }
+        })
 }
 
 /// What claims say of one team, they say of another from now on.
@@ -321,10 +397,16 @@ pub fn move_claims(conn: &mut Conn, from: &str, to: &str) -> QueryResult<()> {
     .raw(
         " ON CONFLICT (team_id, user_id) DO UPDATE \
          SET claim = TRUE, claim_at = excluded.claim_at, claim_by = excluded.claim_by \
-         WHERE NOT memberships.claim",
+         WHERE NOT memberships.claim RETURNING *",
     )
-    .execute(conn)
-    .map(drop)
+    .load(conn)
+    .map(note_statements)
+}
+
+fn note_statements(rows: Vec<MembershipRow>) {
+    if !rows.is_empty() {
+        journal::note(Change::Statements { rows });
+    }
 }
 
 /// What is said of one user, is said of another from now on; what claims say only if
@@ -352,9 +434,10 @@ pub fn move_user(
          scim_by = CASE WHEN memberships.scim THEN memberships.scim_by ELSE excluded.scim_by END, \
          claim_at = CASE WHEN memberships.claim THEN memberships.claim_at ELSE excluded.claim_at END, \
          claim_by = CASE WHEN memberships.claim THEN memberships.claim_by ELSE excluded.claim_by END, \
-         scim = memberships.scim OR excluded.scim, claim = memberships.claim OR excluded.claim",
+         scim = memberships.scim OR excluded.scim, claim = memberships.claim OR excluded.claim RETURNING *",
     )
-    .execute(conn)?;
+    .load(conn)
+    .map(note_statements)?;
     withdraw_user(conn, from)
 }
 

@@ -2,14 +2,18 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
+use super::journal::{self, Change};
 use super::memberships::granted_sql;
 use super::schema::{roles, teams};
 use super::sql::Sql;
 
 /// A row of `roles`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, Serialize, Deserialize,
+)]
 #[diesel(table_name = roles)]
 pub struct RoleRow {
     pub team_id: String,
@@ -98,18 +102,26 @@ pub fn move_to(conn: &mut Conn, from: &str, to: &str) -> QueryResult<()> {
         .text(to)
         .raw(", r.connection_id, r.role, r.created_at FROM roles AS r WHERE r.team_id = ")
         .text(from)
-        .raw(" ON CONFLICT (team_id, role) DO NOTHING")
-        .execute(conn)
-        .map(drop)
+        .raw(" ON CONFLICT (team_id, role) DO NOTHING RETURNING *")
+        .load::<RoleRow>(conn)?
+        .into_iter()
+        .for_each(|row| journal::note(Change::Role(row)));
+    Ok(())
 }
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &RoleRow) -> QueryResult<()> {
-    diesel::insert_into(roles::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(roles::table).values(row).execute(conn)?;
+    journal::note(Change::Role(row.clone()));
+    Ok(())
 }
 
 /// Removes a row.
 pub fn delete(conn: &mut Conn, team_id: &str, role: &str) -> QueryResult<usize> {
-    diesel::delete(roles::table.filter(roles::team_id.eq(team_id)).filter(roles::role.eq(role)))
-        .execute(conn)
+    let row = roles::table.filter(roles::team_id.eq(team_id)).filter(roles::role.eq(role));
+    let deleted = diesel::delete(row).execute(conn)?;
+    if deleted > 0 {
+        journal::note(Change::RoleGone { team: team_id.to_owned(), role: role.to_owned() });
+    }
+    Ok(deleted)
 }

@@ -131,6 +131,19 @@ diesel::table! {
         subject_id -> Text,
         data -> Text,
         position -> Nullable<BigInt>,
+        changes -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    seals (number) {
+        number -> BigInt,
+        first_position -> BigInt,
+        last_position -> BigInt,
+        events_hash -> Text,
+        hash -> Text,
+        sealed_at -> BigInt,
+        pruned_at -> Nullable<BigInt>,
     }
 }
 

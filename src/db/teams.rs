@@ -1,14 +1,28 @@
 //! Teams.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
 use super::filter::Window;
+use super::journal::{self, Change};
 use super::schema::teams;
 use super::sql::Sql;
 
 /// A row of `teams`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Insertable,
+    AsChangeset,
+    Serialize,
+    Deserialize,
+)]
 // An update leaves the keys alone: the database would look every row up that refers to them.
 #[diesel(table_name = teams, treat_none_as_null = true, primary_key(id, connection_id))]
 pub struct TeamRow {
@@ -22,6 +36,12 @@ pub struct TeamRow {
     pub version: i64,
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+#[derive(QueryableByName)]
+struct TeamId {
+    #[diesel(sql_type = Text)]
+    id: String,
 }
 
 /// The team with that id.
@@ -173,41 +193,57 @@ pub fn touch<'a>(
     conn: &mut Conn,
     ids: impl IntoIterator<Item = &'a str>,
     now: i64,
-) -> QueryResult<usize> {
-    Sql::new("UPDATE teams SET version = version + 1, updated_at = ")
+) -> QueryResult<()> {
+    let which = Sql::new("id IN (").set(conn, ids).raw(")");
+    touch_where(conn, which, now)
+}
+
+fn touch_where(conn: &mut Conn, which: Sql, now: i64) -> QueryResult<()> {
+    let touched: Vec<TeamId> = Sql::new("UPDATE teams SET version = version + 1, updated_at = ")
         .integer(now)
-        .raw(" WHERE id IN (")
-        .set(conn, ids)
-        .raw(")")
-        .execute(conn)
+        .raw(" WHERE ")
+        .append(which)
+        .raw(" RETURNING id")
+        .load(conn)?;
+    if !touched.is_empty() {
+        let mut ids: Vec<String> = touched.into_iter().map(|row| row.id).collect();
+        ids.sort_unstable();
+        journal::note(Change::TeamsTouched { ids, at: now });
+    }
+    Ok(())
 }
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    diesel::insert_into(teams::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(teams::table).values(row).execute(conn)?;
+    journal::note(Change::Team(row.clone()));
+    Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row).execute(conn).map(drop)
+    diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row).execute(conn)?;
+    journal::note(Change::Team(row.clone()));
+    Ok(())
 }
 
 /// Deletes a team with all that either source said of it.
 pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
-    diesel::delete(
+    let deleted = diesel::delete(
         teams::table.filter(teams::connection_id.eq(connection_id)).filter(teams::id.eq(id)),
     )
-    .execute(conn)
+    .execute(conn)?;
+    if deleted > 0 {
+        journal::note(Change::TeamGone { id: id.to_owned() });
+    }
+    Ok(deleted)
 }
 
 /// Marks the teams that a user is in as changed, because the user is about to go.
-pub fn touch_teams_of(conn: &mut Conn, user_id: &str, now: i64) -> QueryResult<usize> {
-    Sql::new("UPDATE teams SET version = version + 1, updated_at = ")
-        .integer(now)
-        .raw(" WHERE id IN (SELECT team_id FROM memberships WHERE user_id = ")
-        .text(user_id)
-        .raw(")")
-        .execute(conn)
+pub fn touch_teams_of(conn: &mut Conn, user_id: &str, now: i64) -> QueryResult<()> {
+    let which =
+        Sql::new("id IN (SELECT team_id FROM memberships WHERE user_id = ").text(user_id).raw(")");
+    touch_where(conn, which, now)
 }
 
 /// The part of the teams that meet a condition that a window shows, at most `limit`.

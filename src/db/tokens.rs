@@ -1,14 +1,18 @@
 //! SCIM tokens, by their hashes.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
 use super::connections::ConnectionRow;
+use super::journal::{self, Change};
 use super::schema::{connections, tokens};
 
 /// A row of `tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
-#[diesel(table_name = tokens)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Queryable, Insertable, AsChangeset, Serialize, Deserialize,
+)]
+#[diesel(table_name = tokens, treat_none_as_null = true)]
 pub struct TokenRow {
     pub id: String,
     pub connection_id: String,
@@ -44,14 +48,19 @@ pub fn all(
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &TokenRow) -> QueryResult<()> {
-    diesel::insert_into(tokens::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(tokens::table).values(row).execute(conn)?;
+    journal::note(Change::Token(row.clone()));
+    Ok(())
 }
 
 /// Revokes a live token; 0 rows where there is none with that id.
 pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
-    diesel::update(tokens::table.filter(tokens::id.eq(id)).filter(tokens::revoked_at.is_null()))
-        .set(tokens::revoked_at.eq(now))
-        .execute(conn)
+    let live = tokens::table.filter(tokens::id.eq(id)).filter(tokens::revoked_at.is_null());
+    let revoked = diesel::update(live).set(tokens::revoked_at.eq(now)).execute(conn)?;
+    if revoked > 0 {
+        journal::note(Change::TokenRevoked { id: id.to_owned(), at: now });
+    }
+    Ok(revoked)
 }
 
 /// The token with that id.

@@ -1,9 +1,11 @@
 //! Users.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
 use super::filter::Window;
+use super::journal::{self, Change};
 use super::schema::users;
 use super::sql::Sql;
 
@@ -11,7 +13,18 @@ use super::sql::Sql;
 const EVERY_CONNECTION: &str = " AND users.connection_id IN (SELECT id FROM connections)";
 
 /// A row of `users`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable, AsChangeset)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Insertable,
+    AsChangeset,
+    Serialize,
+    Deserialize,
+)]
 // An update leaves the keys alone: the database would look every row up that refers to them.
 #[diesel(table_name = users, treat_none_as_null = true, primary_key(id, connection_id))]
 pub struct UserRow {
@@ -208,20 +221,28 @@ pub fn answering_to(
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    diesel::insert_into(users::table).values(row).execute(conn).map(drop)
+    diesel::insert_into(users::table).values(row).execute(conn)?;
+    journal::note(Change::User(row.clone()));
+    Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    diesel::update(users::table.filter(users::id.eq(&row.id))).set(row).execute(conn).map(drop)
+    diesel::update(users::table.filter(users::id.eq(&row.id))).set(row).execute(conn)?;
+    journal::note(Change::User(row.clone()));
+    Ok(())
 }
 
 /// Deletes a user with all that hangs on it.
 pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
-    diesel::delete(
+    let deleted = diesel::delete(
         users::table.filter(users::connection_id.eq(connection_id)).filter(users::id.eq(id)),
     )
-    .execute(conn)
+    .execute(conn)?;
+    if deleted > 0 {
+        journal::note(Change::UserGone { id: id.to_owned() });
+    }
+    Ok(deleted)
 }
 
 /// The part of the users that meet a condition that a window shows, at most `limit`.

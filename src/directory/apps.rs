@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::connections::AdminError;
+use super::events::{self, Action, Actor, Entry, Subject};
 use super::{new_id, tokens};
 use crate::clock::rfc3339;
 use crate::db::apps::{self as rows, AdminTokenRow, AppRow};
@@ -124,7 +125,10 @@ pub fn create(
         created_at: now,
     };
     rows::insert(conn, &row)?;
-    Ok((VendorApp::from_row(row)?, secret))
+    let app = VendorApp::from_row(row)?;
+    let data = json!({ "after": app.to_json() });
+    record(conn, Subject::App, &app.id, Action::Created, &data, now)?;
+    Ok((app, secret))
 }
 
 /// All applications, by name.
@@ -147,14 +151,17 @@ pub fn find(conn: &mut Conn, id: &str) -> Result<Option<VendorApp>, StoreError> 
 ///
 /// # Errors
 /// There is none.
-pub fn delete(conn: &mut Conn, id_or_name: &str) -> Result<VendorApp, AdminError> {
+pub fn delete(conn: &mut Conn, id_or_name: &str, now: i64) -> Result<VendorApp, AdminError> {
     let row = match rows::find(conn, id_or_name)? {
         Some(row) => Some(row),
         None => rows::find_by_name(conn, &fold(id_or_name))?,
     };
     let row = row.ok_or_else(|| AdminError::NoApp(id_or_name.to_owned()))?;
     rows::delete(conn, &row.id)?;
-    Ok(VendorApp::from_row(row)?)
+    let app = VendorApp::from_row(row)?;
+    let data = json!({ "before": app.to_json() });
+    record(conn, Subject::App, &app.id, Action::Deleted, &data, now)?;
+    Ok(app)
 }
 
 /// Adds an admin token; gives its id and the token, which is shown this once.
@@ -178,7 +185,10 @@ pub fn create_admin_token(
         revoked_at: None,
     };
     rows::insert_admin_token(conn, &row)?;
-    Ok((row.id, plain))
+    let token = AdminToken::from_row(row);
+    let data = json!({ "after": token.to_json() });
+    record(conn, Subject::AdminToken, &token.id, Action::Created, &data, now)?;
+    Ok((token.id, plain))
 }
 
 /// An admin token as the administrator sees it.
@@ -194,6 +204,17 @@ pub struct AdminToken {
 }
 
 impl AdminToken {
+    fn from_row(row: AdminTokenRow) -> Self {
+        Self {
+            id: row.id,
+            label: row.label,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+
     /// The token for programs, keys in snake case; never the secret.
     pub fn to_json(&self) -> Value {
         json!({
@@ -212,15 +233,7 @@ impl AdminToken {
 /// # Errors
 /// The store's.
 pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<AdminToken>, StoreError> {
-    let show = |row: AdminTokenRow| AdminToken {
-        id: row.id,
-        label: row.label,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        last_used_at: row.last_used_at,
-        revoked_at: row.revoked_at,
-    };
-    Ok(rows::admin_tokens(conn)?.into_iter().map(show).collect())
+    Ok(rows::admin_tokens(conn)?.into_iter().map(AdminToken::from_row).collect())
 }
 
 /// Revokes an admin token.
@@ -231,7 +244,29 @@ pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> Result<(), Adm
     if rows::revoke_admin_token(conn, id, now)? == 0 {
         return Err(AdminError::NoAdminToken(id.to_owned()));
     }
-    Ok(())
+    record(conn, Subject::AdminToken, id, Action::Revoked, &json!({}), now)
+}
+
+/// Records what happened to something that belongs to no connection.
+fn record(
+    conn: &mut Conn,
+    subject: Subject,
+    subject_id: &str,
+    action: Action,
+    data: &Value,
+    now: i64,
+) -> Result<(), AdminError> {
+    let entry = Entry {
+        connection_id: events::NO_CONNECTION,
+        at: now,
+        actor: &Actor::CommandLine,
+        request_id: None,
+        subject,
+        subject_id,
+        action,
+        data,
+    };
+    Ok(events::append(conn, &entry)?)
 }
 
 /// A live admin token.

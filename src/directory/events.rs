@@ -6,9 +6,13 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Context;
+use super::changes;
 use super::membership::Policy;
 use crate::db::events::{self as rows, NewEvent};
-use crate::db::{Conn, StoreError, roles};
+use crate::db::{Conn, StoreError, journal, roles};
+
+/// What stands for the connection where something belongs to none.
+pub const NO_CONNECTION: &str = "";
 
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Subject {
     Token,
     User,
     Team,
+    App,
+    AdminToken,
 }
 
 impl Subject {
@@ -57,6 +63,8 @@ impl Subject {
             Self::Token => "token",
             Self::User => "user",
             Self::Team => "team",
+            Self::App => "app",
+            Self::AdminToken => "admin-token",
         }
     }
 }
@@ -126,6 +134,7 @@ pub struct Entry<'a> {
 /// The store's.
 pub fn append(conn: &mut Conn, entry: &Entry<'_>) -> Result<(), StoreError> {
     let row = NewEvent {
+        changes: changes::told(journal::take(), entry.subject_id, entry.data)?,
         connection_id: entry.connection_id,
         at: entry.at,
         actor: entry.actor.kind(),

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::events::NO_CONNECTION;
 use crate::clock::rfc3339;
 use crate::db::events::{self as rows, FeedRow};
 use crate::db::{Conn, StoreError};
@@ -43,6 +44,12 @@ pub enum FeedError {
          without 'after'"
     )]
     Ahead,
+    /// Events after the cursor are not kept any more.
+    #[error(
+        "events after the cursor were removed because of their age; read users and teams anew, and go \
+         on from the 'next' of a request without 'after'"
+    )]
+    Gone,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -57,7 +64,7 @@ impl crate::db::MayBeStore for FeedError {
     fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Ahead => None,
+            Self::Ahead | Self::Gone => None,
         }
     }
 }
@@ -65,9 +72,13 @@ impl crate::db::MayBeStore for FeedError {
 /// A page of the events that have a position.
 ///
 /// # Errors
-/// The cursor is ahead of the log.
+/// The cursor is ahead of the log, or behind what is kept of it.
 pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
     let connection_id = wanted.connection_id.as_deref();
+    let first = if wanted.after > 0 { rows::first_position(conn)? } else { None };
+    if first.is_some_and(|first| first > wanted.after + 1) {
+        return Err(FeedError::Gone);
+    }
     let sizes = rows::sizes(conn, connection_id, wanted.after, wanted.count)?;
     let mut bytes: i64 = 0;
     let fitting = sizes
@@ -116,7 +127,7 @@ fn shown(row: &FeedRow) -> Result<Value, StoreError> {
     Ok(json!({
         "cursor": cursor(row.position),
         "connection": row.connection,
-        "connectionId": row.connection_id,
+        "connectionId": Some(&row.connection_id).filter(|id| *id != NO_CONNECTION),
         "time": rfc3339(row.at),
         "actor": { "type": row.actor, "id": row.actor_id },
         "requestId": row.request_id,

@@ -496,7 +496,7 @@ pub(super) fn stored(row: &UserRow) -> DirectoryResult<Document> {
     Ok(Document::from_stored(serde_json::from_str(&row.document)?))
 }
 
-fn folded_emails(document: &Document) -> Vec<String> {
+pub(super) fn folded_emails(document: &Document) -> Vec<String> {
     document.element_values("emails").map(|value| fold(value).into_owned()).collect()
 }
 

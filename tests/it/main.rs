@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod audit;
 mod cli;
 mod fixtures;
 mod layout;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         simulation::CASES.to_vec(),
         takeover::CASES.to_vec(),
         api::cases(),
+        audit::cases(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

@@ -288,6 +288,7 @@ async fn whose_name_has_become_anothers_stays_as_it_is(app: TestApp) {
         "UPDATE users SET user_name = '{name}', user_name_fold = '{name}', \
          document = replace(document, 'other', '{name}') WHERE id = '{twin}'"
     );
+    app.database.without_log();
     app.database.connect().batch_execute(&earlier).expect("a name of before");
     let path = format!("/Users/{twin}");
     let set =
@@ -315,6 +316,7 @@ async fn whose_name_has_become_anothers_still_signs_in(app: TestApp) {
         "UPDATE users SET user_name = '{name}', user_name_fold = '{name}', \
          document = replace(document, 'other', '{name}') WHERE id = '{twin}'"
     );
+    app.database.without_log();
     app.database.connect().batch_execute(&earlier).expect("a name of before");
     let mut identity = called("twin", 20, name, json!([]));
     identity.claims.insert("given_name".to_owned(), "Twin".into());

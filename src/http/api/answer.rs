@@ -24,6 +24,9 @@ pub enum Failure {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// There is no such thing any more.
+    #[error("{0}")]
+    Gone(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +49,7 @@ impl From<FeedError> for Failure {
         match error {
             FeedError::Store(error) => Self::Store(error),
             FeedError::Ahead => Self::Invalid(error.to_string()),
+            FeedError::Gone => Self::Gone(error.to_string()),
         }
     }
 }
@@ -56,6 +60,7 @@ impl ResponseError for Failure {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
             Self::Store(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -73,6 +78,7 @@ impl ResponseError for Failure {
             }
             Self::Invalid(message) => error(status, "invalid_request", message),
             Self::NotFound(message) => error(status, "not_found", message),
+            Self::Gone(message) => error(status, "gone", message),
             Self::Store(cause) if cause.is_unavailable() => {
                 log::warn!("the store is unavailable: {cause}");
                 let message = "the server cannot reach its database for the moment; try again";

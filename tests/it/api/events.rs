@@ -146,6 +146,7 @@ fn write_event(conn: &mut Conn, subject_id: &str, data: &str) {
         subject: "user",
         subject_id,
         data: data.to_owned(),
+        changes: "[]".to_owned(),
     };
     append(conn, &event).expect("an event");
 }

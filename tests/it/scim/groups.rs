@@ -350,6 +350,7 @@ async fn a_deleted_group_is_gone(app: TestApp) {
 fn seed(app: &TestApp, count: usize) -> Vec<String> {
     use diesel::prelude::*;
     use muster::db::{connections, sql::Sql};
+    app.database.without_log();
     let mut conn = app.database.connect();
     let connection =
         connections::find_by_name(&mut conn, "default").expect("a query").expect("a connection");

@@ -83,12 +83,7 @@ impl TestApp {
         let server = muster::http::serve(Arc::new(app), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            // Nothing here speaks TLS, and reading the machine's certificates takes longest of all.
-            .tls_built_in_root_certs(false)
-            .build()
-            .expect("an HTTP client");
+        let http = http_client();
         let token = String::new();
         let mut app =
             Self { database, db, base_url, clock, http, handle, token, schemas, registry };
@@ -101,7 +96,7 @@ impl TestApp {
 
     /// Another server on the same store, as if in another process.
     pub async fn replica(&self) -> Self {
-        Self::start_at(self.database.shared(), self.schemas.clone(), |_| {}).await
+        Self::start_at(self.database.clone(), self.schemas.clone(), |_| {}).await
     }
 
     /// Stops the server, once awaited.
@@ -227,6 +222,15 @@ impl TestApp {
     }
 }
 
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        // Nothing here speaks TLS, and reading the machine's certificates takes longest of all.
+        .tls_built_in_root_certs(false)
+        .build()
+        .expect("an HTTP client")
+}
+
 /// A client without a token, at the root of the server.
 pub type Anonymous = ScimClient;
 
@@ -239,6 +243,15 @@ pub struct ScimClient {
 }
 
 impl ScimClient {
+    /// A client of a server that runs somewhere.
+    pub fn at(base_url: &str, token: &str) -> Self {
+        Self {
+            http: http_client(),
+            base_url: base_url.to_owned(),
+            authorization: Some(format!("Bearer {token}")),
+        }
+    }
+
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base_url));

@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::app::TestApp;
 use super::database::{Backend, TestDatabase};
-use super::postgres;
+use super::{log, postgres};
 
 /// What a case needs.
 #[derive(Clone, Copy)]
@@ -165,10 +165,14 @@ fn on_database(run: Run, backend: Backend) {
                     _ => TestApp::start(database).await,
                 };
                 let stop = app.stopper();
+                let (database, now) = (app.database.clone(), app.clock.now());
                 let done = AssertUnwindSafe(test(app)).catch_unwind().await;
                 stop.await;
                 if let Err(panic) = done {
                     std::panic::resume_unwind(panic);
+                }
+                if database.has_log() {
+                    log::tells_all(&database, now).await;
                 }
             }
             Run::Database(test) => test(database).await,

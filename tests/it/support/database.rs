@@ -1,7 +1,8 @@
 //! Throwaway databases: copies of a template that is migrated once a run.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use muster::db::connection::{Access, Conn};
 use muster::db::{DatabaseUrl, migrations};
@@ -26,19 +27,27 @@ impl Backend {
 }
 
 enum Removal {
-    /// Somebody else's task.
-    Nothing,
-    Folder {
-        _folder: TempDir,
-    },
+    Folder { _folder: TempDir },
     Database(String),
 }
 
-/// A database that goes when the test does.
+impl Drop for Removal {
+    fn drop(&mut self) {
+        if let Self::Database(name) = self {
+            postgres::drop_database(name);
+        }
+    }
+}
+
+/// A database that goes when nobody holds it any more.
+#[derive(Clone)]
 pub struct TestDatabase {
     pub backend: Backend,
     pub url: String,
-    removal: Removal,
+    /// None where removing it is somebody else's task.
+    _removal: Option<Arc<Removal>>,
+    /// Whether the state can be built from the log.
+    has_log: Arc<AtomicBool>,
 }
 
 impl TestDatabase {
@@ -53,7 +62,7 @@ impl TestDatabase {
             }
             Backend::Postgres => {
                 let (name, url) = postgres::create_database(true);
-                Self { backend, url, removal: Removal::Database(name) }
+                Self::going(backend, url, Removal::Database(name))
             }
         }
     }
@@ -65,36 +74,37 @@ impl TestDatabase {
                 let folder = tempfile::tempdir().expect("a folder");
                 let file = folder.path().join("muster.db");
                 let url = format!("sqlite://{}", file.display());
-                Self { backend, url, removal: Removal::Folder { _folder: folder } }
+                Self::going(backend, url, Removal::Folder { _folder: folder })
             }
             Backend::Postgres => {
                 let (name, url) = postgres::create_database(false);
-                Self { backend, url, removal: Removal::Database(name) }
+                Self::going(backend, url, Removal::Database(name))
             }
         }
     }
 
-    /// A database that is somewhere already.
-    pub fn at(backend: Backend, url: &str) -> Self {
-        Self { backend, url: url.to_owned(), removal: Removal::Nothing }
+    fn going(backend: Backend, url: String, removal: Removal) -> Self {
+        Self { backend, url, _removal: Some(Arc::new(removal)), has_log: Arc::new(true.into()) }
     }
 
-    /// The same database once more, for another server on it.
-    pub fn shared(&self) -> Self {
-        Self::at(self.backend, &self.url)
+    /// A database that is somewhere already.
+    pub fn at(backend: Backend, url: &str) -> Self {
+        Self { backend, url: url.to_owned(), _removal: None, has_log: Arc::new(true.into()) }
+    }
+
+    /// Says that the test has made the state another than the log tells, on purpose.
+    pub fn without_log(&self) {
+        self.has_log.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the state is what the log tells.
+    pub fn has_log(&self) -> bool {
+        self.has_log.load(Ordering::Relaxed)
     }
 
     /// A connection of its own, to look at what the server wrote.
     pub fn connect(&self) -> Conn {
         open(&self.url)
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        if let Removal::Database(name) = &self.removal {
-            postgres::drop_database(name);
-        }
     }
 }
 

@@ -38,19 +38,19 @@ fn folder_of(documents: &[Value]) -> TempDir {
 
 async fn what_no_schema_knows_any_more_is_not_shown(database: TestDatabase) {
     let all = folder(&json!([{ "name": "a" }, { "name": "b", "type": "integer" }]));
-    let app = TestApp::with_schemas(database.shared(), all.path()).await;
+    let app = TestApp::with_schemas(database.clone(), all.path()).await;
     let user = json!({ "userName": "ann", URN: { "a": "x", "b": 1 } });
     let id = app.scim().post("/Users", &user).await.expect(201).id();
     let path = format!("/Users/{id}");
     app.stopper().await;
 
     let less = folder(&json!([{ "name": "a" }]));
-    let app = TestApp::with_schemas(database.shared(), less.path()).await;
+    let app = TestApp::with_schemas(database.clone(), less.path()).await;
     let read = app.scim().get(&path).await.expect(200).body;
     assert_eq!(read[URN], json!({ "a": "x" }));
     app.stopper().await;
 
-    let app = TestApp::start(database.shared()).await;
+    let app = TestApp::start(database.clone()).await;
     let client = app.scim();
     let read = client.get(&path).await.expect(200).body;
     assert_eq!(read.get(URN), None);
@@ -69,7 +69,7 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
         { "name": "part" }, { "name": "one", "multiValued": true }, { "name": "same" },
         { "name": "parts", "multiValued": true },
     ]));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     for (name, text) in [("ann", "x"), ("bob", "2026-02-31T00:00:00Z"), ("carl", "-")] {
         let extension = json!({
             "number": text, "time": text, "flag": text, "many": text, "part": text,
@@ -90,7 +90,7 @@ async fn a_value_of_another_type_is_not_shown(database: TestDatabase) {
           "subAttributes": [{ "name": "value", "type": "integer" }, { "name": "primary", "type": "boolean" }] },
         { "name": "same" },
     ]));
-    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let app = TestApp::with_schemas(database.clone(), after.path()).await;
     let client = app.scim();
     let list = client.get("/Users").await.expect(200).body;
     for user in list["Resources"].as_array().expect("users") {
@@ -132,12 +132,12 @@ async fn a_value_of_another_type_is_no_value(database: TestDatabase) {
         ])
     };
     let before = folder(&attributes("string"));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     let user = json!({ "userName": "ann", URN: { "must": "x", "once": "x" } });
     let path = format!("/Users/{}", app.scim().post("/Users", &user).await.expect(201).id());
     app.stopper().await;
     let after = folder(&attributes("integer"));
-    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let app = TestApp::with_schemas(database.clone(), after.path()).await;
     let client = app.scim();
     // It keeps nobody from being deactivated, nor from being given a value.
     let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
@@ -184,7 +184,7 @@ fn values(n: u8) -> Value {
 
 async fn what_becomes_unique_is_indexed(database: TestDatabase) {
     let before = folder(&kinds("none"));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     for n in [1, 2] {
         let user = json!({ "userName": format!("user{n}"), URN: values(n) });
         app.scim().post("/Users", &user).await.expect(201);
@@ -195,7 +195,7 @@ async fn what_becomes_unique_is_indexed(database: TestDatabase) {
     app.stopper().await;
 
     let after = folder(&kinds("server"));
-    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let app = TestApp::with_schemas(database.clone(), after.path()).await;
     let client = app.scim();
     for (name, value) in values(2).as_object().expect("values") {
         let user = json!({ "userName": "new", URN: { name: value } });
@@ -234,7 +234,7 @@ fn index_rows(database: &TestDatabase) -> Vec<String> {
 
 async fn what_is_not_unique_cannot_become_so(database: TestDatabase) {
     let before = folder(&kinds("none"));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     let client = app.scim();
     for (name, text, number) in [("ann", "Same", "1"), ("bob", "sAME", "1.0"), ("carl", "x", "2")] {
         let number: Value = serde_json::from_str(number).expect("a number");
@@ -263,7 +263,7 @@ async fn what_is_not_unique_cannot_become_so(database: TestDatabase) {
     }
     assert_eq!(text.lines().count(), 4, "{text}");
     // Nothing has changed: the schema as it was can be served.
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     assert_eq!(app.scim().get("/Users").await.expect(200).body["totalResults"], 4);
     app.stopper().await;
 }
@@ -272,16 +272,16 @@ async fn what_a_server_without_the_schema_wrote_is_indexed(database: TestDatabas
     let unique = folder(&json!([{ "name": "badge", "uniqueness": "server" }]));
     let plain = folder(&json!([{ "name": "badge" }]));
     let user = |name: &str, badge: &str| json!({ "userName": name, URN: { "badge": badge } });
-    let app = TestApp::with_schemas(database.shared(), unique.path()).await;
+    let app = TestApp::with_schemas(database.clone(), unique.path()).await;
     let ann =
         format!("/Users/{}", app.scim().post("/Users", &user("ann", "1")).await.expect(201).id());
     app.stopper().await;
     // Another server, which does not know that badges are unique, moves one and adds one.
-    let app = TestApp::with_schemas(database.shared(), plain.path()).await;
+    let app = TestApp::with_schemas(database.clone(), plain.path()).await;
     app.scim().put(&ann, &user("ann", "2")).await.expect(200);
     app.scim().post("/Users", &user("bob", "3")).await.expect(201);
     app.stopper().await;
-    let app = TestApp::with_schemas(database.shared(), unique.path()).await;
+    let app = TestApp::with_schemas(database.clone(), unique.path()).await;
     let client = app.scim();
     for badge in ["2", "3"] {
         let answer = client.post("/Users", &user("carl", badge)).await;
@@ -293,12 +293,12 @@ async fn what_a_server_without_the_schema_wrote_is_indexed(database: TestDatabas
 
 async fn what_becomes_required_keeps_nobody_from_being_deactivated(database: TestDatabase) {
     let before = folder(&json!([{ "name": "a" }, { "name": "b" }]));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     let user = json!({ "userName": "ann", URN: { "a": "x" } });
     let path = format!("/Users/{}", app.scim().post("/Users", &user).await.expect(201).id());
     app.stopper().await;
     let after = folder(&json!([{ "name": "a" }, { "name": "b", "required": true }]));
-    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let app = TestApp::with_schemas(database.clone(), after.path()).await;
     let client = app.scim();
     let off = patch_body(json!([{ "op": "replace", "value": { "active": false } }]));
     assert_eq!(client.patch(&path, &off).await.expect(200).body["active"], false);
@@ -312,7 +312,7 @@ async fn a_required_extension_is_asked_of_clients_alone(database: TestDatabase) 
         json!({ "id": URN, "attributes": [{ "name": "a", "required": true }, { "name": "b" }] }),
         json!({ "name": "User", "schemaExtensions": [{ "schema": URN, "required": true }] }),
     ]);
-    let app = TestApp::with_schemas(database.shared(), folder.path()).await;
+    let app = TestApp::with_schemas(database.clone(), folder.path()).await;
     let client = app.scim();
     let missing = format!("'{URN}:a' is required and must not be empty");
     for user in [json!({ "userName": "ann" }), json!({ "userName": "ann", URN: { "b": "x" } })] {
@@ -345,19 +345,19 @@ async fn what_is_never_returned_any_more_is_not_kept(database: TestDatabase) {
         ])
     };
     let before = folder(&attributes("default"));
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     let extension = json!({ "a": "secret", "b": "x", "c": { "x": "1", "y": "secret" } });
     let user = json!({ "userName": "ann", URN: extension });
     let path = format!("/Users/{}", app.scim().post("/Users", &user).await.expect(201).id());
     app.stopper().await;
     let after = folder(&attributes("never"));
-    let app = TestApp::with_schemas(database.shared(), after.path()).await;
+    let app = TestApp::with_schemas(database.clone(), after.path()).await;
     let shown = json!({ "b": "x", "c": { "x": "1" } });
     assert_eq!(app.scim().get(&path).await.expect(200).body[URN], shown);
     let title = patch_body(json!([{ "op": "add", "path": "title", "value": "t" }]));
     app.scim().patch(&path, &title).await.expect(200);
     app.stopper().await;
-    let app = TestApp::with_schemas(database.shared(), before.path()).await;
+    let app = TestApp::with_schemas(database.clone(), before.path()).await;
     assert_eq!(app.scim().get(&path).await.expect(200).body[URN], shown);
     app.stopper().await;
 }

@@ -31,14 +31,14 @@ fn names(body: &Value) -> Vec<String> {
 /// Whether all users are listed page by page, both ways, as they are at once.
 async fn check(database: &TestDatabase, before: Value, values: &[Value], after: Value) {
     let old = folder(&before);
-    let app = TestApp::with_schemas(database.shared(), old.path()).await;
+    let app = TestApp::with_schemas(database.clone(), old.path()).await;
     for (number, value) in values.iter().enumerate() {
         let user = json!({ "userName": format!("u{number}"), URN: { "a": value } });
         app.scim().post("/Users", &user).await.expect(201);
     }
     app.stopper().await;
     let new = folder(&after);
-    let app = TestApp::with_schemas(database.shared(), new.path()).await;
+    let app = TestApp::with_schemas(database.clone(), new.path()).await;
     for order in ["ascending", "descending"] {
         let path = format!("/Users?sortBy={URN}:a&sortOrder={order}");
         let whole = names(&app.scim().get(&path).await.expect(200).body);
@@ -85,7 +85,7 @@ async fn text_that_became_times_is_listed(database: TestDatabase) {
 
 async fn a_cursor_from_before_a_change_of_type_is_refused(database: TestDatabase) {
     let old = folder(&json!({ "name": "a" }));
-    let app = TestApp::with_schemas(database.shared(), old.path()).await;
+    let app = TestApp::with_schemas(database.clone(), old.path()).await;
     for number in 0..4 {
         let user = json!({ "userName": format!("u{number}"), URN: { "a": format!("{number}") } });
         app.scim().post("/Users", &user).await.expect(201);
@@ -96,7 +96,7 @@ async fn a_cursor_from_before_a_change_of_type_is_refused(database: TestDatabase
     app.stopper().await;
     for kind in ["integer", "decimal", "boolean", "dateTime"] {
         let new = folder(&json!({ "name": "a", "type": kind }));
-        let app = TestApp::with_schemas(database.shared(), new.path()).await;
+        let app = TestApp::with_schemas(database.clone(), new.path()).await;
         let answer = app.scim().get(&format!("{path}{next}")).await;
         answer.expect_error(400, Some("invalidCursor"));
         app.stopper().await;

@@ -1,0 +1,2 @@
+DROP TABLE seals;
+ALTER TABLE events DROP COLUMN changes;

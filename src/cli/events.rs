@@ -1,0 +1,220 @@
+//! `muster events`
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::token::{duration, micros};
+use super::{output, store};
+use crate::clock::system;
+use crate::db::{DatabaseUrl, Db, MayBeStore, StoreError, events, keep_private, state};
+use crate::directory::replay::{self, ReplayError};
+use crate::directory::sealing::{self, Broken, Report, VerifyError};
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Check that nothing in the log was altered, added or removed since it was sealed
+    Verify {
+        /// An exported log instead of the store's
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// The hash of a seal, as it was noted earlier: the log has to have it
+        #[arg(long, value_name = "HASH")]
+        expect: Option<String>,
+    },
+    /// Write the log to a file, a line of JSON for each event and each seal
+    Export {
+        /// The file to write, which must not exist yet; `-` is the standard output
+        file: PathBuf,
+        /// Leave out the events up to this position
+        #[arg(long, value_name = "POSITION", default_value_t = 0)]
+        after: i64,
+    },
+    /// Build the state of a store from an exported log: of an empty store, or of a backup
+    Replay {
+        /// The exported log
+        file: PathBuf,
+    },
+    /// Print a hash of the state: equal where two stores hold the same
+    Digest,
+    /// Remove events that are older than an age, once they are sealed
+    Prune {
+        /// The age, such as 400d
+        #[arg(long, value_name = "AGE", value_parser = duration)]
+        older_than: Duration,
+    },
+}
+
+/// Why the log cannot be exported.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error("the file cannot be written: {0}")]
+    Write(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for ExportError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<serde_json::Error> for ExportError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl MayBeStore for ExportError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Write(_) => None,
+        }
+    }
+}
+
+/// Carries out the command. A log that is found not to be whole is a failure, not an error.
+///
+/// # Errors
+/// What the command says.
+pub async fn run(
+    command: EventsCommand,
+    url: DatabaseUrl,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        EventsCommand::Verify { file: Some(file), expect } => {
+            return match replay::verify(read(&file)?, expect) {
+                Err(ReplayError::Broken(broken)) => Ok(not_whole(&broken, as_json)),
+                found => Ok(report(&found?, as_json)),
+            };
+        }
+        EventsCommand::Verify { file: None, expect } => {
+            let db = store::existing(url).await?;
+            return match db.snapshot(move |conn| sealing::verify(conn, expect)).await {
+                Err(VerifyError::Broken(broken)) => Ok(not_whole(&broken, as_json)),
+                found => Ok(report(&found?, as_json)),
+            };
+        }
+        EventsCommand::Export { file, after } => {
+            let db = store::existing(url).await?;
+            sealing::seal(&db, system()()).await?;
+            let lines = export(&db, file.clone(), after).await?;
+            if as_json && file != Path::new("-") {
+                output::json(&json!({ "file": file.display().to_string(), "lines": lines }));
+            } else {
+                eprintln!("wrote {lines} lines to {}", file.display());
+            }
+        }
+        EventsCommand::Replay { file } => {
+            // Before anything is written.
+            let found = replay::verify(read(&file)?, None)?;
+            let db = store::migrated(url).await?;
+            replay::replay(&db, read(&file)?).await?;
+            let digest = db.snapshot(state::digest).await?;
+            if as_json {
+                output::json(&json!({ "digest": digest, "hash": found.hash }));
+            } else {
+                report(&found, as_json);
+                output::fields(&[("State", digest)]);
+            }
+        }
+        EventsCommand::Digest => {
+            let db = store::existing(url).await?;
+            let (digest, position) = db
+                .snapshot(|conn| {
+                    Ok::<_, StoreError>((state::digest(conn)?, events::last_position(conn)?))
+                })
+                .await?;
+            if as_json {
+                output::json(&json!({ "digest": digest, "position": position }));
+            } else {
+                println!("{digest}");
+            }
+        }
+        EventsCommand::Prune { older_than } => {
+            let db = store::existing(url).await?;
+            let now = system()();
+            sealing::seal(&db, now).await?;
+            let removed = sealing::prune(&db, now - micros(older_than), now).await?;
+            if as_json {
+                output::json(&json!({ "removed": removed }));
+            } else {
+                eprintln!("removed {removed} events");
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with a log.
+fn not_whole(broken: &Broken, as_json: bool) -> ExitCode {
+    if as_json {
+        output::json(&json!({ "broken": broken.to_string() }));
+    } else {
+        eprintln!("the log is not whole: {broken}");
+    }
+    ExitCode::FAILURE
+}
+
+fn read(file: &Path) -> anyhow::Result<BufReader<File>> {
+    let opened = File::open(file).with_context(|| format!("could not read {}", file.display()))?;
+    Ok(BufReader::new(opened))
+}
+
+/// Writes the log; returns how many lines it has.
+async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
+    if file != Path::new("-") && file.exists() {
+        bail!("{} exists already; name a new file", file.display());
+    }
+    let lines = db
+        .snapshot(move |conn| {
+            let mut lines = 0_u64;
+            let mut out: BufWriter<Box<dyn Write>> = if file == Path::new("-") {
+                BufWriter::new(Box::new(std::io::stdout().lock()))
+            } else {
+                // It holds personal data.
+                keep_private(&file);
+                BufWriter::new(Box::new(File::options().write(true).open(&file)?))
+            };
+            sealing::walk(conn, after, |piece| {
+                serde_json::to_writer(&mut out, &piece)?;
+                out.write_all(b"\n")?;
+                lines += 1;
+                Ok::<_, ExportError>(())
+            })?;
+            out.flush()?;
+            Ok::<_, ExportError>(lines)
+        })
+        .await?;
+    Ok(lines)
+}
+
+fn report(found: &Report, as_json: bool) -> ExitCode {
+    if as_json {
+        output::json(&json!({
+            "seals": found.seals,
+            "hash": found.hash,
+            "sealed": found.sealed,
+            "unsealed": found.unsealed,
+            "removed": found.removed,
+        }));
+        return ExitCode::SUCCESS;
+    }
+    output::fields(&[
+        ("Seals", found.seals.to_string()),
+        ("Hash of the last", found.hash.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Sealed events", found.sealed.to_string()),
+        ("Not sealed yet", found.unsealed.to_string()),
+        ("Removed for their age", found.removed.to_string()),
+    ]);
+    ExitCode::SUCCESS
+}
