@@ -2,6 +2,7 @@
 
 mod app;
 mod backup;
+mod brake;
 mod check;
 mod connection;
 mod events;
@@ -79,6 +80,9 @@ enum Command {
     /// Manage the roles that teams stand for in your application
     #[command(subcommand)]
     Role(role::RoleCommand),
+    /// See what the mass-change brake holds, and let it through
+    #[command(subcommand)]
+    Brake(brake::BrakeCommand),
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
@@ -139,6 +143,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,
         Command::Role(command) => role::run(command, database_url, json).await?,
+        Command::Brake(command) => brake::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
         Command::Events(command) => return events::run(command, database_url, json).await,

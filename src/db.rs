@@ -6,6 +6,7 @@
 
 pub mod apps;
 pub mod backup;
+pub mod brakes;
 pub mod connection;
 pub mod connections;
 pub mod emails;

@@ -5,6 +5,7 @@
 //! opened with `db`'s read or write; nothing here knows of HTTP.
 
 pub mod apps;
+pub mod brake;
 pub mod bulk;
 pub mod changes;
 pub mod claims;
@@ -54,6 +55,9 @@ pub enum DirectoryError {
     /// The request cannot be served as it is; the client is told why.
     #[error(transparent)]
     Refused(#[from] ScimError),
+    /// The request would take away more than may be without somebody looking at it.
+    #[error(transparent)]
+    Held(#[from] brake::Held),
     /// The store failed; the client is told as much and no more.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,7 +87,7 @@ impl MayBeStore for DirectoryError {
     fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::Held(_) => None,
         }
     }
 }

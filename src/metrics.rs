@@ -45,6 +45,7 @@ pub struct Metrics {
     quirks: Family<QuirkLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    held: Counter,
 }
 
 impl Metrics {
@@ -58,6 +59,7 @@ impl Metrics {
         let durations = Family::<DurationLabels, Histogram, _>::new_with_constructor(
             (|| Histogram::new(DURATIONS)) as fn() -> Histogram,
         );
+        let held = Counter::default();
         let mut registry = Registry::default();
         registry.register(
             "muster_scim_quirks",
@@ -71,7 +73,12 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        Self { registry, quirks, requests, durations }
+        registry.register(
+            "muster_brake_held",
+            "Requests that the mass-change brake held",
+            held.clone(),
+        );
+        Self { registry, quirks, requests, durations, held }
     }
 
     /// Counts the rules that one request made use of.
@@ -79,6 +86,11 @@ impl Metrics {
         for quirk in quirks.iter() {
             self.quirks.get_or_create(&QuirkLabels { quirk: quirk.name() }).inc();
         }
+    }
+
+    /// Counts a request that the mass-change brake held.
+    pub fn count_held(&self) {
+        self.held.inc();
     }
 
     /// Counts a request; `route` is the pattern that its path matched, if any.

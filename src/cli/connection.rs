@@ -1,14 +1,17 @@
 //! `muster connection …`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::token::duration;
 use super::{output, store};
 use crate::clock::{rfc3339, system};
 use crate::db::DatabaseUrl;
+use crate::directory::brake::Limit;
 use crate::directory::connections::{
     self, AdminError, Connection, Provider, Settings, SignInSettings, UnknownMembers,
 };
@@ -91,6 +94,30 @@ pub struct SettingsArgs {
     /// What to do with a group that names unknown users: reject or skip [reject at first]
     #[arg(long, env = "MUSTER_CONNECTION_UNKNOWN_MEMBERS")]
     unknown_members: Option<UnknownMembers>,
+    /// How many users SCIM may deactivate or delete within the window before the rest is held: a
+    /// number, a share such as 10%, or off [off at first]
+    #[arg(long, value_name = "LIMIT", value_parser = user_limit, env = "MUSTER_CONNECTION_BRAKE_USERS")]
+    brake_users: Option<Option<Limit>>,
+    /// How many members SCIM may take out of groups within the window, or off [off at first]
+    #[arg(long, value_name = "NUMBER", value_parser = member_limit, env = "MUSTER_CONNECTION_BRAKE_MEMBERS")]
+    brake_members: Option<Option<i64>>,
+    /// The window of both, such as 1h [1h at first]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "MUSTER_CONNECTION_BRAKE_WINDOW")]
+    brake_window: Option<Duration>,
+}
+
+/// A limit of users, or none.
+fn user_limit(text: &str) -> Result<Option<Limit>, String> {
+    if text == "off" { Ok(None) } else { text.parse().map(Some) }
+}
+
+/// A limit of members, or none.
+fn member_limit(text: &str) -> Result<Option<i64>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let limit = text.parse::<u32>().map_err(|_| format!("'{text}' is no number, and not off"))?;
+    Ok(Some(limit.into()))
 }
 
 impl SettingsArgs {
@@ -103,6 +130,15 @@ impl SettingsArgs {
         }
         if let Some(unknown_members) = self.unknown_members {
             settings.unknown_members = unknown_members;
+        }
+        if let Some(limit) = self.brake_users {
+            settings.brake.users = limit;
+        }
+        if let Some(limit) = self.brake_members {
+            settings.brake.members = limit;
+        }
+        if let Some(window) = self.brake_window {
+            settings.brake.window = i64::try_from(window.as_secs()).unwrap_or(i64::MAX).max(1);
         }
         let sign_in = &mut settings.sign_in;
         if let Some(provider) = self.provider {
@@ -256,7 +292,7 @@ fn show(connection: &Connection, as_json: bool) {
     if as_json {
         return output::json(&connection.to_json());
     }
-    let sign_in = &connection.settings.sign_in;
+    let (sign_in, brake) = (&connection.settings.sign_in, &connection.settings.brake);
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     output::fields(&[
         ("name", connection.name.clone()),
@@ -273,6 +309,9 @@ fn show(connection: &Connection, as_json: bool) {
         ("user name claim", sign_in.user_name_claim.clone()),
         ("redirect path", connection.redirect_path()),
         ("just-in-time users", if sign_in.jit { "on" } else { "off" }.to_owned()),
+        ("brake, users", or_dash(brake.users.map(|limit| limit.to_string()).as_deref())),
+        ("brake, members", or_dash(brake.members.map(|limit| limit.to_string()).as_deref())),
+        ("brake, window", format!("{} s", brake.window)),
         ("created", rfc3339(connection.created_at)),
         ("updated", rfc3339(connection.updated_at)),
     ]);

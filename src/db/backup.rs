@@ -16,7 +16,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 18] = [
+pub const TABLES: [&str; 20] = [
     "connections",
     "tokens",
     "token_quirks",
@@ -28,6 +28,8 @@ pub const TABLES: [&str; 18] = [
     "roles",
     "events",
     "seals",
+    "brakes",
+    "removals",
     "apps",
     "admin_tokens",
     "flows",

@@ -19,6 +19,27 @@ diesel::table! {
         user_name_claim -> Text,
         jit -> Bool,
         own_callback -> Bool,
+        brake_users -> Nullable<Text>,
+        brake_members -> Nullable<BigInt>,
+        brake_window -> BigInt,
+    }
+}
+
+diesel::table! {
+    brakes (connection_id) {
+        connection_id -> Text,
+        held_at -> Nullable<BigInt>,
+        released_until -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    removals (id) {
+        id -> Text,
+        connection_id -> Text,
+        at -> BigInt,
+        users -> BigInt,
+        members -> BigInt,
     }
 }
 

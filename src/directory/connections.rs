@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::events::{self, Action, Actor, Subject};
 use super::membership::Policy;
-use super::{DirectoryError, new_id};
+use super::{DirectoryError, brake, new_id};
 use crate::clock::rfc3339;
 use crate::db::connections::{self as rows, ConnectionRow};
 use crate::db::{Conn, MayBeStore, StoreError};
@@ -97,6 +97,7 @@ pub struct Settings {
     pub membership: Policy,
     pub unknown_members: UnknownMembers,
     pub sign_in: SignInSettings,
+    pub brake: brake::Settings,
 }
 
 /// How people of a connection sign in.
@@ -187,6 +188,15 @@ impl Connection {
                     jit: row.jit,
                     own_callback: row.own_callback,
                 },
+                brake: brake::Settings {
+                    users: row
+                        .brake_users
+                        .map(|limit| limit.parse())
+                        .transpose()
+                        .map_err(StoreError::Corrupt)?,
+                    members: row.brake_members,
+                    window: row.brake_window,
+                },
             },
             id: row.id,
             name: row.name,
@@ -215,6 +225,9 @@ impl Connection {
             user_name_claim: sign_in.user_name_claim.clone(),
             jit: sign_in.jit,
             own_callback: sign_in.own_callback,
+            brake_users: self.settings.brake.users.map(|limit| limit.to_string()),
+            brake_members: self.settings.brake.members,
+            brake_window: self.settings.brake.window,
         }
     }
 
@@ -245,6 +258,9 @@ impl Connection {
             "user_name_claim": sign_in.user_name_claim,
             "jit": sign_in.jit,
             "redirect_path": self.redirect_path(),
+            "brake_users": self.settings.brake.users.map(|limit| limit.to_string()),
+            "brake_members": self.settings.brake.members,
+            "brake_window": self.settings.brake.window,
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
         })
@@ -309,6 +325,7 @@ impl From<DirectoryError> for AdminError {
         match error {
             DirectoryError::Store(error) => Self::Store(error),
             DirectoryError::Refused(error) => Self::Store(StoreError::Corrupt(error.to_string())),
+            DirectoryError::Held(held) => Self::Store(StoreError::Corrupt(held.to_string())),
         }
     }
 }

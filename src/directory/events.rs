@@ -25,6 +25,8 @@ pub enum Actor {
     SignIn(String),
     /// Somebody who is signed in, by the user's id.
     User(String),
+    /// The vendor's back end, by the id of its token.
+    Admin(String),
 }
 
 impl Actor {
@@ -34,12 +36,13 @@ impl Actor {
             Self::CommandLine => "command-line",
             Self::SignIn(_) => "sign-in",
             Self::User(_) => "user",
+            Self::Admin(_) => "admin-token",
         }
     }
 
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Token(id) | Self::SignIn(id) | Self::User(id) => Some(id),
+            Self::Token(id) | Self::SignIn(id) | Self::User(id) | Self::Admin(id) => Some(id),
             Self::CommandLine => None,
         }
     }
@@ -90,6 +93,10 @@ pub enum Action {
     /// A sign-in that was not let in.
     Refused,
     SignedOut,
+    /// The mass-change brake was put on.
+    Held,
+    /// What the brake held is let through.
+    Released,
 }
 
 impl Action {
@@ -109,6 +116,8 @@ impl Action {
             Self::SignedIn => "signed-in",
             Self::Refused => "sign-in-refused",
             Self::SignedOut => "signed-out",
+            Self::Held => "brake-held",
+            Self::Released => "brake-released",
         }
     }
 }

@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use self::members::{MemberChanges, apply_steps, replace_all};
+use self::members::{MemberChanges, amount, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
+use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, uniqueness};
+use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
@@ -301,6 +302,7 @@ pub fn delete(
     let members = members_of(conn, context, &[id])?;
     let roles = roles::of_teams(conn, &[id])?;
     rows::delete(conn, connection_id, id)?;
+    brake::count(conn, context, Removed { users: 0, members: amount(&members) })?;
     let removed: Vec<&str> = members.iter().map(|member| member.user_id.as_str()).collect();
     let mut data = json!({ "before": stored(&row)?.as_map(), "members": { "removed": removed } });
     if let Some(data) = data.as_object_mut().filter(|_| !roles.is_empty()) {

@@ -13,7 +13,8 @@ use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Meta, entity_tag, new_id, uniqueness};
+use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, uniqueness};
+use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
@@ -282,6 +283,7 @@ pub fn delete(
         memberships::of_users(conn, &[id])?.into_iter().map(|row| row.team_id).collect();
     teams::touch_teams_of(conn, id, context.now)?;
     rows::delete(conn, connection_id, id)?;
+    brake::count(conn, context, Removed { users: 1, members: 0 })?;
     let data = json!({ "before": stored(&row)?.as_map(), "teams": teams_left });
     Ok(record(conn, context, Subject::User, id, Action::Deleted, &data)?)
 }
@@ -409,6 +411,9 @@ fn write_back(
         ..before.clone()
     };
     let change = set_active(conn, &mut row, active)?;
+    if change == Some(Action::Deactivated) {
+        brake::count(conn, context, Removed { users: 1, members: 0 })?;
+    }
     // SCIM speaks for the directory: with another externalId than the one that SCIM gave, or that the
     // identity carried, the user is another person.
     let known = before.linked_external_id.as_ref().or(before.external_id.as_ref());

@@ -82,6 +82,9 @@ pub fn no_content() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
+/// Seconds after which a client may ask whether what the mass-change brake holds was let through.
+const HELD_RETRY_AFTER: u32 = 600;
+
 /// Why a request was not served, as an answer.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -103,6 +106,7 @@ impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
         let code = match &self.0 {
             DirectoryError::Refused(error) => error.status,
+            DirectoryError::Held(_) => 429,
             DirectoryError::Store(error) if error.is_unavailable() => 503,
             DirectoryError::Store(_) => 500,
         };
@@ -111,6 +115,11 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = refusal(&shown(&self.0));
+        if let DirectoryError::Held(held) = &self.0 {
+            response.headers_mut().insert(RETRY_AFTER, HELD_RETRY_AFTER.into());
+            // The client's middleware puts the brake on for what comes after.
+            response.extensions_mut().insert(held.clone());
+        }
         if self.0.is_unavailable() {
             // Okta reads seconds only, not dates.
             let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
@@ -125,6 +134,7 @@ impl ResponseError for Failure {
 pub fn shown(error: &DirectoryError) -> ScimError {
     match error {
         DirectoryError::Refused(error) => error.clone(),
+        DirectoryError::Held(held) => ScimError::new(429, held.to_string()),
         DirectoryError::Store(error) if error.is_unavailable() => {
             log::warn!("the store is unavailable: {error}");
             ScimError::new(503, "the server cannot reach its database for the moment; try again")

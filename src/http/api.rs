@@ -1,7 +1,8 @@
-//! `/api/v1`: what the vendor's own back end reads, with an admin token.
+//! `/api/v1`: what the vendor's own back end reads and lets through, with an admin token.
 
 pub mod admin;
 mod answer;
+pub mod brakes;
 pub mod events;
 mod parameters;
 pub mod teams;

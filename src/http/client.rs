@@ -14,6 +14,7 @@ use super::answer::Failure;
 use super::middleware::RequestId;
 use crate::app::App;
 use crate::db::StoreError;
+use crate::directory::brake::{self, Held};
 use crate::directory::tokens::{self, Authenticated};
 use crate::directory::{Actor, Connection, Context};
 use crate::scim::ScimError;
@@ -52,6 +53,19 @@ impl Client {
         }
     }
 
+    /// Puts the mass-change brake on, because a request went too far.
+    pub async fn put_brake_on(&self, held: Held) {
+        log::warn!("{held}");
+        self.app.metrics.count_held();
+        let context = self.context();
+        let put_on =
+            self.app.db.write("put_brake_on", move |conn| brake::put_on(conn, &context, &held));
+        if let Err(error) = put_on.await {
+            // The next request that goes too far tries it again.
+            log::error!("could not put the mass-change brake on: {error}");
+        }
+    }
+
     /// Notes the compatibility rules that a request made use of, without making it wait for the
     /// store: several requests' are written together.
     pub fn note_quirks(&self, quirks: &Quirks) {
@@ -84,8 +98,13 @@ pub async fn authenticate(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match identify(request.request()).await {
         Ok(client) => {
-            request.extensions_mut().insert(client);
-            Ok(next.call(request).await?.map_into_boxed_body())
+            request.extensions_mut().insert(client.clone());
+            let answer = next.call(request).await?.map_into_boxed_body();
+            let held = answer.response().extensions().get::<Held>().cloned();
+            if let Some(held) = held {
+                client.put_brake_on(held).await;
+            }
+            Ok(answer)
         }
         Err(failure) => Ok(request.error_response(failure)),
     }

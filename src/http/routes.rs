@@ -78,6 +78,12 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(read_only("/teams/{id}", get().to(api::teams::get)))
                 .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
                 .service(read_only("/events", get().to(api::events::list)))
+                .service(read_only("/brakes", get().to(api::brakes::list)))
+                .service(
+                    resource("/brakes/{connection}/release")
+                        .route(post().to(api::brakes::release))
+                        .default_service(no_program("POST")),
+                )
                 .default_service(route().to(api::no_such_endpoint)),
         )
         // People have tokens of another kind than directories.

@@ -12,6 +12,7 @@
 
 mod api;
 mod audit;
+mod brake;
 mod cli;
 mod fixtures;
 mod layout;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         takeover::CASES.to_vec(),
         api::cases(),
         audit::cases(),
+        brake::cases(),
         cli::cases(),
         ops::CASES.to_vec(),
         store::cases(),

@@ -6,15 +6,21 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::member;
+use crate::db::brakes::Removed;
 use crate::db::{Conn, memberships};
 use crate::directory::connections::UnknownMembers;
-use crate::directory::{Context, DirectoryResult};
+use crate::directory::{Context, DirectoryResult, brake};
 use crate::scim::ScimError;
 use crate::scim::filter::matches_element;
 use crate::scim::patch::MemberStep;
 
 /// Unknown ids that an error names, so that its text stays readable.
 const NAMED_IDS: usize = 10;
+
+/// How many they are.
+pub(super) fn amount<T>(members: impl IntoIterator<Item = T>) -> i64 {
+    i64::try_from(members.into_iter().count()).unwrap_or(i64::MAX)
+}
 
 /// What a write did to the members.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +84,7 @@ pub(super) fn apply_steps(
             }
         }
     }
+    brake::count(conn, context, Removed { users: 0, members: amount(&changes.removed) })?;
     Ok(changes)
 }
 

@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use super::answer::Failure;
 use crate::app::App;
@@ -11,31 +11,44 @@ use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
 use crate::http::bearer::bearer;
 
+/// The id of the admin token that a request came with.
+#[derive(Debug, Clone)]
+pub struct AdminId(pub String);
+
 /// Middleware of every endpoint, known or not: no admin token, no answer.
 pub async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match identify(request.request()).await {
-        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Ok(admin) => {
+            request.extensions_mut().insert(admin);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
         Err(failure) => Ok(request.error_response(failure)),
     }
 }
 
-async fn identify(request: &HttpRequest) -> Result<(), Failure> {
+async fn identify(request: &HttpRequest) -> Result<AdminId, Failure> {
     let app = request
         .app_data::<web::Data<App>>()
         .cloned()
         .ok_or_else(|| StoreError::Unavailable("the application is not set up".to_owned()))?;
     let presented = bearer(request).ok_or(Failure::Unauthorized)?;
-    if is_admin(&app, presented).await? { Ok(()) } else { Err(Failure::Unauthorized) }
+    admin(&app, presented).await?.ok_or(Failure::Unauthorized)
 }
 
 /// Whether this is a live admin token; its use is noted without making the request wait for it.
 pub async fn is_admin(app: &web::Data<App>, presented: String) -> Result<bool, StoreError> {
+    Ok(admin(app, presented).await?.is_some())
+}
+
+/// The live admin token that this is, if it is one.
+async fn admin(app: &web::Data<App>, presented: String) -> Result<Option<AdminId>, StoreError> {
     let now = (app.clock)();
     let found = app.db.read(move |conn| apps::admin(conn, &presented, now)).await?;
-    let Some(Admin { token_id, note_use }) = found else { return Ok(false) };
+    let Some(Admin { token_id, note_use }) = found else { return Ok(None) };
+    let admin = AdminId(token_id.clone());
     if note_use {
         let db = app.db.clone();
         actix_web::rt::spawn(async move {
@@ -45,5 +58,5 @@ pub async fn is_admin(app: &web::Data<App>, presented: String) -> Result<bool, S
             }
         });
     }
-    Ok(true)
+    Ok(Some(admin))
 }

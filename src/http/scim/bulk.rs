@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::log_quirks;
 use crate::db::StoreError;
-use crate::directory::bulk;
+use crate::directory::{DirectoryError, bulk};
 use crate::http::answer::{self, Failure};
 use crate::http::body::BulkBody;
 use crate::http::client::Client;
@@ -46,6 +46,9 @@ async fn carry_out(client: Client, job: Job) -> Value {
             }
             Err(Broken { place, error }) => {
                 missed = if error.is_unavailable() { missed + 1 } else { 0 };
+                if let DirectoryError::Held(held) = &error {
+                    client.put_brake_on(held.clone()).await;
+                }
                 let error = answer::shown(&error);
                 run.fail(&places, &Broken { place, error: error.clone() });
                 if missed == ATTEMPTS {
