@@ -1,6 +1,7 @@
 //! `muster connection …`
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -96,28 +97,35 @@ pub struct SettingsArgs {
     unknown_members: Option<UnknownMembers>,
     /// How many users SCIM may deactivate or delete within the window before the rest is held: a
     /// number, a share such as 10%, or off [off at first]
-    #[arg(long, value_name = "LIMIT", value_parser = user_limit, env = "MUSTER_CONNECTION_BRAKE_USERS")]
-    brake_users: Option<Option<Limit>>,
+    #[arg(long, value_name = "LIMIT", env = "MUSTER_CONNECTION_BRAKE_USERS")]
+    brake_users: Option<OrOff<Limit>>,
     /// How many members SCIM may take out of groups within the window, or off [off at first]
-    #[arg(long, value_name = "NUMBER", value_parser = member_limit, env = "MUSTER_CONNECTION_BRAKE_MEMBERS")]
-    brake_members: Option<Option<i64>>,
+    #[arg(long, value_name = "NUMBER", env = "MUSTER_CONNECTION_BRAKE_MEMBERS")]
+    brake_members: Option<OrOff<u32>>,
     /// The window of both, such as 1h [1h at first]
     #[arg(long, value_name = "TIME", value_parser = duration, env = "MUSTER_CONNECTION_BRAKE_WINDOW")]
     brake_window: Option<Duration>,
 }
 
-/// A limit of users, or none.
-fn user_limit(text: &str) -> Result<Option<Limit>, String> {
-    if text == "off" { Ok(None) } else { text.parse().map(Some) }
+/// A limit, or none where it is called off.
+#[derive(Debug, Clone, Copy)]
+struct OrOff<T>(Option<T>);
+
+impl FromStr for OrOff<Limit> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(Self(None)) } else { Ok(Self(Some(text.parse()?))) }
+    }
 }
 
-/// A limit of members, or none.
-fn member_limit(text: &str) -> Result<Option<i64>, String> {
-    if text == "off" {
-        return Ok(None);
+impl FromStr for OrOff<u32> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("'{text}' is no number, and not off");
+        if text == "off" { Ok(Self(None)) } else { Ok(Self(Some(text.parse().map_err(wrong)?))) }
     }
-    let limit = text.parse::<u32>().map_err(|_| format!("'{text}' is no number, and not off"))?;
-    Ok(Some(limit.into()))
 }
 
 impl SettingsArgs {
@@ -131,11 +139,11 @@ impl SettingsArgs {
         if let Some(unknown_members) = self.unknown_members {
             settings.unknown_members = unknown_members;
         }
-        if let Some(limit) = self.brake_users {
+        if let Some(OrOff(limit)) = self.brake_users {
             settings.brake.users = limit;
         }
-        if let Some(limit) = self.brake_members {
-            settings.brake.members = limit;
+        if let Some(OrOff(limit)) = self.brake_members {
+            settings.brake.members = limit.map(i64::from);
         }
         if let Some(window) = self.brake_window {
             settings.brake.window = i64::try_from(window.as_secs()).unwrap_or(i64::MAX).max(1);
