@@ -12,6 +12,7 @@
 
 mod api;
 mod cli;
+mod crash;
 mod fixtures;
 mod layout;
 mod login;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         takeover::CASES.to_vec(),
         api::cases(),
         cli::cases(),
+        crash::cases(),
         ops::CASES.to_vec(),
         store::cases(),
         fixtures::cases(),
