@@ -126,8 +126,8 @@ pub fn shown(error: &DirectoryError) -> ScimError {
     match error {
         DirectoryError::Refused(error) => error.clone(),
         DirectoryError::Store(error) if error.is_unavailable() => {
-            log::warn!("the store is unavailable: {error}");
-            ScimError::new(503, "the server cannot reach its database for the moment; try again")
+            log::log!(error.level(), "the store is unavailable: {error}");
+            ScimError::new(503, error.told())
         }
         DirectoryError::Store(error) => {
             log::error!("internal error: {error}");
