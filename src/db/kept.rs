@@ -13,6 +13,7 @@ use diesel::prelude::*;
 use super::connection::Conn;
 use super::outage::Outage;
 use super::pool::StoreError;
+use super::url::DatabaseUrl;
 
 /// How long a connection is kept that nobody needs.
 const MAX_IDLE: Duration = Duration::from_mins(10);
@@ -29,13 +30,13 @@ pub struct Outages {
 }
 
 impl Outages {
-    /// Nothing is wrong yet.
-    pub fn none() -> Self {
+    /// Nothing is wrong with it yet.
+    pub fn of(url: &DatabaseUrl) -> Self {
         Self {
-            reach: Outage::new("the database cannot be reached"),
-            storage: Outage::new(
-                "the database cannot be written, since its disk is full, fails or is read-only",
-            ),
+            reach: Outage::new(format!("{url} cannot be reached")),
+            storage: Outage::new(format!(
+                "{url} cannot be written: its disk is full, fails or is read-only"
+            )),
         }
     }
 }
@@ -121,6 +122,7 @@ impl Kept {
         {
             // Whatever the server has said in the end, in whatever language: it has hung up, and
             // not on one alone.
+            log::warn!("a connection to the database broke: {error}");
             self.forget();
             return Some(StoreError::Unreachable(error.to_string()));
         }

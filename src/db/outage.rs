@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// How often the log says that it lasts.
 const REMINDER: Duration = Duration::from_secs(60);
+/// How many causes of one fault are told of.
+const MAX_CAUSES: usize = 8;
 /// How long nobody tries again after an attempt that failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -14,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Outage {
     /// What is the matter while there is one, as the log says it.
-    what: &'static str,
+    what: String,
     /// Spares everybody the lock as long as all is well.
     is_on: AtomicBool,
     state: Mutex<Option<Lasting>>,
@@ -22,7 +24,10 @@ pub struct Outage {
 
 #[derive(Debug)]
 struct Lasting {
+    /// The latest cause.
     cause: String,
+    /// The causes that the log has told of.
+    causes: Vec<String>,
     began: Instant,
     told: Instant,
     tried: Instant,
@@ -34,7 +39,7 @@ struct Lasting {
 
 impl Outage {
     /// A fault that is not there yet.
-    pub fn new(what: &'static str) -> Self {
+    pub fn new(what: String) -> Self {
         Self { what, is_on: AtomicBool::new(false), state: Mutex::new(None) }
     }
 
@@ -65,24 +70,23 @@ impl Outage {
     pub fn met(&self, cause: &str) {
         let mut state = self.state();
         let now = Instant::now();
-        let lasting = match state.as_mut() {
-            Some(lasting) => lasting,
-            None => {
-                log::error!("{}: {cause}", self.what);
-                state.insert(Lasting {
-                    cause: String::new(),
-                    began: now,
-                    told: now,
-                    tried: now,
-                    is_tried: false,
-                    met: 0,
-                })
-            }
-        };
+        let lasting = state.get_or_insert_with(|| Lasting {
+            cause: String::new(),
+            causes: Vec::new(),
+            began: now,
+            told: now,
+            tried: now,
+            is_tried: false,
+            met: 0,
+        });
         cause.clone_into(&mut lasting.cause);
         lasting.met += 1;
         lasting.tried = now;
         lasting.is_tried = false;
+        if lasting.causes.len() < MAX_CAUSES && !lasting.causes.iter().any(|told| told == cause) {
+            lasting.causes.push(cause.to_owned());
+            log::error!("{}: {cause}", self.what);
+        }
         if lasting.told.elapsed() >= REMINDER {
             lasting.told = now;
             let (seconds, met) = (lasting.began.elapsed().as_secs(), lasting.met);
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn one_tries_while_the_others_are_told_the_cause() {
-        let outage = Outage::new("it is broken");
+        let outage = Outage::new("it is broken".to_owned());
         assert_eq!((outage.may_try(), outage.may_try()), (Ok(()), Ok(())));
         outage.met("a cable");
         assert_eq!(outage.may_try(), Err("a cable".to_owned()), "it was tried just now");

@@ -161,7 +161,7 @@ impl Db {
     /// No connection is made yet: a database that is down for a moment does not keep the program
     /// from starting.
     pub fn new(url: DatabaseUrl, size: u32) -> Self {
-        let outages = Arc::new(Outages::none());
+        let outages = Arc::new(Outages::of(&url));
         let (writers, readers) = match &url {
             DatabaseUrl::Sqlite(_) => {
                 let writers = Arc::new(Pool::new(&url, Access::Write, 1, &outages));

@@ -5,12 +5,15 @@
 //! `MUSTER_CRASH_KILLS=200 MUSTER_CRASH_WRITES=100000 cargo test --release --test it -- crash::kills`
 
 mod client;
+mod drain;
 mod feed;
 mod kills;
+mod outage;
+mod storage;
 mod writer;
 
 use crate::support::Case;
 
 pub fn cases() -> Vec<Case> {
-    kills::cases()
+    [kills::cases(), outage::cases(), storage::cases(), drain::cases()].concat()
 }

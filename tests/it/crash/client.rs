@@ -5,7 +5,6 @@ use serde_json::Value;
 
 /// What became of a request.
 #[derive(Debug)]
-#[expect(dead_code, reason = "not yet")]
 pub enum Outcome {
     /// The server answered. The body is null where the connection broke in the middle of it.
     Answered { status: u16, headers: HeaderMap, body: Value },

@@ -92,7 +92,6 @@ impl Server {
         Some(line.trim_start_matches(':').trim().to_owned())
     }
 
-    #[expect(dead_code, reason = "not yet")]
     /// The id of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -104,13 +103,23 @@ impl Server {
         self.child.wait().expect("an end");
     }
 
-    /// Ends it by the signal that a service manager sends; gives back what it logged.
-    pub fn stop(mut self) -> String {
+    /// Sends it the signal by which a service manager ends it.
+    pub fn tell_to_stop(&self) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(killed.expect("kill").success());
+    }
+
+    /// Waits for its end; gives back its exit code and what it logged.
+    pub fn end(mut self) -> (Option<i32>, String) {
         let log = self.log.take().expect("a log").join().expect("a log");
-        let status = self.child.wait().expect("an end");
-        assert!(status.success(), "{status}: {log}");
+        (self.child.wait().expect("an end").code(), log)
+    }
+
+    /// Ends it by the signal that a service manager sends; gives back what it logged.
+    pub fn stop(self) -> String {
+        self.tell_to_stop();
+        let (code, log) = self.end();
+        assert_eq!(code, Some(0), "{log}");
         log
     }
 }
