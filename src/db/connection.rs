@@ -53,7 +53,18 @@ impl Conn {
     /// Whatever the database says; the URL is not part of the message.
     pub fn open(url: &DatabaseUrl, access: Access) -> ConnectionResult<Self> {
         match url {
-            DatabaseUrl::Sqlite(file) => open_sqlite(file, access).map(Self::Sqlite),
+            DatabaseUrl::Sqlite(file) => {
+                open_sqlite(file, access).map(Self::Sqlite).map_err(|error| match error {
+                    ConnectionError::BadConnection(_)
+                    | ConnectionError::CouldntSetupConfiguration(_) => {
+                        ConnectionError::BadConnection(format!(
+                            "{error}; the file and its folder have to be writable for the account \
+                             that Muster runs as, with room on the disk"
+                        ))
+                    }
+                    other => other,
+                })
+            }
             DatabaseUrl::Postgres(url) => {
                 let mut conn = PgConnection::establish(&with_patience(url))?;
                 conn.batch_execute("SET client_min_messages = warning; SET TIME ZONE 'UTC'")

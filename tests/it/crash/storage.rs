@@ -314,6 +314,6 @@ fn a_server_does_not_start_where_it_can_store_nothing() {
     let words: Vec<&str> = words.map(|word| word.to_str().expect("text")).collect();
     let read_only = format!("mount --bind '{path}' '{path}'; mount -o remount,bind,ro '{path}'");
     let output = in_own_mounts(&read_only, &words).env_clear().output().expect("a run");
-    refused(&output, &["muster.db", "read"]);
+    refused(&output, &["muster.db", "have to be writable"]);
     assert_eq!(database.integrity(), "ok");
 }
