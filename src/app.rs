@@ -112,7 +112,7 @@ impl App {
         let saved =
             self.db.note("note_token_quirks", move |conn| token_quirks::save(conn, &batch)).await;
         if let Err(error) = saved {
-            log::warn!("could not note the compatibility rules in use: {error}");
+            log::log!(error.level(), "could not note the compatibility rules in use: {error}");
             self.quirks.put_back(&uses);
         }
     }

@@ -9,6 +9,8 @@ pub const MAX_USER_BODY: usize = 1024 * 1024;
 pub const DEFAULT_POOL_SIZE: u32 = 10;
 /// Default number of requests that may wait for events at a time.
 pub const DEFAULT_MAX_WAITING: usize = 100;
+/// Default number of seconds that requests under way have to finish when the server stops.
+pub const DEFAULT_DRAIN_TIME: u64 = 30;
 
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct Settings {
     pub workers: usize,
     /// Number of requests that may wait for events at a time; any more are answered at once.
     pub max_waiting: usize,
+    /// Seconds that requests under way have to finish when the server stops.
+    pub drain_time: u64,
 }
 
 impl Settings {
@@ -32,6 +36,7 @@ impl Settings {
             max_body: DEFAULT_MAX_BODY,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
+            drain_time: DEFAULT_DRAIN_TIME,
         }
     }
 

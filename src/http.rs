@@ -31,8 +31,6 @@ use crate::app::App;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Seconds that requests under way have to finish when the server stops.
-const SHUTDOWN_TIMEOUT: u64 = 30;
 
 /// Serves plain HTTP on a listening socket until the server is stopped.
 ///
@@ -51,7 +49,7 @@ pub fn serve_with(
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
 ) -> io::Result<Server> {
-    let workers = app.settings.workers;
+    let (workers, drain_time) = (app.settings.workers, app.settings.drain_time);
     let data = web::Data::from(app);
     let server = HttpServer::new(move || {
         ActixApp::new()
@@ -67,7 +65,7 @@ pub fn serve_with(
         .workers(workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN_TIMEOUT)
+        .shutdown_timeout(drain_time)
         .disable_signals();
     let server = match tls {
         None => server.listen(listener)?,

@@ -14,7 +14,7 @@ use super::token::duration;
 use super::{connection, output};
 use crate::app::{App, index_unique_values};
 use crate::clock::system;
-use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
+use crate::config::{DEFAULT_DRAIN_TIME, DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls};
 use crate::schemas;
@@ -41,6 +41,11 @@ pub struct ServeArgs {
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
+    /// Seconds that requests under way have to finish when the server is told to stop; told again,
+    /// it ends at once
+    #[arg(long, env = "MUSTER_DRAIN_TIME", value_name = "SECONDS",
+          default_value_t = DEFAULT_DRAIN_TIME)]
+    drain_time: u64,
     /// Folder of schemas, a JSON file each, that add attributes to users and groups
     #[arg(long, env = "MUSTER_SCHEMAS", value_name = "FOLDER")]
     schemas: Option<PathBuf>,
@@ -71,31 +76,50 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     }
     let db = Db::new(url, args.pool_size);
     db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
-    index_unique_values(&db, &registry).await?;
+    index_unique_values(&db, &registry)
+        .await
+        .with_context(|| format!("could not make {} ready", db.url()))?;
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.local_addr()?;
     let own_url = format!("{scheme}://{address}");
     let public_url = args.public_url.unwrap_or_else(|| own_url.clone());
-    let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
+    let settings = Settings {
+        max_body: args.max_body,
+        drain_time: args.drain_time,
+        ..Settings::new(public_url)
+    };
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, registry, settings, clock)?);
     let server = http::serve_with(app.clone(), listener, tls)?;
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.
-    let stop = stop_signal()?;
+    let mut signals = Signals::listen()?;
+    let (cut_off, is_cut_off) = tokio::sync::oneshot::channel();
     let stopped = app.clone();
     announce(&app, &own_url, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {
-        stop.await;
+        signals.next().await;
         log::info!("stopping; requests under way are finished first");
         stopped.stop_waiting();
-        handle.stop(true).await;
+        tokio::select! {
+            () = handle.stop(true) => {}
+            () = signals.next() => {
+                // Whoever waits for it is gone only if the server is, too.
+                let _ = cut_off.send(());
+            }
+        }
     });
     let keeper = app.clone();
     actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });
-    server.await?;
+    tokio::select! {
+        done = server => done?,
+        Ok(()) = is_cut_off => {
+            log::warn!("told to stop a second time; requests under way are cut off");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     app.seal_events(None).await;
     app.save_quirks().await;
     Ok(ExitCode::SUCCESS)
@@ -151,29 +175,46 @@ fn check(public_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C; they are caught from the call on, not from the first wait.
+/// SIGTERM and Ctrl-C; they are caught from the start on, not from the first wait.
 #[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
 }
 
-/// Waits for Ctrl-C.
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
 #[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
         if let Err(error) = tokio::signal::ctrl_c().await {
             log::error!("cannot listen for signals: {error}");
             std::future::pending::<()>().await;
         }
-    })
+    }
 }
 
 fn public_url(text: &str) -> Result<String, String> {

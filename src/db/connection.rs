@@ -54,9 +54,20 @@ impl Conn {
     /// Whatever the database says; the URL is not part of the message.
     pub fn open(url: &DatabaseUrl, access: Access) -> ConnectionResult<Self> {
         match url {
-            DatabaseUrl::Sqlite(file) => open_sqlite(file, access).map(Self::Sqlite),
+            DatabaseUrl::Sqlite(file) => {
+                open_sqlite(file, access).map(Self::Sqlite).map_err(|error| match error {
+                    ConnectionError::BadConnection(_)
+                    | ConnectionError::CouldntSetupConfiguration(_) => {
+                        ConnectionError::BadConnection(format!(
+                            "{error}; the file and its folder have to be writable for the account \
+                             that Muster runs as, with room on the disk"
+                        ))
+                    }
+                    other => other,
+                })
+            }
             DatabaseUrl::Postgres(url) => {
-                let mut conn = PgConnection::establish(url)?;
+                let mut conn = PgConnection::establish(&with_patience(url))?;
                 conn.batch_execute("SET client_min_messages = warning; SET TIME ZONE 'UTC'")
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Self::Postgres(conn))
@@ -157,6 +168,34 @@ fn untold_changes(untold: &[Change]) -> DieselError {
     DieselError::QueryBuilderError(format!("no event tells of: {}", kinds.join(", ")).into())
 }
 
+/// How long PostgreSQL, and the network on the way to it, may be silent, where the URL does not say:
+/// without these, a machine that has gone without a word is waited for until the operating system
+/// gives up, which takes minutes or hours.
+const PATIENCE: [(&str, &str); 5] = [
+    // Seconds; libpq knows no less than two.
+    ("connect_timeout", "3"),
+    // Milliseconds until what was sent has to be acknowledged by the other machine.
+    ("tcp_user_timeout", "10000"),
+    // Seconds until a silent connection is probed, between probes, and how many may be lost.
+    ("keepalives_idle", "15"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+];
+
+fn with_patience(url: &str) -> String {
+    let given = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    let is_given =
+        |name: &str| url::form_urlencoded::parse(given.as_bytes()).any(|(given, _)| given == name);
+    let mut url = url.to_owned();
+    for (name, value) in PATIENCE {
+        if !is_given(name) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
+}
+
 fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection> {
     let name = file.to_str().ok_or_else(|| {
         ConnectionError::BadConnection("the name of the database file is not UTF-8".to_owned())
@@ -214,6 +253,30 @@ fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     })
 }
 
+/// Whether the database can keep nothing for the moment: its disk is full or fails, or it may only be
+/// read.
+///
+/// SQLite's codes do not come through the library, but its texts are always these. What PostgreSQL
+/// says of a full disk is in the language of its server; that in English is known.
+pub fn is_storage_fault(error: &DieselError) -> bool {
+    const TEXTS: [&str; 6] = [
+        "database or disk is full",
+        "attempt to write a readonly database",
+        "disk I/O error",
+        "unable to open database file",
+        "No space left on device",
+        "Disk quota exceeded",
+    ];
+    match error {
+        // Such as that of a PostgreSQL that has become a standby.
+        DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => true,
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+            TEXTS.iter().any(|text| info.message().contains(text))
+        }
+        _ => false,
+    }
+}
+
 /// The error of a transaction that found something else than it had looked up, because another one
 /// was faster: it is run again.
 pub fn changed_meanwhile() -> DieselError {
@@ -238,5 +301,29 @@ pub fn is_transient(error: &DieselError) -> bool {
             message.contains("deadlock detected") || message.contains("database is locked")
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_is_waited_for_as_long_as_the_url_says() {
+        let plain = with_patience("postgres://h/d");
+        assert!(plain.starts_with("postgres://h/d?connect_timeout=3&"), "{plain}");
+        let given = with_patience("postgres://h/d?sslmode=require&connect_timeout=20");
+        assert!(given.starts_with("postgres://h/d?sslmode=require&connect_timeout=20&"), "{given}");
+        assert_eq!(given.matches("connect_timeout").count(), 1, "{given}");
+    }
+
+    #[test]
+    fn a_store_that_keeps_nothing_is_told_from_one_that_refuses() {
+        let error = |kind, text: &str| DieselError::DatabaseError(kind, Box::new(text.to_owned()));
+        use DatabaseErrorKind::{NotNullViolation, ReadOnlyTransaction, Unknown};
+        assert!(is_storage_fault(&error(Unknown, "database or disk is full")));
+        assert!(is_storage_fault(&error(ReadOnlyTransaction, "whatever")));
+        assert!(!is_storage_fault(&error(Unknown, "no such table: users")));
+        assert!(!is_storage_fault(&error(NotNullViolation, "disk I/O error")));
     }
 }

@@ -6,17 +6,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use r2d2::ManageConnection;
 use tokio::sync::{Semaphore, watch};
 
-use super::connection::{Access, Conn, is_transient};
+use super::connection::{Access, Conn, is_storage_fault, is_transient};
+use super::kept::{Kept, Outages};
 use super::migrations;
 use super::url::DatabaseUrl;
 
 /// How long a request waits for its turn at the database before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait before the database is tried again when the program starts.
+const AGAIN: Duration = Duration::from_millis(300);
 /// How often a transaction is run again when another one was in its way.
 const MAX_ATTEMPTS: u32 = 10;
 /// Seconds that a client is asked to wait when the database does not answer.
@@ -28,6 +29,9 @@ pub enum StoreError {
     /// No connection could be had in time; the request can be sent again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// No connection can be made, or the one that was used broke. The log has told so already.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
     /// The database refused.
     #[error("database error: {0}")]
     Database(#[from] DieselError),
@@ -43,9 +47,10 @@ impl StoreError {
     /// Whether sending the request again later may help.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable(_) => true,
+            Self::Unavailable(_) | Self::Unreachable(_) => true,
             Self::Database(error) => {
                 is_transient(error)
+                    || is_storage_fault(error)
                     || matches!(error, DieselError::BrokenTransactionManager)
                     || matches!(
                         error,
@@ -60,11 +65,38 @@ impl StoreError {
         }
     }
 
+    /// Whether the database can keep nothing for the moment; what is there can be read.
+    pub fn cannot_write(&self) -> bool {
+        matches!(self, Self::Database(error) if is_storage_fault(error))
+    }
+
+    /// How loudly the log should tell of it: what lasts is told of once, and not by everyone who
+    /// meets it.
+    pub fn level(&self) -> log::Level {
+        match self {
+            Self::Unreachable(_) => log::Level::Debug,
+            Self::Database(error) if is_storage_fault(error) => log::Level::Debug,
+            _ => log::Level::Warn,
+        }
+    }
+
+    /// What a client is told of a store that is not available.
+    pub fn told(&self) -> &'static str {
+        if self.cannot_write() {
+            "the server cannot store anything for the moment: its storage is full, fails or is \
+             read-only, which its operator has to mend; nothing was changed, so send the request \
+             again later"
+        } else {
+            "the server cannot reach its database for the moment; try again"
+        }
+    }
+
     /// Whether running the transaction again may help. The library does not tell PostgreSQL's
     /// deadlock from other errors but by its text, which is in the server's language.
     fn may_be_transient(&self) -> bool {
         use diesel::result::DatabaseErrorKind::Unknown;
         match self {
+            Self::Database(error) if is_storage_fault(error) => false,
             Self::Database(DieselError::DatabaseError(Unknown, _)) => true,
             Self::Database(error) => is_transient(error),
             _ => false,
@@ -90,54 +122,20 @@ impl MayBeStore for StoreError {
     }
 }
 
-struct Manager {
-    url: DatabaseUrl,
-    access: Access,
-}
-
-impl ManageConnection for Manager {
-    type Connection = Conn;
-    type Error = StoreError;
-
-    fn connect(&self) -> Result<Conn, StoreError> {
-        Conn::open(&self.url, self.access).map_err(|error| {
-            log::error!("could not connect to {}: {error}", self.url);
-            StoreError::Unavailable(error.to_string())
-        })
-    }
-
-    fn is_valid(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        diesel::sql_query("SELECT 1").execute(conn)?;
-        Ok(())
-    }
-
-    fn has_broken(&self, conn: &mut Conn) -> bool {
-        use diesel::connection::TransactionManager;
-        std::thread::panicking()
-            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
-    }
-}
-
 struct Pool {
-    connections: r2d2::Pool<Manager>,
+    connections: Arc<Kept>,
     /// One permit a connection, so that waiting requests hold no thread.
     turns: Arc<Semaphore>,
 }
 
 impl Pool {
-    fn new(url: &DatabaseUrl, access: Access, size: u32) -> Self {
-        let connections = r2d2::Pool::builder()
-            .max_size(size)
-            // Connections are made when they are needed: a database that is down does not keep the
-            // program from starting.
-            .min_idle(Some(0))
-            .connection_timeout(PATIENCE)
-            // A file does not hang up; a server may.
-            .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(Manager { url: url.clone(), access });
+    fn new(url: &DatabaseUrl, access: Access, size: u32, outages: &Arc<Outages>) -> Self {
+        let url = url.clone();
+        // Connections are made when they are needed: a database that is down does not keep the
+        // program from starting.
+        let connections = Kept::new(outages.clone(), move || Conn::open(&url, access));
         let turns = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-        Self { connections, turns }
+        Self { connections: Arc::new(connections), turns }
     }
 
     /// The same connections, of which at most so many are used at a time.
@@ -163,15 +161,16 @@ impl Db {
     /// No connection is made yet: a database that is down for a moment does not keep the program
     /// from starting.
     pub fn new(url: DatabaseUrl, size: u32) -> Self {
+        let outages = Arc::new(Outages::of(&url));
         let (writers, readers) = match &url {
             DatabaseUrl::Sqlite(_) => {
-                let writers = Arc::new(Pool::new(&url, Access::Write, 1));
-                (writers, Arc::new(Pool::new(&url, Access::Read, size)))
+                let writers = Arc::new(Pool::new(&url, Access::Write, 1, &outages));
+                (writers, Arc::new(Pool::new(&url, Access::Read, size, &outages)))
             }
             DatabaseUrl::Postgres(_) => {
                 // Writers that wait for each other's rows must not keep readers out, and with
                 // them every request, since each begins with the look at its token.
-                let pool = Pool::new(&url, Access::Write, size);
+                let pool = Pool::new(&url, Access::Write, size, &outages);
                 let for_reading = (size / 3).max(1);
                 let for_writing = size.saturating_sub(for_reading).max(1);
                 (Arc::new(pool.limited(for_writing)), Arc::new(pool.limited(for_reading)))
@@ -195,10 +194,22 @@ impl Db {
     /// # Errors
     /// See [`migrations::migrate`].
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        self.run(&self.writers, |conn| {
-            migrations::migrate(conn).map_err(|error| StoreError::Unavailable(error.to_string()))
-        })
-        .await
+        let begun = Instant::now();
+        loop {
+            let work = |conn: &mut Conn| {
+                migrations::migrate(conn)
+                    .map_err(|error| StoreError::Unavailable(error.to_string()))
+            };
+            match self.run(&self.writers, work).await {
+                // A server that was started together with this program takes its time.
+                Err(StoreError::Unreachable(_))
+                    if self.url.file().is_none() && begun.elapsed() < PATIENCE =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Runs `work` with a connection for reading.
@@ -281,6 +292,7 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
+        let outages = self.writers.connections.outages.clone();
         self.run(&self.writers, move |conn| {
             let mut attempt = 1;
             let begun = Instant::now();
@@ -297,6 +309,7 @@ impl Db {
                     done => {
                         // Said here, since whoever asked may not wait for the answer any more.
                         if done.is_ok() {
+                            outages.storage.ended();
                             committed();
                         }
                         return done;
@@ -314,7 +327,7 @@ impl Db {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: MayBeStore + Send + 'static,
     {
         let busy = || StoreError::Unavailable("all connections are busy".to_owned());
         let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned()).await;
@@ -323,9 +336,13 @@ impl Db {
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.
             let _turn = turn;
-            let mut conn =
-                connections.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            work(&mut conn)
+            let mut taken = connections.take()?;
+            let done = work(&mut taken.conn);
+            let error = done.as_ref().err().and_then(MayBeStore::store_error);
+            match connections.give_back(taken, error) {
+                Some(harm) => Err(harm.into()),
+                None => done,
+            }
         });
         task.await.map_err(|_| StoreError::Panicked)?
     }

@@ -136,8 +136,8 @@ pub fn shown(error: &DirectoryError) -> ScimError {
         DirectoryError::Refused(error) => error.clone(),
         DirectoryError::Held(held) => ScimError::new(429, held.to_string()),
         DirectoryError::Store(error) if error.is_unavailable() => {
-            log::warn!("the store is unavailable: {error}");
-            ScimError::new(503, "the server cannot reach its database for the moment; try again")
+            log::log!(error.level(), "the store is unavailable: {error}");
+            ScimError::new(503, error.told())
         }
         DirectoryError::Store(error) => {
             log::error!("internal error: {error}");

@@ -140,7 +140,7 @@ fn note_use(app: &web::Data<App>, id: String, now: i64) {
     actix_web::rt::spawn(async move {
         let noted = db.note("note_token_use", move |conn| tokens::note_use(conn, &id, now)).await;
         if let Err(error) = noted {
-            log::warn!("could not note the use of a token: {error}");
+            log::log!(error.level(), "could not note the use of a token: {error}");
         }
     });
 }

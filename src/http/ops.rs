@@ -27,7 +27,7 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
     match reached {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
         Err(error) => {
-            log::warn!("not ready: {error}");
+            log::log!(error.level(), "not ready: {error}");
             HttpResponse::ServiceUnavailable().json(json!({ "status": "database unavailable" }))
         }
     }

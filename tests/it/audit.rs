@@ -1,8 +1,6 @@
 //! The log of events: it is whole, it shows when it is not, the state can be built from it, and what
 //! is old goes.
 
-use std::path::Path;
-
 use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use muster::db::users::UserRow;
@@ -417,7 +415,7 @@ async fn a_backup_under_load_is_of_one_moment(database: TestDatabase) {
         let name = file(&folder, &format!("{number}.db"));
         let backup = TestDatabase::at(Backend::Sqlite, &format!("sqlite://{name}"));
         crate::support::log::tells_all(&backup, 1).await;
-        assert_eq!(integrity(Path::new(&name)), "ok");
+        assert_eq!(backup.integrity(), "ok");
         digests.insert(digest(&backup).to_string());
     }
     assert!(digests.len() > 1, "something was written meanwhile");
@@ -427,19 +425,6 @@ async fn a_backup_under_load_is_of_one_moment(database: TestDatabase) {
     let backup = TestDatabase::at(Backend::Sqlite, &format!("sqlite://{last}"));
     assert_eq!(digest(&restored), digest(&backup));
     succeeds(&run(&restored, &["events", "verify"]));
-}
-
-fn integrity(file: &Path) -> String {
-    use diesel::prelude::*;
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        integrity_check: String,
-    }
-    let mut conn = crate::support::open(&format!("sqlite://{}", file.display()));
-    let found: Found =
-        diesel::sql_query("PRAGMA integrity_check").get_result(&mut conn).expect("a check");
-    found.integrity_check
 }
 
 async fn a_backup_is_restored_into_an_empty_store_only(database: TestDatabase) {

@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod brake;
 mod cli;
+mod crash;
 mod fixtures;
 mod layout;
 mod login;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         audit::cases(),
         brake::cases(),
         cli::cases(),
+        crash::cases(),
         ops::CASES.to_vec(),
         store::cases(),
         fixtures::cases(),

@@ -13,5 +13,6 @@ pub mod strict;
 pub use answer::Answer;
 pub use app::{ScimClient, TestApp, patch_body};
 pub use cases::{Case, Run, run, schema_folder};
-pub(crate) use cases::{cases, database_cases, pure_cases, schema_cases};
-pub use database::{Backend, TestDatabase, open};
+pub(crate) use cases::{cases, database_cases, needing, pure_cases, schema_cases};
+pub use database::{Backend, TestDatabase};
+pub use postgres::Cluster;

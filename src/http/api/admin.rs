@@ -54,7 +54,7 @@ async fn admin(app: &web::Data<App>, presented: String) -> Result<Option<AdminId
         actix_web::rt::spawn(async move {
             let note = move |conn: &mut _| apps::note_admin_use(conn, &token_id, now);
             if let Err(error) = db.note("note_admin_token_use", note).await {
-                log::warn!("could not note the use of an admin token: {error}");
+                log::log!(error.level(), "could not note the use of an admin token: {error}");
             }
         });
     }

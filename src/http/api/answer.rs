@@ -80,9 +80,8 @@ impl ResponseError for Failure {
             Self::NotFound(message) => error(status, "not_found", message),
             Self::Gone(message) => error(status, "gone", message),
             Self::Store(cause) if cause.is_unavailable() => {
-                log::warn!("the store is unavailable: {cause}");
-                let message = "the server cannot reach its database for the moment; try again";
-                let mut response = error(status, "unavailable", message);
+                log::log!(cause.level(), "the store is unavailable: {cause}");
+                let mut response = error(status, "unavailable", cause.told());
                 response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
                 response
             }

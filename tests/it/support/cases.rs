@@ -25,6 +25,8 @@ pub enum Run {
     Database(fn(TestDatabase) -> LocalBoxFuture<'static, ()>),
     /// Nothing; runs once.
     Pure(fn()),
+    /// Something of the machine, and is ignored where it does not have that; runs once.
+    Needing(fn() -> bool, fn()),
 }
 
 /// A test case. The lists of cases are held against the functions by the compiler: a function that
@@ -76,7 +78,18 @@ macro_rules! pure_cases {
     };
 }
 
-pub(crate) use {cases, database_cases, pure_cases, schema_cases};
+/// Cases that need something of the machine: `needing!(is_there; case, …)`.
+macro_rules! needing {
+    ($is_there:expr; $($name:ident),* $(,)?) => {
+        &[$($crate::support::Case {
+            module: module_path!(),
+            name: stringify!($name),
+            run: $crate::support::Run::Needing($is_there, $name),
+        }),*]
+    };
+}
+
+pub(crate) use {cases, database_cases, needing, pure_cases, schema_cases};
 
 /// The folder of schemas that the tests of extensions use.
 pub fn schema_folder() -> PathBuf {
@@ -103,6 +116,11 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
             Run::Pure(test) => {
                 let counts = counts.clone();
                 trials.push(Trial::test(name("other"), move || counted(&counts[2], test)));
+            }
+            Run::Needing(is_there, test) => {
+                let counts = counts.clone();
+                let trial = Trial::test(name("other"), move || counted(&counts[2], test));
+                trials.push(trial.with_ignored_flag(!is_there()));
             }
             Run::App(_) | Run::Schemas(_) | Run::Database(_) => {
                 for (backend, place) in [(Backend::Sqlite, 0), (Backend::Postgres, 1)] {
@@ -176,7 +194,7 @@ fn on_database(run: Run, backend: Backend) {
                 }
             }
             Run::Database(test) => test(database).await,
-            Run::Pure(test) => test(),
+            Run::Pure(test) | Run::Needing(_, test) => test(),
         }
     });
 }

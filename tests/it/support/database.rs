@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use diesel::RunQueryDsl;
 use muster::db::connection::{Access, Conn};
 use muster::db::{DatabaseUrl, migrations};
 use tempfile::TempDir;
@@ -105,6 +106,21 @@ impl TestDatabase {
     /// A connection of its own, to look at what the server wrote.
     pub fn connect(&self) -> Conn {
         open(&self.url)
+    }
+}
+
+impl TestDatabase {
+    /// What SQLite finds wrong with its file; `ok` if it is nothing.
+    pub fn integrity(&self) -> String {
+        #[derive(diesel::QueryableByName)]
+        struct Found {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            integrity_check: String,
+        }
+        let found: Found = diesel::sql_query("PRAGMA integrity_check")
+            .get_result(&mut self.connect())
+            .expect("a check");
+        found.integrity_check
     }
 }
 

@@ -1,7 +1,7 @@
 //! A PostgreSQL to test on: the one that `MUSTER_TEST_POSTGRES_URL` names, or a throwaway cluster
 //! made with the server programs of the machine.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 
-use super::database::migrate;
+use super::database::{Backend, TestDatabase, migrate};
 
 /// Where databases are made, and the template they are copied from.
 struct Server {
@@ -28,10 +28,12 @@ struct Server {
 
 /// A cluster that ends with this process, however that ends: the shell around it waits for the pipe
 /// to close, which the operating system sees to.
-struct Cluster {
-    shell: Child,
-    pipe: ChildStdin,
-    _folder: TempDir,
+pub struct Cluster {
+    programs: PathBuf,
+    folder: TempDir,
+    /// Whether what is committed is on the disk.
+    is_durable: bool,
+    running: Option<(Child, ChildStdin)>,
 }
 
 static SERVER: OnceLock<Server> = OnceLock::new();
@@ -64,10 +66,7 @@ pub fn stop() {
     let Some(server) = SERVER.get() else { return };
     drop_database(&server.template);
     let cluster = server.cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    if let Some(Cluster { mut shell, pipe, _folder }) = cluster {
-        drop(pipe);
-        let _ = shell.wait();
-    }
+    drop(cluster);
 }
 
 impl Server {
@@ -106,8 +105,8 @@ fn start() -> Server {
     if let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES_URL") {
         Server::new(&url, None)
     } else {
-        let (cluster, url) = start_cluster(&programs().expect("PostgreSQL's programs"));
-        Server::new(&url, Some(cluster))
+        let cluster = Cluster::new(false);
+        Server::new(&cluster.url("postgres"), Some(cluster))
     }
 }
 
@@ -153,69 +152,120 @@ fn unprivileged() -> Option<(u32, u32)> {
     })
 }
 
-fn start_cluster(programs: &Path) -> (Cluster, String) {
-    let folder = tempfile::Builder::new().prefix("muster-pg").tempdir().expect("a folder");
-    let user = unprivileged();
-    if let Some((uid, gid)) = user {
-        std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("a folder of theirs");
+impl Cluster {
+    /// Whether there are the programs for it.
+    pub fn can_be_made() -> bool {
+        programs().is_some()
     }
-    let as_user = |command: &mut Command| {
-        if let Some((uid, gid)) = user {
+
+    /// A cluster that keeps what it has acknowledged, for a test that ends it.
+    pub fn durable() -> Self {
+        Self::new(true)
+    }
+
+    fn new(is_durable: bool) -> Self {
+        let programs = programs().expect("PostgreSQL's programs");
+        let folder = tempfile::Builder::new().prefix("muster-pg").tempdir().expect("a folder");
+        if let Some((uid, gid)) = unprivileged() {
+            let chown = std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid));
+            chown.expect("a folder of theirs");
+        }
+        let mut cluster = Self { programs, folder, is_durable, running: None };
+        let mut initdb = cluster.command(&cluster.programs.join("initdb"));
+        initdb.arg("-D").arg(cluster.data()).args([
+            "-U",
+            "muster",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]);
+        let made = initdb.output().expect("initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        cluster.start();
+        cluster
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A command of whoever may run the server, in the folder of the cluster.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some((uid, gid)) = unprivileged() {
             command.uid(uid).gid(gid);
         }
-        command.current_dir(folder.path());
-    };
-    let data = folder.path().join("data");
-    let mut initdb = Command::new(programs.join("initdb"));
-    initdb.arg("-D").arg(&data).args([
-        "-U",
-        "muster",
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--no-locale",
-        "--no-sync",
-    ]);
-    as_user(&mut initdb);
-    let made = initdb.output().expect("initdb");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-
-    // The socket's folder is private to the cluster, so its port cannot clash with another's.
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg("\"$@\" </dev/null & pid=$!; read -r _; kill -INT $pid; wait $pid")
-        .arg("sh")
-        .arg(programs.join("postgres"))
-        .arg("-D")
-        .arg(&data)
-        .arg("-k")
-        .arg(folder.path())
-        .args(["-c", "listen_addresses="])
-        .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
-        .args(["-c", "max_connections=200", "-c", "shared_buffers=64MB"])
-        .args(["-c", "deadlock_timeout=100ms", "-c", "log_min_messages=log"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    as_user(&mut shell);
-    let mut shell = shell.spawn().expect("a PostgreSQL server");
-    let pipe = shell.stdin.take().expect("its input");
-    let mut log = BufReader::new(shell.stderr.take().expect("its log"));
-    let mut line = String::new();
-    loop {
-        line.clear();
-        let read = log.read_line(&mut line).expect("the server's log");
-        assert!(read > 0, "PostgreSQL ended before it was ready");
-        if line.contains("ready to accept connections") {
-            break;
-        }
+        command.current_dir(self.folder.path());
+        command
     }
-    // Someone has to go on reading, or the server would block on its log.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let host = url::form_urlencoded::byte_serialize(
-        folder.path().to_str().expect("a readable path").as_bytes(),
-    )
-    .collect::<String>();
-    let url = format!("postgres://muster@{host}/postgres");
-    (Cluster { shell, pipe, _folder: folder }, url)
+
+    /// Starts the server, and waits until it can be asked.
+    pub fn start(&mut self) {
+        // The socket's folder is private to the cluster, so its port cannot clash with another's.
+        let mut shell = self.command(Path::new("sh"));
+        shell
+            .arg("-c")
+            .arg("\"$@\" </dev/null & pid=$!; read -r signal; kill -${signal:-INT} $pid; wait $pid")
+            .arg("sh")
+            .arg(self.programs.join("postgres"))
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(self.folder.path())
+            .args(["-c", "listen_addresses="])
+            .args(["-c", "max_connections=200", "-c", "shared_buffers=64MB"])
+            .args(["-c", "deadlock_timeout=100ms", "-c", "log_min_messages=log"]);
+        if !self.is_durable {
+            shell.args([
+                "-c",
+                "fsync=off",
+                "-c",
+                "synchronous_commit=off",
+                "-c",
+                "full_page_writes=off",
+            ]);
+        }
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut shell = shell.spawn().expect("a PostgreSQL server");
+        let pipe = shell.stdin.take().expect("its input");
+        let mut log = BufReader::new(shell.stderr.take().expect("its log"));
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = log.read_line(&mut line).expect("the server's log");
+            assert!(read > 0, "PostgreSQL ended before it was ready");
+            if line.contains("ready to accept connections") {
+                break;
+            }
+        }
+        // Someone has to go on reading, or the server would block on its log.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        self.running = Some((shell, pipe));
+    }
+
+    /// Ends the server by a signal: `INT` ends its connections, `QUIT` is as good as a crash.
+    pub fn stop(&mut self, signal: &str) {
+        let Some((mut shell, mut pipe)) = self.running.take() else { return };
+        let _ = pipe.write_all(format!("{signal}\n").as_bytes());
+        drop(pipe);
+        let _ = shell.wait();
+    }
+
+    fn url(&self, database: &str) -> String {
+        let folder = self.folder.path().to_str().expect("a readable path");
+        let host: String = url::form_urlencoded::byte_serialize(folder.as_bytes()).collect();
+        format!("postgres://muster@{host}/{database}")
+    }
+
+    /// The database that every cluster has, which goes with it.
+    pub fn database(&self) -> TestDatabase {
+        TestDatabase::at(Backend::Postgres, &self.url("postgres"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop("INT");
+    }
 }

@@ -32,6 +32,13 @@ pub fn fails(output: &Output, code: i32) -> String {
     errors
 }
 
+/// The command of a server on a free port.
+pub fn serve(database: &TestDatabase) -> Command {
+    let mut command = muster(&["serve", "--listen", "127.0.0.1:0"]);
+    command.args(["--database-url", &database.url]);
+    command
+}
+
 /// A running server.
 pub struct Server {
     child: Child,
@@ -44,14 +51,18 @@ pub struct Server {
 impl Server {
     /// Starts a server on the database, and waits until it can be asked.
     pub fn start(database: &TestDatabase, more: &[&str]) -> Self {
-        let mut child = muster(&["serve", "--listen", "127.0.0.1:0"])
-            .args(["--database-url", &database.url])
-            .args(more)
-            .env("RUST_LOG", "trace")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a server");
+        Self::launch(serve(database).args(more).env("RUST_LOG", "trace"))
+    }
+
+    /// Starts a server that logs what is wrong and nothing else.
+    pub fn start_quietly(database: &TestDatabase) -> Self {
+        Self::launch(serve(database).env("RUST_LOG", "warn"))
+    }
+
+    /// Starts a server by a command, and waits until it can be asked.
+    pub fn launch(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a server");
         let mut errors = child.stderr.take().expect("its log");
         let log = std::thread::spawn(move || {
             let mut log = String::new();
@@ -81,13 +92,34 @@ impl Server {
         Some(line.trim_start_matches(':').trim().to_owned())
     }
 
-    /// Ends it by the signal that a service manager sends; gives back what it logged.
-    pub fn stop(mut self) -> String {
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, in the middle of whatever it does (SIGKILL).
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a kill");
+        self.child.wait().expect("an end");
+    }
+
+    /// Sends it the signal by which a service manager ends it.
+    pub fn tell_to_stop(&self) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(killed.expect("kill").success());
+    }
+
+    /// Waits for its end; gives back its exit code and what it logged.
+    pub fn end(mut self) -> (Option<i32>, String) {
         let log = self.log.take().expect("a log").join().expect("a log");
-        let status = self.child.wait().expect("an end");
-        assert!(status.success(), "{status}: {log}");
+        (self.child.wait().expect("an end").code(), log)
+    }
+
+    /// Ends it by the signal that a service manager sends; gives back what it logged.
+    pub fn stop(self) -> String {
+        self.tell_to_stop();
+        let (code, log) = self.end();
+        assert_eq!(code, Some(0), "{log}");
         log
     }
 }
