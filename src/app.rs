@@ -1,16 +1,19 @@
 //! The application: everything that requests share.
 
+pub mod budget;
+
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
+use self::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::db::{Db, StoreError};
+use crate::db::{DatabaseUrl, Db, Limits, StoreError};
 use crate::directory::cursors;
 use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TurnedAway};
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
@@ -34,6 +37,10 @@ pub struct App {
     pub scim_base_url: Arc<str>,
     /// A permit for each request that may wait for events.
     pub waiting: Semaphore,
+    /// Memory for bodies.
+    pub bodies: Arc<Budget>,
+    /// Bulk requests that may be carried out.
+    pub bulk: Arc<Budget>,
     /// Whoever brings new events into order, so that it is one request at a time.
     pub placing: Mutex<()>,
     /// What cursors are sealed with, once it was needed.
@@ -44,6 +51,12 @@ pub struct App {
     pub quirks: Pending,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
+}
+
+/// Opens the store as servers use it, with limits of what it may have to do.
+pub fn open_store(url: DatabaseUrl, pool_size: u32, settings: &Settings) -> Db {
+    let limits = Limits { waiting: settings.max_queue, reading: Some(settings.query_timeout) };
+    Db::with_limits(url, pool_size, limits)
 }
 
 /// Sees to it that the store knows the values of unique attributes, before anything is served.
@@ -72,6 +85,9 @@ impl App {
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::new()?,
             waiting: Semaphore::new(settings.max_waiting),
+            // Half for one tenant, so that there is always something left for another.
+            bodies: Budget::new(settings.body_memory, settings.body_memory / 2),
+            bulk: Budget::new(settings.max_bulk, settings.max_bulk.div_ceil(4)),
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
@@ -110,6 +126,32 @@ impl App {
             log::warn!("could not note the compatibility rules in use: {error}");
             self.quirks.put_back(&uses);
         }
+    }
+
+    /// All that the process counts, as text.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut turned_away = [
+            (TurnedAway::QueueFull, 0),
+            (TurnedAway::QueueShare, 0),
+            (TurnedAway::QueueTime, 0),
+            (TurnedAway::QueryTime, 0),
+        ];
+        for (pool, load) in self.db.load() {
+            self.metrics.set_database(pool, load.in_use, load.waiting);
+            let counts = [load.full, load.share, load.late, load.slow];
+            for ((_, sum), count) in turned_away.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        for (reason, count) in turned_away {
+            self.metrics.set_turned_away(reason, count);
+        }
+        self.metrics.set_bodies(self.bodies.in_use());
+        self.metrics.set_bulk(self.bulk.in_use());
+        self.metrics.encode()
     }
 
     /// Ends the waiting of requests that wait for something to happen: the server is about to stop.

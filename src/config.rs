@@ -1,5 +1,7 @@
 //! Settings of a running server.
 
+use std::time::Duration;
+
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
 pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
@@ -9,6 +11,22 @@ pub const MAX_USER_BODY: usize = 1024 * 1024;
 pub const DEFAULT_POOL_SIZE: u32 = 10;
 /// Default number of requests that may wait for events at a time.
 pub const DEFAULT_MAX_WAITING: usize = 100;
+
+/// Default number of requests that may wait for the database at a time, for reading and for writing
+/// each.
+pub const DEFAULT_MAX_QUEUE: usize = 500;
+/// Default number of seconds that a search may keep the database busy.
+pub const DEFAULT_QUERY_TIMEOUT: u64 = 10;
+/// Default number of bytes that the bodies of requests under way may take together.
+pub const DEFAULT_BODY_MEMORY: usize = 512 * 1024 * 1024;
+/// Default number of bulk requests that are carried out at a time.
+pub const DEFAULT_MAX_BULK: usize = 8;
+/// Default number of connections that clients may have open at a time.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// How long a client may take to send the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send a body, besides a second for each 64 KiB.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
@@ -21,6 +39,20 @@ pub struct Settings {
     pub workers: usize,
     /// Number of requests that may wait for events at a time; any more are answered at once.
     pub max_waiting: usize,
+    /// Number of requests that may wait for the database at a time, for reading and for writing each.
+    pub max_queue: usize,
+    /// How long a search may keep the database busy.
+    pub query_timeout: Duration,
+    /// Number of bytes that the bodies of requests under way may take together.
+    pub body_memory: usize,
+    /// Number of bulk requests that are carried out at a time.
+    pub max_bulk: usize,
+    /// Number of connections that clients may have open at a time.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_patience: Duration,
+    /// How long a client may take to send a body, besides a second for each 64 KiB.
+    pub body_patience: Duration,
 }
 
 impl Settings {
@@ -32,6 +64,13 @@ impl Settings {
             max_body: DEFAULT_MAX_BODY,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
+            max_queue: DEFAULT_MAX_QUEUE,
+            query_timeout: Duration::from_secs(DEFAULT_QUERY_TIMEOUT),
+            body_memory: DEFAULT_BODY_MEMORY,
+            max_bulk: DEFAULT_MAX_BULK,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            head_patience: HEAD_PATIENCE,
+            body_patience: BODY_PATIENCE,
         }
     }
 

@@ -23,14 +23,17 @@ pub mod secrets;
 pub mod sessions;
 pub mod sql;
 pub mod teams;
+pub mod time;
 pub mod token_quirks;
 pub mod tokens;
+mod turns;
 pub mod unique;
 mod url;
 pub mod users;
 
 pub use self::connection::Conn;
-pub use self::pool::{Db, MayBeStore, RETRY_AFTER, StoreError};
+pub use self::pool::{Db, Limits, MayBeStore, RETRY_AFTER, StoreError};
+pub use self::turns::Load;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 
 use diesel::prelude::*;

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use r2d2::ManageConnection;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::connection::{Access, Conn, is_transient};
-use super::migrations;
+use super::turns::{Load, NoTurn, Tenant, Turns};
 use super::url::DatabaseUrl;
+use super::{migrations, time};
 
 /// How long a request waits for its turn at the database before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long PostgreSQL may take for one statement that writes, where there are limits at all.
+const WRITING: Duration = Duration::from_secs(60);
 /// How often a transaction is run again when another one was in its way.
 const MAX_ATTEMPTS: u32 = 10;
 /// Seconds that a client is asked to wait when the database does not answer.
@@ -28,6 +31,16 @@ pub enum StoreError {
     /// No connection could be had in time; the request can be sent again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// More work waits for the database than may wait; the request can be sent again.
+    #[error("too much work waits for the database")]
+    Busy,
+    /// More work of the tenant waits for the database than may wait of one; its requests can be
+    /// sent again.
+    #[error("too much work of one connection waits for the database")]
+    Share,
+    /// The database took longer than it may.
+    #[error("the database took too long")]
+    TimedOut,
     /// The database refused.
     #[error("database error: {0}")]
     Database(#[from] DieselError),
@@ -43,7 +56,7 @@ impl StoreError {
     /// Whether sending the request again later may help.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable(_) => true,
+            Self::Unavailable(_) | Self::Busy | Self::Share | Self::TimedOut => true,
             Self::Database(error) => {
                 is_transient(error)
                     || matches!(error, DieselError::BrokenTransactionManager)
@@ -90,9 +103,25 @@ impl MayBeStore for StoreError {
     }
 }
 
+/// How much the store may have to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How much work may wait for a connection, for reading and for writing each.
+    pub waiting: usize,
+    /// How long work that reads may keep the database busy; without it nothing is limited.
+    pub reading: Option<Duration>,
+}
+
+impl Limits {
+    /// No limits, for commands, which have the store for themselves.
+    pub const NONE: Self = Self { waiting: usize::MAX, reading: None };
+}
+
 struct Manager {
     url: DatabaseUrl,
     access: Access,
+    /// How long a statement may take.
+    limit: Option<Duration>,
 }
 
 impl ManageConnection for Manager {
@@ -100,10 +129,14 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Conn, StoreError> {
-        Conn::open(&self.url, self.access).map_err(|error| {
+        let mut conn = Conn::open(&self.url, self.access).map_err(|error| {
             log::error!("could not connect to {}: {error}", self.url);
             StoreError::Unavailable(error.to_string())
-        })
+        })?;
+        if let Some(limit) = self.limit {
+            conn.limit_statements(limit)?;
+        }
+        Ok(conn)
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), StoreError> {
@@ -120,12 +153,18 @@ impl ManageConnection for Manager {
 
 struct Pool {
     connections: r2d2::Pool<Manager>,
-    /// One permit a connection, so that waiting requests hold no thread.
-    turns: Arc<Semaphore>,
+    /// One for each connection, so that waiting requests hold no thread.
+    turns: Arc<Turns>,
+    /// How long a piece of work may take.
+    limit: Option<Duration>,
 }
 
 impl Pool {
-    fn new(url: &DatabaseUrl, access: Access, size: u32) -> Self {
+    fn new(url: &DatabaseUrl, access: Access, size: u32, limits: Limits) -> Self {
+        let limit = match access {
+            Access::Read => limits.reading,
+            Access::Write => limits.reading.map(|_| WRITING),
+        };
         let connections = r2d2::Pool::builder()
             .max_size(size)
             // Connections are made when they are needed: a database that is down does not keep the
@@ -135,15 +174,8 @@ impl Pool {
             // A file does not hang up; a server may.
             .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(Manager { url: url.clone(), access });
-        let turns = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-        Self { connections, turns }
-    }
-
-    /// The same connections, of which at most so many are used at a time.
-    fn limited(&self, turns: u32) -> Self {
-        let turns = Arc::new(Semaphore::new(usize::try_from(turns).unwrap_or(1)));
-        Self { connections: self.connections.clone(), turns }
+            .build_unchecked(Manager { url: url.clone(), access, limit });
+        Self { connections, turns: Turns::new(size, limits.waiting), limit }
     }
 }
 
@@ -153,31 +185,48 @@ pub struct Db {
     url: DatabaseUrl,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    /// Whose work it is.
+    tenant: Tenant,
     /// Told of every change that this process commits.
     commits: Arc<watch::Sender<()>>,
 }
 
 impl Db {
-    /// Opens the pools; `size` is the number of PostgreSQL connections or SQLite readers.
+    /// Opens the pools without limits; `size` is the number of PostgreSQL connections or SQLite
+    /// readers.
     ///
     /// No connection is made yet: a database that is down for a moment does not keep the program
     /// from starting.
     pub fn new(url: DatabaseUrl, size: u32) -> Self {
-        let (writers, readers) = match &url {
-            DatabaseUrl::Sqlite(_) => {
-                let writers = Arc::new(Pool::new(&url, Access::Write, 1));
-                (writers, Arc::new(Pool::new(&url, Access::Read, size)))
-            }
+        Self::with_limits(url, size, Limits::NONE)
+    }
+
+    /// Opens the pools of a store that many ask at once.
+    pub fn with_limits(url: DatabaseUrl, size: u32, limits: Limits) -> Self {
+        let (for_writing, for_reading) = match &url {
+            DatabaseUrl::Sqlite(_) => (1, size),
             DatabaseUrl::Postgres(_) => {
                 // Writers that wait for each other's rows must not keep readers out, and with
                 // them every request, since each begins with the look at its token.
-                let pool = Pool::new(&url, Access::Write, size);
                 let for_reading = (size / 3).max(1);
-                let for_writing = size.saturating_sub(for_reading).max(1);
-                (Arc::new(pool.limited(for_writing)), Arc::new(pool.limited(for_reading)))
+                (size.saturating_sub(for_reading).max(1), for_reading)
             }
         };
-        Self { url, writers, readers, commits: Arc::new(watch::Sender::new(())) }
+        let writers = Arc::new(Pool::new(&url, Access::Write, for_writing, limits));
+        let readers = Arc::new(Pool::new(&url, Access::Read, for_reading, limits));
+        let commits = Arc::new(watch::Sender::new(()));
+        Self { url, writers, readers, tenant: None, commits }
+    }
+
+    /// The store for the work of a tenant, which gets no more than its share of the connections.
+    #[must_use]
+    pub fn of(&self, tenant: &str) -> Self {
+        Self { tenant: Some(Arc::from(tenant)), ..self.clone() }
+    }
+
+    /// How busy the connections for reading and those for writing are.
+    pub fn load(&self) -> [(&'static str, Load); 2] {
+        [("read", self.readers.turns.load()), ("write", self.writers.turns.load())]
     }
 
     /// Where the store is.
@@ -314,18 +363,30 @@ impl Db {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: MayBeStore + Send + 'static,
     {
-        let busy = || StoreError::Unavailable("all connections are busy".to_owned());
-        let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(busy().into()) };
-        let connections = pool.connections.clone();
+        let turn = pool.turns.take(&self.tenant, PATIENCE).await.map_err(|none| match none {
+            NoTurn::Full => StoreError::Busy,
+            NoTurn::Share => StoreError::Share,
+            NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
+        })?;
+        let (connections, limit) = (pool.connections.clone(), pool.limit);
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.
-            let _turn = turn;
+            let turn = turn;
             let mut conn =
                 connections.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            work(&mut conn)
+            time::within(limit, || {
+                work(&mut conn).map_err(|error| {
+                    if !time::is_up() {
+                        return error;
+                    }
+                    turn.count_slow();
+                    // Neither database says by a code that it was for the time.
+                    let is_late = error.store_error().is_some_and(StoreError::may_be_transient);
+                    if is_late { StoreError::TimedOut.into() } else { error }
+                })
+            })
         });
         task.await.map_err(|_| StoreError::Panicked)?
     }

@@ -52,8 +52,7 @@ async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> 
     };
     let (context, page) = (client.context(), list.page.clone());
     let listed = client
-        .app
-        .db
+        .db()
         .snapshot(move |conn| {
             listing::everything(conn, &context, &wanted_users, &wanted_groups, &page)
         })
