@@ -23,6 +23,9 @@ pub const DEFAULT_BODY_MEMORY: usize = 512 * 1024 * 1024;
 pub const DEFAULT_MAX_BULK: usize = 8;
 /// Default number of connections that clients may have open at a time.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// The members that the groups of one page show together, unless it is one group alone: each takes
+/// about a kilobyte while the answer is made.
+const PAGE_MEMBERS: i64 = 200_000;
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a body, besides a second for each 64 KiB.
@@ -45,6 +48,8 @@ pub struct Settings {
     pub query_timeout: Duration,
     /// Number of bytes that the bodies of requests under way may take together.
     pub body_memory: usize,
+    /// Number of members that the groups of one page show together, unless it is one group alone.
+    pub page_members: i64,
     /// Number of bulk requests that are carried out at a time.
     pub max_bulk: usize,
     /// Number of connections that clients may have open at a time.
@@ -67,6 +72,7 @@ impl Settings {
             max_queue: DEFAULT_MAX_QUEUE,
             query_timeout: Duration::from_secs(DEFAULT_QUERY_TIMEOUT),
             body_memory: DEFAULT_BODY_MEMORY,
+            page_members: PAGE_MEMBERS,
             max_bulk: DEFAULT_MAX_BULK,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             head_patience: HEAD_PATIENCE,

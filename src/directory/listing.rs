@@ -24,11 +24,9 @@ pub struct Wanted {
     pub order: Option<Order>,
     /// Whether to look up who belongs to what.
     pub memberships: bool,
+    /// How many members the teams of a page may have together, unless it is one team alone.
+    pub most_members: i64,
 }
-
-/// The members that the teams of one page show together, unless it is one team alone: each takes about
-/// a kilobyte while the answer is made.
-const MAX_MEMBERS: i64 = 200_000;
 
 /// A page of a list.
 #[derive(Debug)]
@@ -72,7 +70,7 @@ pub(super) fn one_kind<R, T>(
         .total(page, || (rows.count)(conn, tenant, condition.as_ref()))
         .map_err(|error| in_time(error, &[wanted]))?;
     if wanted.memberships && rows.kind == Kind::Team {
-        cut.shorten(conn, &window, rows.id)?;
+        cut.shorten(conn, &window, wanted.most_members, rows.id)?;
     }
     let ends = Ends::look_up(page, &cut.rows, |row| {
         search::anchor(conn, tenant, &window, (rows.id)(row))
@@ -159,15 +157,16 @@ impl<T> Cut<T> {
         &mut self,
         conn: &mut Conn,
         window: &Window,
+        most: i64,
         id: impl Fn(&T) -> &str,
     ) -> QueryResult<()> {
         let ids: Vec<&str> = self.rows.iter().map(&id).collect();
         let sizes = memberships::sizes(conn, &ids)?;
         let size = |id: &&str| sizes.get(*id).copied().unwrap_or(0);
         let fit = if window.is_reversed {
-            how_many_fit(ids.iter().rev().map(size))
+            how_many_fit(most, ids.iter().rev().map(size))
         } else {
-            how_many_fit(ids.iter().map(size))
+            how_many_fit(most, ids.iter().map(size))
         };
         if fit < self.rows.len() {
             self.is_more = true;
@@ -200,12 +199,12 @@ impl<T> Cut<T> {
     }
 }
 
-/// How many of the first teams have together no more members than one answer shows; one at least.
-fn how_many_fit(sizes: impl Iterator<Item = i64>) -> usize {
+/// How many of the first teams have no more than `most` members together; one at least.
+fn how_many_fit(most: i64, sizes: impl Iterator<Item = i64>) -> usize {
     let mut sum = 0_i64;
     let within = sizes.take_while(|size| {
         sum = sum.saturating_add(*size);
-        sum <= MAX_MEMBERS
+        sum <= most
     });
     within.count().max(1)
 }
@@ -300,7 +299,7 @@ pub fn everything(
         })
         .map_err(|error| in_time(error, &[of_users, of_teams]))?;
     if of_teams.memberships {
-        cut.shorten(conn, &user_window, |found| &found.id)?;
+        cut.shorten(conn, &user_window, of_teams.most_members, |found| &found.id)?;
     }
     let ends = Ends::look_up(page, &cut.rows, |found| {
         let window = if found.is_user { &user_window } else { &team_window };
@@ -328,14 +327,14 @@ pub fn everything(
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_MEMBERS, how_many_fit};
+    use super::how_many_fit;
 
     #[test]
     fn a_page_ends_where_its_members_are_too_many() {
-        let fit = |sizes: &[i64]| how_many_fit(sizes.iter().copied());
-        assert_eq!(fit(&[0, 5, MAX_MEMBERS - 5, 0]), 4);
-        assert_eq!(fit(&[0, 5, MAX_MEMBERS - 4, 0]), 2);
-        assert_eq!(fit(&[MAX_MEMBERS + 1, 0]), 1, "there is progress");
+        let fit = |sizes: &[i64]| how_many_fit(10, sizes.iter().copied());
+        assert_eq!(fit(&[0, 5, 5, 0]), 4);
+        assert_eq!(fit(&[0, 5, 6, 0]), 2);
+        assert_eq!(fit(&[11, 0]), 1, "there is progress");
         assert_eq!(fit(&[1, i64::MAX, i64::MAX]), 1);
     }
 }

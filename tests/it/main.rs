@@ -16,6 +16,7 @@ mod fixtures;
 mod layout;
 mod login;
 mod ops;
+mod overload;
 mod scim;
 mod signin;
 mod simulation;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         api::cases(),
         cli::cases(),
         ops::CASES.to_vec(),
+        overload::cases(),
         store::cases(),
         fixtures::cases(),
         layout::CASES.to_vec(),

@@ -33,7 +33,12 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let order = query.order(resource_type)?;
     let list = List::new(client, query, "Users", order.as_slice()).await?;
     log_quirks(client, &quirks);
-    let wanted = Wanted { filter, order, memberships: projection.includes("groups") };
+    let wanted = Wanted {
+        filter,
+        order,
+        memberships: projection.includes("groups"),
+        most_members: client.app.settings.page_members,
+    };
     let (context, page) = (client.context(), list.page.clone());
     let listed =
         client.db().snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;

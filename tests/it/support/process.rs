@@ -44,10 +44,14 @@ pub struct Server {
 impl Server {
     /// Starts a server on the database, and waits until it can be asked.
     pub fn start(database: &TestDatabase, more: &[&str]) -> Self {
-        let mut child = muster(&["serve", "--listen", "127.0.0.1:0"])
-            .args(["--database-url", &database.url])
+        Self::launch(muster(&[]).env("RUST_LOG", "trace"), database, more)
+    }
+
+    /// Starts the program as a server on the database, and waits until it can be asked.
+    pub fn launch(program: &mut Command, database: &TestDatabase, more: &[&str]) -> Self {
+        let mut child = program
+            .args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url])
             .args(more)
-            .env("RUST_LOG", "trace")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -73,6 +77,11 @@ impl Server {
     pub fn start_on(url: &str) -> Self {
         let database = TestDatabase::at(Backend::Sqlite, url);
         Self::start(&database, &[])
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it printed under that name.
