@@ -30,7 +30,10 @@ pub struct Received {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotReceived {
     CutOff,
+    /// It is longer than it may be.
     TooLarge,
+    /// It takes more memory than there is for all.
+    NeverFits,
     Slow,
     /// The client's bodies have their share of the memory already.
     Share,
@@ -43,7 +46,7 @@ impl NotReceived {
         match spent {
             Spent::Share => Self::Share,
             Spent::All => Self::NoMemory,
-            Spent::TooMuch => Self::TooLarge,
+            Spent::TooMuch => Self::NeverFits,
         }
     }
 
@@ -52,7 +55,7 @@ impl NotReceived {
         match self {
             Self::CutOff => 400,
             Self::Slow => 408,
-            Self::TooLarge => 413,
+            Self::TooLarge | Self::NeverFits => 413,
             Self::Share => 429,
             Self::NoMemory => 503,
         }
@@ -81,7 +84,7 @@ impl NotReceived {
             Self::Slow => app.metrics.turn_away(TurnedAway::SlowBody),
             Self::Share => app.metrics.turn_away(TurnedAway::BodyShare),
             Self::NoMemory => app.metrics.turn_away(TurnedAway::BodyMemory),
-            Self::CutOff | Self::TooLarge => {}
+            Self::CutOff | Self::TooLarge | Self::NeverFits => {}
         }
         self
     }

@@ -72,7 +72,7 @@ async fn read(request: HttpRequest, mut payload: Payload) -> Result<Received, Un
         status: StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST),
         text: match reason {
             NotReceived::CutOff => "The form was cut off.",
-            NotReceived::TooLarge => "The form is too large.",
+            NotReceived::TooLarge | NotReceived::NeverFits => "The form is too large.",
             NotReceived::Slow => "The form came too slowly. Try again.",
             NotReceived::Share | NotReceived::NoMemory => {
                 "Muster has too much to do for the moment. Try again in a minute."

@@ -35,7 +35,7 @@ async fn memory_stays_level_under_full_load(database: TestDatabase) {
         None => muster(&[]),
     };
     // Bounds that are met: there are more clients than turns and places in the line.
-    let bounds = ["--pool-size", "6", "--max-queue", "8", "--max-bulk", "2"];
+    let bounds = ["--pool-size", "6", "--max-queue", "16", "--max-bulk", "2"];
     let server = Server::launch(program.env("RUST_LOG", "error"), &database, &bounds);
     let admin = succeeds(&process::run(&database, &["admin-token", "create", "--label", "soak"]));
     let load = Load {
@@ -156,6 +156,7 @@ async fn step(load: &Load, own: &mut Own, number: usize) {
     let user = own.users.front().cloned().unwrap_or_default();
     let place = usize::try_from(own.step).unwrap_or_default() + number * 7;
     match place % 20 {
+        _ if user.is_empty() => create(load, own).await,
         0..3 => create(load, own).await,
         3 => {
             if let Some(id) = own.users.pop_front() {
