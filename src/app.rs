@@ -39,6 +39,8 @@ pub struct App {
     pub waiting: Semaphore,
     /// Memory for bodies.
     pub bodies: Arc<Budget>,
+    /// Memory for large answers on their way.
+    pub answers: Arc<Budget>,
     /// Bulk requests that may be carried out.
     pub bulk: Arc<Budget>,
     /// Whoever brings new events into order, so that it is one request at a time.
@@ -87,6 +89,7 @@ impl App {
             waiting: Semaphore::new(settings.max_waiting),
             // Half for one tenant, so that there is always something left for another.
             bodies: Budget::new(settings.body_memory, settings.body_memory / 2),
+            answers: Budget::new(settings.body_memory, settings.body_memory / 2),
             bulk: Budget::new(settings.max_bulk, settings.max_bulk.div_ceil(4)),
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),
@@ -150,6 +153,7 @@ impl App {
             self.metrics.set_turned_away(reason, count);
         }
         self.metrics.set_bodies(self.bodies.in_use());
+        self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());
         self.metrics.encode()
     }

@@ -46,7 +46,8 @@ pub struct Settings {
     pub max_queue: usize,
     /// How long a search may keep the database busy.
     pub query_timeout: Duration,
-    /// Number of bytes that the bodies of requests under way may take together.
+    /// Number of bytes that the bodies of requests under way may take together, and as many large
+    /// answers on their way.
     pub body_memory: usize,
     /// Number of members that the groups of one page show together, unless it is one group alone.
     pub page_members: i64,

@@ -11,6 +11,7 @@ mod id;
 mod middleware;
 mod negotiate;
 mod ops;
+mod outgoing;
 mod query;
 mod receive;
 mod routes;

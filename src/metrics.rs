@@ -68,6 +68,10 @@ pub enum TurnedAway {
     BodyShare,
     /// There was no memory for the body.
     BodyMemory,
+    /// The tenant's answers on their way had their share of the memory.
+    AnswerShare,
+    /// There was no memory for the answer.
+    AnswerMemory,
     /// As many of the tenant's bulk requests were carried out as may be of one.
     BulkShare,
     /// As many bulk requests were carried out as may be.
@@ -75,7 +79,7 @@ pub enum TurnedAway {
 }
 
 impl TurnedAway {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::QueueFull,
         Self::QueueShare,
         Self::QueueTime,
@@ -83,6 +87,8 @@ impl TurnedAway {
         Self::SlowBody,
         Self::BodyShare,
         Self::BodyMemory,
+        Self::AnswerShare,
+        Self::AnswerMemory,
         Self::BulkShare,
         Self::BulkFull,
     ];
@@ -96,6 +102,8 @@ impl TurnedAway {
             Self::SlowBody => "slow-body",
             Self::BodyShare => "body-share",
             Self::BodyMemory => "body-memory",
+            Self::AnswerShare => "answer-share",
+            Self::AnswerMemory => "answer-memory",
             Self::BulkShare => "bulk-share",
             Self::BulkFull => "bulk-full",
         };
@@ -113,6 +121,7 @@ pub struct Metrics {
     in_use: Family<PoolLabels, Gauge>,
     waiting: Family<PoolLabels, Gauge>,
     bodies: Gauge,
+    answers: Gauge,
     bulk: Gauge,
 }
 
@@ -132,7 +141,7 @@ impl Metrics {
             drop(turned_away.get_or_create(&reason.labels()));
         }
         let (in_use, waiting) = (Family::default(), Family::default());
-        let (bodies, bulk) = (Gauge::default(), Gauge::default());
+        let [bodies, answers, bulk] = [(); 3].map(|()| Gauge::default());
         let mut registry = Registry::default();
         registry.register(
             "muster_scim_quirks",
@@ -155,8 +164,21 @@ impl Metrics {
         registry.register("muster_database_waiting", "Work that waits for one", waiting.clone());
         let help = "Memory that the bodies of requests under way are reckoned to take";
         registry.register_with_unit("muster_bodies", help, Unit::Bytes, bodies.clone());
+        let help = "Memory that large answers on their way take";
+        registry.register_with_unit("muster_answers", help, Unit::Bytes, answers.clone());
         registry.register("muster_bulk_jobs", "Bulk requests that are carried out", bulk.clone());
-        Self { registry, quirks, requests, durations, turned_away, in_use, waiting, bodies, bulk }
+        Self {
+            registry,
+            quirks,
+            requests,
+            durations,
+            turned_away,
+            in_use,
+            waiting,
+            bodies,
+            answers,
+            bulk,
+        }
     }
 
     /// Counts the rules that one request made use of.
@@ -196,6 +218,11 @@ impl Metrics {
     /// Notes how much memory bodies take.
     pub fn set_bodies(&self, bytes: usize) {
         self.bodies.set(whole(bytes));
+    }
+
+    /// Notes how much memory large answers on their way take.
+    pub fn set_answers(&self, bytes: usize) {
+        self.answers.set(whole(bytes));
     }
 
     /// Notes how many bulk requests are carried out.

@@ -56,7 +56,7 @@ pub struct ServeArgs {
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     query_timeout: u64,
     /// Bytes that the bodies of requests under way may take together, as text and parsed; half of it
-    /// for the requests of one connection
+    /// for the requests of one connection. Large answers on their way may take as much
     #[arg(long, env = "MUSTER_BODY_MEMORY", value_name = "BYTES", default_value_t = DEFAULT_BODY_MEMORY,
           value_parser = at_least_one)]
     body_memory: usize,

@@ -104,10 +104,10 @@ impl Turns {
             }
             if state.load.waiting >= self.longest || has_share {
                 state.forget(tenant);
-                let is_full = state.load.waiting >= self.longest;
-                state.load.full += u64::from(is_full);
-                state.load.share += u64::from(!is_full);
-                return Err(if is_full { NoTurn::Full } else { NoTurn::Share });
+                // Who is the cause is told so, even where the line is full.
+                state.load.full += u64::from(!has_share);
+                state.load.share += u64::from(has_share);
+                return Err(if has_share { NoTurn::Share } else { NoTurn::Full });
             }
             let (sender, coming) = oneshot::channel();
             state.count += 1;

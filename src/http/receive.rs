@@ -66,7 +66,8 @@ impl NotReceived {
         match self {
             Self::CutOff => "the body was cut off",
             Self::Slow => "the body came too slowly; send the request again",
-            Self::TooLarge => {
+            Self::TooLarge => "the body is too large",
+            Self::NeverFits => {
                 "the body takes more memory than the server may use; send less at once"
             }
             Self::Share => {

@@ -13,6 +13,7 @@ pub const CASES: &[Case] = database_cases![
     bodies_under_way_have_a_budget,
     a_body_of_tiny_values_is_weighed_before_it_is_parsed,
     compressed_bodies_are_refused_unread,
+    answers_that_nobody_reads_have_a_budget,
 ];
 
 const BODIES: &str = "muster_bodies_bytes";
@@ -116,4 +117,32 @@ async fn compressed_bodies_are_refused_unread(database: TestDatabase) {
     }
     let answer = client.send(client.request("GET", "/Users").header("accept-encoding", "gzip"));
     assert_eq!(answer.await.expect(200).header("content-encoding"), None);
+}
+
+async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
+    const ANSWERS: &str = "muster_answers_bytes";
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 40_000_000).await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    // More than the buffers of the system take in.
+    for number in 0..20 {
+        let user = json!({ "userName": format!("u{number}"), "title": "x".repeat(900_000) });
+        client.post("/Users", &user).await.expect(201);
+    }
+    let mut raw = Raw::open(&app);
+    raw.send(&format!(
+        "GET /scim/v2/Users HTTP/1.1\r\nHost: muster\r\nAuthorization: Bearer {}\r\n\r\n",
+        app.default_token()
+    ));
+    until(&app, ANSWERS, 18_000_000).await;
+    let detail = comes_back(client.get("/Users").await, 429);
+    assert!(detail.contains("read them"), "{detail}");
+    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="answer-share"}"#).await, 1);
+    // Small answers are not in question, nor is anybody else.
+    client.get("/Users?count=0").await.expect(200);
+    client.post("/Users", &json!({ "userName": "another" })).await.expect(201);
+    other.get("/Users").await.expect(200);
+    raw.hang_up();
+    until_none(&app, ANSWERS).await;
+    assert_eq!(client.get("/Users").await.expect(200).body["totalResults"], 21);
+    until_none(&app, ANSWERS).await;
 }
