@@ -57,7 +57,11 @@ pub struct App {
 
 /// Opens the store as servers use it, with limits of what it may have to do.
 pub fn open_store(url: DatabaseUrl, pool_size: u32, settings: &Settings) -> Db {
-    let limits = Limits { waiting: settings.max_queue, reading: Some(settings.query_timeout) };
+    let limits = Limits {
+        waiting: settings.max_queue,
+        patience: settings.queue_patience,
+        reading: Some(settings.query_timeout),
+    };
     Db::with_limits(url, pool_size, limits)
 }
 

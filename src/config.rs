@@ -26,6 +26,8 @@ pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 /// The members that the groups of one page show together, unless it is one group alone: each takes
 /// about a kilobyte while the answer is made.
 const PAGE_MEMBERS: i64 = 200_000;
+/// How long a request waits for its turn at the database before it is told to come back.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a body, besides a second for each 64 KiB.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub max_waiting: usize,
     /// Number of requests that may wait for the database at a time, for reading and for writing each.
     pub max_queue: usize,
+    /// How long they wait before they are told to come back.
+    pub queue_patience: Duration,
     /// How long a search may keep the database busy.
     pub query_timeout: Duration,
     /// Number of bytes that the bodies of requests under way may take together, and as many large
@@ -71,6 +75,7 @@ impl Settings {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
             max_queue: DEFAULT_MAX_QUEUE,
+            queue_patience: QUEUE_PATIENCE,
             query_timeout: Duration::from_secs(DEFAULT_QUERY_TIMEOUT),
             body_memory: DEFAULT_BODY_MEMORY,
             page_members: PAGE_MEMBERS,

@@ -16,7 +16,7 @@ use super::turns::{Load, NoTurn, Tenant, Turns};
 use super::url::DatabaseUrl;
 use super::{migrations, time};
 
-/// How long a request waits for its turn at the database before it is told to come back.
+/// How long work waits for a connection before it is given up, and a transaction tries again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long PostgreSQL may take for one statement that writes, where there are limits at all.
 const WRITING: Duration = Duration::from_secs(60);
@@ -108,13 +108,15 @@ impl MayBeStore for StoreError {
 pub struct Limits {
     /// How much work may wait for a connection, for reading and for writing each.
     pub waiting: usize,
+    /// How long it waits before it is given up.
+    pub patience: Duration,
     /// How long work that reads may keep the database busy; without it nothing is limited.
     pub reading: Option<Duration>,
 }
 
 impl Limits {
     /// No limits, for commands, which have the store for themselves.
-    pub const NONE: Self = Self { waiting: usize::MAX, reading: None };
+    pub const NONE: Self = Self { waiting: usize::MAX, patience: PATIENCE, reading: None };
 }
 
 struct Manager {
@@ -155,6 +157,8 @@ struct Pool {
     connections: r2d2::Pool<Manager>,
     /// One for each connection, so that waiting requests hold no thread.
     turns: Arc<Turns>,
+    /// How long work waits for its turn.
+    patience: Duration,
     /// How long a piece of work may take.
     limit: Option<Duration>,
 }
@@ -175,7 +179,8 @@ impl Pool {
             .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(Manager { url: url.clone(), access, limit });
-        Self { connections, turns: Turns::new(size, limits.waiting), limit }
+        let turns = Turns::new(size, limits.waiting);
+        Self { connections, turns, patience: limits.patience, limit }
     }
 }
 
@@ -365,11 +370,12 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let turn = pool.turns.take(&self.tenant, PATIENCE).await.map_err(|none| match none {
-            NoTurn::Full => StoreError::Busy,
-            NoTurn::Share => StoreError::Share,
-            NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
-        })?;
+        let turn =
+            pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
+                NoTurn::Full => StoreError::Busy,
+                NoTurn::Share => StoreError::Share,
+                NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
+            })?;
         let (connections, limit) = (pool.connections.clone(), pool.limit);
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.

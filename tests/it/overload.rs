@@ -10,6 +10,8 @@ mod pages;
 mod raw;
 mod soak;
 
+use std::time::Duration;
+
 use muster::directory::connections::AdminError;
 
 use crate::support::{Answer, Case, TestApp};
@@ -26,6 +28,9 @@ pub fn cases() -> Vec<Case> {
     ];
     own.concat()
 }
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// A number that the server counts.
 async fn counted(app: &TestApp, name: &str) -> u64 {

@@ -121,11 +121,13 @@ async fn compressed_bodies_are_refused_unread(database: TestDatabase) {
 
 async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
     const ANSWERS: &str = "muster_answers_bytes";
-    let app = TestApp::start_with(database, |settings| settings.body_memory = 40_000_000).await;
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 36_000_000).await;
     let (client, other) = (app.scim(), app.other("other").await);
     // More than the buffers of the system take in.
     for number in 0..20 {
-        let user = json!({ "userName": format!("u{number}"), "title": "x".repeat(900_000) });
+        let address = |n: usize| json!({ "formatted": format!("{n}{}", "x".repeat(60_000)) });
+        let addresses: Vec<_> = (0..14).map(address).collect();
+        let user = json!({ "userName": format!("u{number}"), "addresses": addresses });
         client.post("/Users", &user).await.expect(201);
     }
     let mut raw = Raw::open(&app);
@@ -133,7 +135,7 @@ async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
         "GET /scim/v2/Users HTTP/1.1\r\nHost: muster\r\nAuthorization: Bearer {}\r\n\r\n",
         app.default_token()
     ));
-    until(&app, ANSWERS, 18_000_000).await;
+    until(&app, ANSWERS, 16_000_000).await;
     let detail = comes_back(client.get("/Users").await, 429);
     assert!(detail.contains("read them"), "{detail}");
     assert_eq!(counted(&app, r#"muster_turned_away_total{reason="answer-share"}"#).await, 1);

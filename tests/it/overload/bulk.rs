@@ -13,7 +13,11 @@ pub const CASES: &[Case] = database_cases![bulk_requests_are_few_at_a_time];
 const JOBS: &str = "muster_bulk_jobs";
 
 async fn bulk_requests_are_few_at_a_time(database: TestDatabase) {
-    let app = TestApp::start_with(database, |settings| settings.max_bulk = 4).await;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_bulk = 4;
+        settings.queue_patience = super::LONG;
+    })
+    .await;
     let mut clients = vec![app.scim()];
     for name in ["b", "c", "d", "e"] {
         clients.push(app.other(name).await);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use muster::config::Settings;
 use muster::db::{Db, StoreError};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -171,7 +172,8 @@ async fn a_lookup_that_takes_too_long_is_to_come_back(database: TestDatabase) {
 
 async fn one_connection_cannot_keep_the_others_out(database: TestDatabase) {
     let backend = database.backend;
-    let app = TestApp::start(database).await;
+    let patience = |settings: &mut Settings| settings.queue_patience = super::LONG;
+    let app = TestApp::start_with(database, patience).await;
     let (client, other) = (app.scim(), app.other("other").await);
     until_noted(&app, &[&client, &other]).await;
     // On SQLite there are several readers, on PostgreSQL several writers.
@@ -202,7 +204,11 @@ async fn one_connection_cannot_keep_the_others_out(database: TestDatabase) {
 
 async fn the_line_has_an_end(database: TestDatabase) {
     let backend = database.backend;
-    let app = TestApp::start_with(database, |settings| settings.max_queue = 2).await;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_queue = 2;
+        settings.queue_patience = super::LONG;
+    })
+    .await;
     let admin = app.admin().await;
     let taken = take(&app.db, "read", turns(backend, "read")).await;
     let mut late = Vec::new();
@@ -237,7 +243,11 @@ async fn the_line_has_an_end(database: TestDatabase) {
 
 async fn a_connection_has_half_of_the_line(database: TestDatabase) {
     let backend = database.backend;
-    let app = TestApp::start_with(database, |settings| settings.max_queue = 6).await;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_queue = 6;
+        settings.queue_patience = super::LONG;
+    })
+    .await;
     let (client, other) = (app.scim(), app.other("other").await);
     until_noted(&app, &[&client, &other]).await;
     let taken = take(&app.db, "write", turns(backend, "write")).await;
