@@ -1,18 +1,21 @@
 //! The application: everything that requests share.
 
+pub mod budget;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::db::{Db, StoreError};
+use crate::db::{DatabaseUrl, Db, Limits, StoreError};
 use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
 use crate::directory::{cursors, sealing};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TurnedAway};
 use crate::oidc::{OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
@@ -39,6 +42,12 @@ pub struct App {
     pub scim_base_url: Arc<str>,
     /// A permit for each request that may wait for events.
     pub waiting: Semaphore,
+    /// Memory for bodies.
+    pub bodies: Arc<Budget>,
+    /// Memory for large answers on their way.
+    pub answers: Arc<Budget>,
+    /// Bulk requests that may be carried out.
+    pub bulk: Arc<Budget>,
     /// Whoever brings new events into order, so that it is one request at a time.
     pub placing: Mutex<()>,
     /// What cursors are sealed with, once it was needed.
@@ -49,6 +58,16 @@ pub struct App {
     pub quirks: Pending,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
+}
+
+/// Opens the store as servers use it, with limits of what it may have to do.
+pub fn open_store(url: DatabaseUrl, pool_size: u32, settings: &Settings) -> Db {
+    let limits = Limits {
+        waiting: settings.max_queue,
+        patience: settings.queue_patience,
+        reading: Some(settings.query_timeout),
+    };
+    Db::with_limits(url, pool_size, limits)
 }
 
 /// Sees to it that the store knows the values of unique attributes, before anything is served.
@@ -77,6 +96,10 @@ impl App {
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::new()?,
             waiting: Semaphore::new(settings.max_waiting),
+            // Half for one tenant, so that there is always something left for another.
+            bodies: Budget::new(settings.body_memory, settings.body_memory / 2),
+            answers: Budget::new(settings.body_memory, settings.body_memory / 2),
+            bulk: Budget::new(settings.max_bulk, settings.max_bulk.div_ceil(4)),
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
@@ -148,6 +171,33 @@ impl App {
         if let Err(error) = done {
             log::warn!("could not seal the log of events, and tries again later: {error}");
         }
+    }
+
+    /// All that the process counts, as text.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut turned_away = [
+            (TurnedAway::QueueFull, 0),
+            (TurnedAway::QueueShare, 0),
+            (TurnedAway::QueueTime, 0),
+            (TurnedAway::QueryTime, 0),
+        ];
+        for (pool, load) in self.db.load() {
+            self.metrics.set_database(pool, load.in_use, load.waiting);
+            let counts = [load.full, load.share, load.late, load.slow];
+            for ((_, sum), count) in turned_away.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        for (reason, count) in turned_away {
+            self.metrics.set_turned_away(reason, count);
+        }
+        self.metrics.set_bodies(self.bodies.in_use());
+        self.metrics.set_answers(self.answers.in_use());
+        self.metrics.set_bulk(self.bulk.in_use());
+        self.metrics.encode()
     }
 
     /// Ends the waiting of requests that wait for something to happen: the server is about to stop.

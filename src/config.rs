@@ -1,5 +1,7 @@
 //! Settings of a running server.
 
+use std::time::Duration;
+
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
 pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
@@ -11,6 +13,27 @@ pub const DEFAULT_POOL_SIZE: u32 = 10;
 pub const DEFAULT_MAX_WAITING: usize = 100;
 /// Default number of seconds that requests under way have to finish when the server stops.
 pub const DEFAULT_DRAIN_TIME: u64 = 30;
+
+/// Default number of requests that may wait for the database at a time, for reading and for writing
+/// each.
+pub const DEFAULT_MAX_QUEUE: usize = 500;
+/// Default number of seconds that a search may keep the database busy.
+pub const DEFAULT_QUERY_TIMEOUT: u64 = 10;
+/// Default number of bytes that the bodies of requests under way may take together.
+pub const DEFAULT_BODY_MEMORY: usize = 512 * 1024 * 1024;
+/// Default number of bulk requests that are carried out at a time.
+pub const DEFAULT_MAX_BULK: usize = 8;
+/// Default number of connections that clients may have open at a time.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// The members that the groups of one page show together, unless it is one group alone: each takes
+/// about a kilobyte while the answer is made.
+const PAGE_MEMBERS: i64 = 200_000;
+/// How long a request waits for its turn at the database before it is told to come back.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send a body, besides a second for each 64 KiB.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
@@ -25,6 +48,25 @@ pub struct Settings {
     pub max_waiting: usize,
     /// Seconds that requests under way have to finish when the server stops.
     pub drain_time: u64,
+    /// Number of requests that may wait for the database at a time, for reading and for writing each.
+    pub max_queue: usize,
+    /// How long they wait before they are told to come back.
+    pub queue_patience: Duration,
+    /// How long a search may keep the database busy.
+    pub query_timeout: Duration,
+    /// Number of bytes that the bodies of requests under way may take together, and as many large
+    /// answers on their way.
+    pub body_memory: usize,
+    /// Number of members that the groups of one page show together, unless it is one group alone.
+    pub page_members: i64,
+    /// Number of bulk requests that are carried out at a time.
+    pub max_bulk: usize,
+    /// Number of connections that clients may have open at a time.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_patience: Duration,
+    /// How long a client may take to send a body, besides a second for each 64 KiB.
+    pub body_patience: Duration,
 }
 
 impl Settings {
@@ -37,6 +79,15 @@ impl Settings {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
             drain_time: DEFAULT_DRAIN_TIME,
+            max_queue: DEFAULT_MAX_QUEUE,
+            queue_patience: QUEUE_PATIENCE,
+            query_timeout: Duration::from_secs(DEFAULT_QUERY_TIMEOUT),
+            body_memory: DEFAULT_BODY_MEMORY,
+            page_members: PAGE_MEMBERS,
+            max_bulk: DEFAULT_MAX_BULK,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            head_patience: HEAD_PATIENCE,
+            body_patience: BODY_PATIENCE,
         }
     }
 

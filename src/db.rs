@@ -30,14 +30,17 @@ pub mod sessions;
 pub mod sql;
 pub mod state;
 pub mod teams;
+pub mod time;
 pub mod token_quirks;
 pub mod tokens;
+mod turns;
 pub mod unique;
 mod url;
 pub mod users;
 
 pub use self::connection::{Conn, keep_private};
-pub use self::pool::{Db, MayBeStore, RETRY_AFTER, StoreError};
+pub use self::pool::{Db, Limits, MayBeStore, RETRY_AFTER, StoreError};
+pub use self::turns::Load;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 
 use diesel::prelude::*;

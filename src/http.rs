@@ -11,7 +11,9 @@ mod id;
 mod middleware;
 mod negotiate;
 mod ops;
+mod outgoing;
 mod query;
+mod receive;
 mod routes;
 mod scim;
 mod signin;
@@ -27,8 +29,6 @@ use actix_web::{App as ActixApp, HttpServer, web};
 
 use crate::app::App;
 
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -50,6 +50,8 @@ pub fn serve_with(
     tls: Option<rustls::ServerConfig>,
 ) -> io::Result<Server> {
     let (workers, drain_time) = (app.settings.workers, app.settings.drain_time);
+    let head_patience = app.settings.head_patience;
+    let connections = app.settings.max_connections.div_ceil(workers.max(1));
     let data = web::Data::from(app);
     let server = HttpServer::new(move || {
         ActixApp::new()
@@ -63,7 +65,9 @@ pub fn serve_with(
     });
     let server = server
         .workers(workers)
-        .client_request_timeout(HEAD_TIMEOUT)
+        // Beyond these, connections wait to be accepted until others end.
+        .max_connections(connections)
+        .client_request_timeout(head_patience)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(drain_time)
         .disable_signals();

@@ -4,11 +4,13 @@
 //! connection, not the token, and of the path only the pattern. Entry point: [`Metrics::new`].
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -39,6 +41,76 @@ struct DurationLabels {
     method: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+/// Why a request was turned away that might have been served at another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// As many waited for the database as may wait.
+    QueueFull,
+    /// As many of the tenant's waited for the database as may wait of one.
+    QueueShare,
+    /// The database had no time for it.
+    QueueTime,
+    /// It would have kept the database for too long.
+    QueryTime,
+    /// The body came too slowly.
+    SlowBody,
+    /// The tenant's bodies had their share of the memory.
+    BodyShare,
+    /// There was no memory for the body.
+    BodyMemory,
+    /// The tenant's answers on their way had their share of the memory.
+    AnswerShare,
+    /// There was no memory for the answer.
+    AnswerMemory,
+    /// As many of the tenant's bulk requests were carried out as may be of one.
+    BulkShare,
+    /// As many bulk requests were carried out as may be.
+    BulkFull,
+}
+
+impl TurnedAway {
+    const ALL: [Self; 11] = [
+        Self::QueueFull,
+        Self::QueueShare,
+        Self::QueueTime,
+        Self::QueryTime,
+        Self::SlowBody,
+        Self::BodyShare,
+        Self::BodyMemory,
+        Self::AnswerShare,
+        Self::AnswerMemory,
+        Self::BulkShare,
+        Self::BulkFull,
+    ];
+
+    fn labels(self) -> ReasonLabels {
+        let reason = match self {
+            Self::QueueFull => "queue-full",
+            Self::QueueShare => "queue-share",
+            Self::QueueTime => "queue-time",
+            Self::QueryTime => "query-time",
+            Self::SlowBody => "slow-body",
+            Self::BodyShare => "body-share",
+            Self::BodyMemory => "body-memory",
+            Self::AnswerShare => "answer-share",
+            Self::AnswerMemory => "answer-memory",
+            Self::BulkShare => "bulk-share",
+            Self::BulkFull => "bulk-full",
+        };
+        ReasonLabels { reason }
+    }
+}
+
 /// The counters of one process.
 pub struct Metrics {
     registry: Registry,
@@ -46,6 +118,12 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     held: Counter,
+    turned_away: Family<ReasonLabels, Counter>,
+    in_use: Family<PoolLabels, Gauge>,
+    waiting: Family<PoolLabels, Gauge>,
+    bodies: Gauge,
+    answers: Gauge,
+    bulk: Gauge,
 }
 
 impl Metrics {
@@ -60,6 +138,12 @@ impl Metrics {
             (|| Histogram::new(DURATIONS)) as fn() -> Histogram,
         );
         let held = Counter::default();
+        let turned_away = Family::<ReasonLabels, Counter>::default();
+        for reason in TurnedAway::ALL {
+            drop(turned_away.get_or_create(&reason.labels()));
+        }
+        let (in_use, waiting) = (Family::default(), Family::default());
+        let [bodies, answers, bulk] = [(); 3].map(|()| Gauge::default());
         let mut registry = Registry::default();
         registry.register(
             "muster_scim_quirks",
@@ -78,7 +162,31 @@ impl Metrics {
             "Requests that the mass-change brake held",
             held.clone(),
         );
-        Self { registry, quirks, requests, durations, held }
+        registry.register(
+            "muster_turned_away",
+            "Requests turned away that might have been served at another time",
+            turned_away.clone(),
+        );
+        registry.register("muster_database_turns", "Connections in use", in_use.clone());
+        registry.register("muster_database_waiting", "Work that waits for one", waiting.clone());
+        let help = "Memory that the bodies of requests under way are reckoned to take";
+        registry.register_with_unit("muster_bodies", help, Unit::Bytes, bodies.clone());
+        let help = "Memory that large answers on their way take";
+        registry.register_with_unit("muster_answers", help, Unit::Bytes, answers.clone());
+        registry.register("muster_bulk_jobs", "Bulk requests that are carried out", bulk.clone());
+        Self {
+            registry,
+            quirks,
+            requests,
+            durations,
+            turned_away,
+            in_use,
+            waiting,
+            bodies,
+            answers,
+            bulk,
+            held,
+        }
     }
 
     /// Counts the rules that one request made use of.
@@ -102,6 +210,39 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
     }
 
+    /// Counts a request that was turned away.
+    pub fn turn_away(&self, reason: TurnedAway) {
+        self.turned_away.get_or_create(&reason.labels()).inc();
+    }
+
+    /// Notes how many were turned away, where somebody else counts them.
+    pub fn set_turned_away(&self, reason: TurnedAway, count: u64) {
+        let counter = self.turned_away.get_or_create(&reason.labels());
+        counter.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Notes how busy a pool of connections to the database is.
+    pub fn set_database(&self, pool: &'static str, in_use: usize, waiting: usize) {
+        let labels = PoolLabels { pool };
+        self.in_use.get_or_create(&labels).set(whole(in_use));
+        self.waiting.get_or_create(&labels).set(whole(waiting));
+    }
+
+    /// Notes how much memory bodies take.
+    pub fn set_bodies(&self, bytes: usize) {
+        self.bodies.set(whole(bytes));
+    }
+
+    /// Notes how much memory large answers on their way take.
+    pub fn set_answers(&self, bytes: usize) {
+        self.answers.set(whole(bytes));
+    }
+
+    /// Notes how many bulk requests are carried out.
+    pub fn set_bulk(&self, jobs: usize) {
+        self.bulk.set(whole(jobs));
+    }
+
     /// All of it as text.
     ///
     /// # Errors
@@ -117,6 +258,10 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The method, if HTTP has it: a client may make up as many others as it likes.

@@ -1,5 +1,7 @@
 //! `muster serve`
 
+mod open_files;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,9 +14,12 @@ use serde_json::{Map, Value};
 
 use super::token::duration;
 use super::{connection, output};
-use crate::app::{App, index_unique_values};
+use crate::app::{App, index_unique_values, open_store};
 use crate::clock::system;
-use crate::config::{DEFAULT_DRAIN_TIME, DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
+use crate::config::{
+    DEFAULT_BODY_MEMORY, DEFAULT_DRAIN_TIME, DEFAULT_MAX_BODY, DEFAULT_MAX_BULK,
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_QUEUE, DEFAULT_POOL_SIZE, DEFAULT_QUERY_TIMEOUT, Settings,
+};
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls};
 use crate::schemas;
@@ -46,6 +51,29 @@ pub struct ServeArgs {
     #[arg(long, env = "MUSTER_DRAIN_TIME", value_name = "SECONDS",
           default_value_t = DEFAULT_DRAIN_TIME)]
     drain_time: u64,
+    /// Requests that may wait for the database at a time, for reading and for writing each; any more
+    /// are told to come back, and so are those of a connection that has half of them waiting
+    #[arg(long, env = "MUSTER_MAX_QUEUE", value_name = "REQUESTS", default_value_t = DEFAULT_MAX_QUEUE,
+          value_parser = at_least_one)]
+    max_queue: usize,
+    /// Seconds that a search may keep the database busy
+    #[arg(long, env = "MUSTER_QUERY_TIMEOUT", value_name = "SECONDS",
+          default_value_t = DEFAULT_QUERY_TIMEOUT,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    query_timeout: u64,
+    /// Bytes that the bodies of requests under way may take together, as text and parsed; half of it
+    /// for the requests of one connection. Large answers on their way may take as much
+    #[arg(long, env = "MUSTER_BODY_MEMORY", value_name = "BYTES", default_value_t = DEFAULT_BODY_MEMORY,
+          value_parser = at_least_one)]
+    body_memory: usize,
+    /// Bulk requests that are carried out at a time; a quarter of them for one connection
+    #[arg(long, env = "MUSTER_MAX_BULK", value_name = "REQUESTS", default_value_t = DEFAULT_MAX_BULK,
+          value_parser = at_least_one)]
+    max_bulk: usize,
+    /// Connections that clients may have open at a time; any more wait until others end
+    #[arg(long, env = "MUSTER_MAX_CONNECTIONS", value_name = "CONNECTIONS",
+          default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = at_least_one)]
+    max_connections: usize,
     /// Folder of schemas, a JSON file each, that add attributes to users and groups
     #[arg(long, env = "MUSTER_SCHEMAS", value_name = "FOLDER")]
     schemas: Option<PathBuf>,
@@ -74,11 +102,13 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     if tls.is_some() && args.public_url.as_ref().is_some_and(|url| !url.starts_with("https:")) {
         anyhow::bail!("with --tls-cert the server speaks https alone: begin --public-url with it");
     }
-    let db = Db::new(url, args.pool_size);
-    db.migrate().await.with_context(|| format!("could not migrate {}", db.url()))?;
-    index_unique_values(&db, &registry)
+    // What is done before anybody is served may take its time.
+    let setup = Db::new(url.clone(), 1);
+    setup.migrate().await.with_context(|| format!("could not migrate {url}"))?;
+    index_unique_values(&setup, &registry)
         .await
-        .with_context(|| format!("could not make {} ready", db.url()))?;
+        .with_context(|| format!("could not make {url} ready"))?;
+    drop(setup);
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.local_addr()?;
@@ -87,8 +117,14 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let settings = Settings {
         max_body: args.max_body,
         drain_time: args.drain_time,
+        max_queue: args.max_queue,
+        query_timeout: Duration::from_secs(args.query_timeout),
+        body_memory: args.body_memory,
+        max_bulk: args.max_bulk,
+        max_connections: open_files::for_clients(args.max_connections, args.pool_size),
         ..Settings::new(public_url)
     };
+    let db = open_store(url, args.pool_size, &settings);
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, registry, settings, clock)?);
@@ -228,4 +264,13 @@ fn public_url(text: &str) -> Result<String, String> {
         return Err("leave /scim/v2 away: it is added".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A number that is not nothing.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 at least".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -9,6 +9,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Nullable, Text};
 
 use super::journal::{self, Change};
+use super::time::InTime;
 use super::url::DatabaseUrl;
 use crate::scim::filter::instant;
 use crate::scim::fold::fold;
@@ -36,6 +37,7 @@ extern "SQL" {
     fn muster_user_name(text: Nullable<Text>) -> Nullable<Text>;
     fn muster_micros(text: Nullable<Text>) -> Nullable<BigInt>;
     fn muster_plain(json: Nullable<Text>) -> Nullable<Text>;
+    fn muster_in_time() -> Bool;
 }
 
 /// What a SQLite connection is for.
@@ -71,6 +73,19 @@ impl Conn {
                 conn.batch_execute("SET client_min_messages = warning; SET TIME ZONE 'UTC'")
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Self::Postgres(conn))
+            }
+        }
+    }
+
+    /// Lets the database end statements that take longer. SQLite does not: see [`super::time`].
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn limit_statements(&mut self, limit: Duration) -> QueryResult<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(conn) => {
+                conn.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis()))
             }
         }
     }
@@ -233,8 +248,8 @@ pub fn keep_private(file: &Path) {
     let _ = options.open(file);
 }
 
-/// The functions that the PostgreSQL migrations define in SQL, and `muster_plain`, which there is
-/// `trim_scale`.
+/// The functions that the PostgreSQL migrations define in SQL, `muster_plain`, which there is
+/// `trim_scale`, and `muster_in_time`, for which PostgreSQL has a setting.
 fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_fold_utils::register_impl(conn, |text: Option<String>| {
         text.map(|text| fold(&text).into_owned())
@@ -248,6 +263,7 @@ fn register_functions(conn: &mut SqliteConnection) -> QueryResult<()> {
     muster_micros_utils::register_impl(conn, |text: Option<String>| {
         text.and_then(|text| instant(&text))
     })?;
+    muster_in_time_utils::register_nondeterministic_impl(conn, || InTime)?;
     muster_plain_utils::register_impl(conn, |json: Option<String>| {
         json.and_then(|json| serde_json::from_str(&json).ok()).map(|number| plain(&number))
     })

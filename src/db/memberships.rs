@@ -1,5 +1,7 @@
 //! What each source says of users and teams. Sets of any size are one statement each.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
@@ -92,6 +94,14 @@ struct IdRow {
 }
 
 #[derive(QueryableByName)]
+struct SizeRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+#[derive(QueryableByName)]
 struct CountRow {
     #[diesel(sql_type = BigInt)]
     total: i64,
@@ -136,6 +146,16 @@ pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<Statement
          WHERE m.user_id IN (",
     );
     statement.set(conn, user_ids.iter().copied()).raw(") ORDER BY m.user_id, m.team_id").load(conn)
+}
+
+/// How many statements there are about each of some teams; none are left out.
+pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<BTreeMap<String, i64>> {
+    let statement = Sql::new(
+        "SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id IN (",
+    );
+    let rows: Vec<SizeRow> =
+        statement.set(conn, team_ids.iter().copied()).raw(") GROUP BY m.team_id").load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.id, row.total)).collect())
 }
 
 /// Whether more than `limit` users are in the team, looking at no more than that.

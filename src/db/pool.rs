@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as DieselError;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
-use super::migrations;
+use super::turns::{Load, NoTurn, Tenant, Turns};
 use super::url::DatabaseUrl;
+use super::{migrations, time};
 
-/// How long a request waits for its turn at the database before it is told to come back.
+/// How long work waits for a connection before it is given up, and a transaction tries again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before the database is tried again when the program starts.
 const AGAIN: Duration = Duration::from_millis(300);
+/// How long PostgreSQL may take for one statement that writes, where there are limits at all.
+const WRITING: Duration = Duration::from_secs(60);
 /// How often a transaction is run again when another one was in its way.
 const MAX_ATTEMPTS: u32 = 10;
 /// Seconds that a client is asked to wait when the database does not answer.
@@ -32,6 +35,16 @@ pub enum StoreError {
     /// No connection can be made, or the one that was used broke. The log has told so already.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// More work waits for the database than may wait; the request can be sent again.
+    #[error("too much work waits for the database")]
+    Busy,
+    /// More work of the tenant waits for the database than may wait of one; its requests can be
+    /// sent again.
+    #[error("too much work of one connection waits for the database")]
+    Share,
+    /// The database took longer than it may.
+    #[error("the database took too long")]
+    TimedOut,
     /// The database refused.
     #[error("database error: {0}")]
     Database(#[from] DieselError),
@@ -47,7 +60,11 @@ impl StoreError {
     /// Whether sending the request again later may help.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Unreachable(_) => true,
+            Self::Unavailable(_)
+            | Self::Unreachable(_)
+            | Self::Busy
+            | Self::Share
+            | Self::TimedOut => true,
             Self::Database(error) => {
                 is_transient(error)
                     || is_storage_fault(error)
@@ -122,26 +139,57 @@ impl MayBeStore for StoreError {
     }
 }
 
+/// How much the store may have to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How much work may wait for a connection, for reading and for writing each.
+    pub waiting: usize,
+    /// How long it waits before it is given up.
+    pub patience: Duration,
+    /// How long work that reads may keep the database busy; without it nothing is limited.
+    pub reading: Option<Duration>,
+}
+
+impl Limits {
+    /// No limits, for commands, which have the store for themselves.
+    pub const NONE: Self = Self { waiting: usize::MAX, patience: PATIENCE, reading: None };
+}
+
 struct Pool {
     connections: Arc<Kept>,
-    /// One permit a connection, so that waiting requests hold no thread.
-    turns: Arc<Semaphore>,
+    /// One for each connection, so that waiting requests hold no thread.
+    turns: Arc<Turns>,
+    /// How long work waits for its turn.
+    patience: Duration,
+    /// How long a piece of work may take.
+    limit: Option<Duration>,
 }
 
 impl Pool {
-    fn new(url: &DatabaseUrl, access: Access, size: u32, outages: &Arc<Outages>) -> Self {
+    fn new(
+        url: &DatabaseUrl,
+        access: Access,
+        size: u32,
+        limits: Limits,
+        outages: &Arc<Outages>,
+    ) -> Self {
+        let limit = match access {
+            Access::Read => limits.reading,
+            Access::Write => limits.reading.map(|_| WRITING),
+        };
         let url = url.clone();
         // Connections are made when they are needed: a database that is down does not keep the
         // program from starting.
-        let connections = Kept::new(outages.clone(), move || Conn::open(&url, access));
-        let turns = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-        Self { connections: Arc::new(connections), turns }
-    }
-
-    /// The same connections, of which at most so many are used at a time.
-    fn limited(&self, turns: u32) -> Self {
-        let turns = Arc::new(Semaphore::new(usize::try_from(turns).unwrap_or(1)));
-        Self { connections: self.connections.clone(), turns }
+        let connections = Kept::new(outages.clone(), move || {
+            let mut conn = Conn::open(&url, access)?;
+            if let Some(limit) = limit {
+                conn.limit_statements(limit)
+                    .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+            }
+            Ok(conn)
+        });
+        let turns = Turns::new(size, limits.waiting);
+        Self { connections: Arc::new(connections), turns, patience: limits.patience, limit }
     }
 }
 
@@ -151,32 +199,49 @@ pub struct Db {
     url: DatabaseUrl,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    /// Whose work it is.
+    tenant: Tenant,
     /// Told of every change that this process commits.
     commits: Arc<watch::Sender<()>>,
 }
 
 impl Db {
-    /// Opens the pools; `size` is the number of PostgreSQL connections or SQLite readers.
+    /// Opens the pools without limits; `size` is the number of PostgreSQL connections or SQLite
+    /// readers.
     ///
     /// No connection is made yet: a database that is down for a moment does not keep the program
     /// from starting.
     pub fn new(url: DatabaseUrl, size: u32) -> Self {
+        Self::with_limits(url, size, Limits::NONE)
+    }
+
+    /// Opens the pools of a store that many ask at once.
+    pub fn with_limits(url: DatabaseUrl, size: u32, limits: Limits) -> Self {
         let outages = Arc::new(Outages::of(&url));
-        let (writers, readers) = match &url {
-            DatabaseUrl::Sqlite(_) => {
-                let writers = Arc::new(Pool::new(&url, Access::Write, 1, &outages));
-                (writers, Arc::new(Pool::new(&url, Access::Read, size, &outages)))
-            }
+        let (for_writing, for_reading) = match &url {
+            DatabaseUrl::Sqlite(_) => (1, size),
             DatabaseUrl::Postgres(_) => {
                 // Writers that wait for each other's rows must not keep readers out, and with
                 // them every request, since each begins with the look at its token.
-                let pool = Pool::new(&url, Access::Write, size, &outages);
                 let for_reading = (size / 3).max(1);
-                let for_writing = size.saturating_sub(for_reading).max(1);
-                (Arc::new(pool.limited(for_writing)), Arc::new(pool.limited(for_reading)))
+                (size.saturating_sub(for_reading).max(1), for_reading)
             }
         };
-        Self { url, writers, readers, commits: Arc::new(watch::Sender::new(())) }
+        let writers = Arc::new(Pool::new(&url, Access::Write, for_writing, limits, &outages));
+        let readers = Arc::new(Pool::new(&url, Access::Read, for_reading, limits, &outages));
+        let commits = Arc::new(watch::Sender::new(()));
+        Self { url, writers, readers, tenant: None, commits }
+    }
+
+    /// The store for the work of a tenant, which gets no more than its share of the connections.
+    #[must_use]
+    pub fn of(&self, tenant: &str) -> Self {
+        Self { tenant: Some(Arc::from(tenant)), ..self.clone() }
+    }
+
+    /// How busy the connections for reading and those for writing are.
+    pub fn load(&self) -> [(&'static str, Load); 2] {
+        [("read", self.readers.turns.load()), ("write", self.writers.turns.load())]
     }
 
     /// Where the store is.
@@ -329,15 +394,28 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let busy = || StoreError::Unavailable("all connections are busy".to_owned());
-        let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(busy().into()) };
-        let connections = pool.connections.clone();
+        let turn =
+            pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
+                NoTurn::Full => StoreError::Busy,
+                NoTurn::Share => StoreError::Share,
+                NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
+            })?;
+        let (connections, limit) = (pool.connections.clone(), pool.limit);
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.
-            let _turn = turn;
+            let turn = turn;
             let mut taken = connections.take()?;
-            let done = work(&mut taken.conn);
+            let done = time::within(limit, || {
+                work(&mut taken.conn).map_err(|error| {
+                    if !time::is_up() {
+                        return error;
+                    }
+                    turn.count_slow();
+                    // Neither database says by a code that it was for the time.
+                    let is_late = error.store_error().is_some_and(StoreError::may_be_transient);
+                    if is_late { StoreError::TimedOut.into() } else { error }
+                })
+            });
             let error = done.as_ref().err().and_then(MayBeStore::store_error);
             match connections.give_back(taken, error) {
                 Some(harm) => Err(harm.into()),

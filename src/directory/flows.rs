@@ -13,8 +13,9 @@ use crate::db::{Conn, StoreError, connections};
 const LIFETIME: i64 = 600 * 1_000_000;
 
 /// About as many sign-ins can be under way at once. Anybody can begin one, so that the table would
-/// otherwise grow with every request of somebody who never comes back.
-const MOST: i64 = 100_000;
+/// otherwise grow with every request of somebody who never comes back. Where there are too many, the
+/// oldest give way of the connections that have the most.
+const MOST: usize = 100_000;
 
 /// What an application asked for, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ pub fn keep(
     let state_hash = tokens::hash(state);
     // To count them costs what there are, so one in some hundred does it.
     if state_hash.starts_with("00") {
-        rows::keep_newest(conn, MOST)?;
+        rows::keep_fairly(conn, MOST)?;
     }
     let row = FlowRow {
         state_hash,

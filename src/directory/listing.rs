@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use diesel::QueryResult;
 
-use super::{Context, DirectoryResult, teams, users};
+use super::{Context, DirectoryError, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
-use crate::db::memberships::StatementRow;
+use crate::db::memberships::{self, StatementRow};
 use crate::db::sql::Sql;
-use crate::db::{Conn, search, teams as team_rows, users as user_rows};
+use crate::db::{Conn, search, teams as team_rows, time, users as user_rows};
+use crate::scim::ScimError;
 use crate::scim::cursor::{Anchor, Position};
 use crate::scim::filter::Filter;
 use crate::scim::list::{Page, Start};
@@ -23,6 +24,8 @@ pub struct Wanted {
     pub order: Option<Order>,
     /// Whether to look up who belongs to what.
     pub memberships: bool,
+    /// How many members the teams of a page may have together, unless it is one team alone.
+    pub most_members: i64,
 }
 
 /// A page of a list.
@@ -59,16 +62,36 @@ pub(super) fn one_kind<R, T>(
 ) -> DirectoryResult<Listed<T>> {
     let tenant = context.connection.id.as_str();
     let (condition, window) = selection(conn, context, rows.kind, wanted, page);
-    let cut = Cut::look_up(page, &window, |limit| {
+    let mut cut = Cut::look_up(page, &window, |limit| {
         (rows.list)(conn, tenant, condition.as_ref(), &window, limit)
-    })?;
-    let total = cut.total(page, || (rows.count)(conn, tenant, condition.as_ref()))?;
+    })
+    .map_err(|error| in_time(error, &[wanted]))?;
+    let total = cut
+        .total(page, || (rows.count)(conn, tenant, condition.as_ref()))
+        .map_err(|error| in_time(error, &[wanted]))?;
+    if wanted.memberships && rows.kind == Kind::Team {
+        cut.shorten(conn, &window, wanted.most_members, rows.id)?;
+    }
     let ends = Ends::look_up(page, &cut.rows, |row| {
         search::anchor(conn, tenant, &window, (rows.id)(row))
     })?;
     let is_more = cut.is_more;
     let items = show(conn, cut.rows)?;
     Ok(Listed::new(page, is_more, total, items, &ends))
+}
+
+/// What to tell a client of a search that failed: that it takes too long, if that is why. The same
+/// search would do so the next time too.
+fn in_time(error: diesel::result::Error, wanted: &[&Wanted]) -> DirectoryError {
+    let is_search = wanted.iter().any(|wanted| wanted.filter.is_some() || wanted.order.is_some());
+    if !is_search || !time::is_up() {
+        return error.into();
+    }
+    ScimError::too_many(
+        "the search takes longer than the server allows; look for the userName, displayName, \
+         externalId or an e-mail address as a whole, which have indexes, or compare less",
+    )
+    .into()
 }
 
 /// What is wanted of one table, in SQL.
@@ -127,6 +150,35 @@ impl<T> Cut<T> {
         Ok(Self { rows, is_more })
     }
 
+    /// Leaves out what has more members, together with what comes before on the way through the list,
+    /// than one answer is to show; at least one team stays. "It MAY return fewer" than `count` (RFC
+    /// 7644 section 3.4.2.4).
+    fn shorten(
+        &mut self,
+        conn: &mut Conn,
+        window: &Window,
+        most: i64,
+        id: impl Fn(&T) -> &str,
+    ) -> QueryResult<()> {
+        let ids: Vec<&str> = self.rows.iter().map(&id).collect();
+        let sizes = memberships::sizes(conn, &ids)?;
+        let size = |id: &&str| sizes.get(*id).copied().unwrap_or(0);
+        let fit = if window.is_reversed {
+            how_many_fit(most, ids.iter().rev().map(size))
+        } else {
+            how_many_fit(most, ids.iter().map(size))
+        };
+        if fit < self.rows.len() {
+            self.is_more = true;
+            if window.is_reversed {
+                self.rows.drain(..self.rows.len() - fit);
+            } else {
+                self.rows.truncate(fit);
+            }
+        }
+        Ok(())
+    }
+
     /// How many resources the whole list has. They are counted only where the page does not tell.
     pub(super) fn total(
         &self,
@@ -145,6 +197,16 @@ impl<T> Cut<T> {
         };
         Ok(u64::try_from(total).unwrap_or(0))
     }
+}
+
+/// How many of the first teams have no more than `most` members together; one at least.
+fn how_many_fit(most: i64, sizes: impl Iterator<Item = i64>) -> usize {
+    let mut sum = 0_i64;
+    let within = sizes.take_while(|size| {
+        sum = sum.saturating_add(*size);
+        sum <= most
+    });
+    within.count().max(1)
 }
 
 impl<T> Listed<T> {
@@ -225,14 +287,20 @@ pub fn everything(
     let tenant = context.connection.id.as_str();
     let (user_condition, user_window) = selection(conn, context, Kind::User, of_users, page);
     let (team_condition, team_window) = selection(conn, context, Kind::Team, of_teams, page);
-    let cut = Cut::look_up(page, &user_window, |limit| {
+    let mut cut = Cut::look_up(page, &user_window, |limit| {
         let users = (user_condition.as_ref(), &user_window);
         search::list(conn, tenant, users, (team_condition.as_ref(), &team_window), limit)
-    })?;
-    let total = cut.total(page, || {
-        let users = user_rows::count(conn, tenant, user_condition.as_ref())?;
-        Ok(users + team_rows::count(conn, tenant, team_condition.as_ref())?)
-    })?;
+    })
+    .map_err(|error| in_time(error, &[of_users, of_teams]))?;
+    let total = cut
+        .total(page, || {
+            let users = user_rows::count(conn, tenant, user_condition.as_ref())?;
+            Ok(users + team_rows::count(conn, tenant, team_condition.as_ref())?)
+        })
+        .map_err(|error| in_time(error, &[of_users, of_teams]))?;
+    if of_teams.memberships {
+        cut.shorten(conn, &user_window, of_teams.most_members, |found| &found.id)?;
+    }
     let ends = Ends::look_up(page, &cut.rows, |found| {
         let window = if found.is_user { &user_window } else { &team_window };
         search::anchor(conn, tenant, window, &found.id)
@@ -255,4 +323,18 @@ pub fn everything(
         })
         .collect();
     Ok(Listed::new(page, cut.is_more, total, items, &ends))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::how_many_fit;
+
+    #[test]
+    fn a_page_ends_where_its_members_are_too_many() {
+        let fit = |sizes: &[i64]| how_many_fit(10, sizes.iter().copied());
+        assert_eq!(fit(&[0, 5, 5, 0]), 4);
+        assert_eq!(fit(&[0, 5, 6, 0]), 2);
+        assert_eq!(fit(&[11, 0]), 1, "there is progress");
+        assert_eq!(fit(&[1, i64::MAX, i64::MAX]), 1);
+    }
 }

@@ -1,10 +1,10 @@
 //! Answers: SCIM resources, lists and errors, in SCIM's own media type.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Map, Value};
 
@@ -107,6 +107,7 @@ impl ResponseError for Failure {
         let code = match &self.0 {
             DirectoryError::Refused(error) => error.status,
             DirectoryError::Held(_) => 429,
+            DirectoryError::Store(StoreError::Share) => 429,
             DirectoryError::Store(error) if error.is_unavailable() => 503,
             DirectoryError::Store(_) => 500,
         };
@@ -120,11 +121,6 @@ impl ResponseError for Failure {
             // The client's middleware puts the brake on for what comes after.
             response.extensions_mut().insert(held.clone());
         }
-        if self.0.is_unavailable() {
-            // Okta reads seconds only, not dates.
-            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
-            response.headers_mut().insert(RETRY_AFTER, seconds);
-        }
         response
     }
 }
@@ -135,6 +131,18 @@ pub fn shown(error: &DirectoryError) -> ScimError {
     match error {
         DirectoryError::Refused(error) => error.clone(),
         DirectoryError::Held(held) => ScimError::new(429, held.to_string()),
+        DirectoryError::Store(StoreError::Share) => ScimError::new(
+            429,
+            "too many requests of this connection wait for the database; send fewer at a time",
+        ),
+        DirectoryError::Store(StoreError::Busy) => ScimError::new(
+            503,
+            "the server has more to do than it can for the moment; send the request again",
+        ),
+        DirectoryError::Store(StoreError::TimedOut) => {
+            log::warn!("a request kept the database for too long");
+            ScimError::new(503, "the database took too long; send the request again")
+        }
         DirectoryError::Store(error) if error.is_unavailable() => {
             log::log!(error.level(), "the store is unavailable: {error}");
             ScimError::new(503, error.told())
@@ -159,5 +167,22 @@ pub fn refusal(error: &ScimError) -> HttpResponse {
         // RFC 6750 section 3.
         builder.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"muster\""));
     }
-    json(builder, &error.to_json())
+    retried(json(builder, &error.to_json()))
+}
+
+/// Says when to try again, where that is what the status asks for: after so many seconds, since Okta
+/// reads no dates.
+pub fn retried(mut response: HttpResponse) -> HttpResponse {
+    let is_later = matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    if is_later {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        // What else comes on the connection is the rest of the request that was given up.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }

@@ -1,15 +1,16 @@
-//! JSON bodies, with their limits.
+//! JSON bodies, with their limits. Each counts for the memory that it takes until the request is done.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use actix_web::web::{self, BytesMut};
+use actix_web::web;
 use actix_web::{FromRequest, HttpRequest};
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::answer::Failure;
+use super::receive::{NotReceived, receive};
 use crate::app::App;
+use crate::app::budget::Held;
 use crate::config::MAX_USER_BODY;
 use crate::scim::bulk::MAX_BULK_PAYLOAD;
 use crate::scim::{ScimError, ScimResult};
@@ -18,13 +19,22 @@ use crate::scim::{ScimError, ScimResult};
 const PARSE_INLINE: usize = 64 * 1024;
 
 /// The body of a request about a user.
-pub struct UserBody(pub Value);
+pub struct UserBody(
+    pub Value,
+    #[expect(dead_code, reason = "it is held until the request is done")] Held,
+);
 
 /// The body of a request about a group, which may list very many members.
-pub struct GroupBody(pub Value);
+pub struct GroupBody(
+    pub Value,
+    #[expect(dead_code, reason = "it is held until the request is done")] Held,
+);
 
 /// The body of a bulk request.
-pub struct BulkBody(pub Value);
+pub struct BulkBody(
+    pub Value,
+    #[expect(dead_code, reason = "it is held until the request is done")] Held,
+);
 
 impl FromRequest for UserBody {
     type Error = Failure;
@@ -34,7 +44,7 @@ impl FromRequest for UserBody {
         let limit =
             app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body.min(MAX_USER_BODY));
         let value = read(request.clone(), payload.take(), limit, too_large);
-        Box::pin(async move { Ok(Self(value.await?)) })
+        Box::pin(async move { value.await.map(|(value, memory)| Self(value, memory)) })
     }
 }
 
@@ -45,7 +55,7 @@ impl FromRequest for GroupBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body);
         let value = read(request.clone(), payload.take(), limit, too_large);
-        Box::pin(async move { Ok(Self(value.await?)) })
+        Box::pin(async move { value.await.map(|(value, memory)| Self(value, memory)) })
     }
 }
 
@@ -56,7 +66,7 @@ impl FromRequest for BulkBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let too_large = |limit| format!("the size of the job exceeds the maxPayloadSize ({limit})");
         let value = read(request.clone(), payload.take(), MAX_BULK_PAYLOAD, too_large);
-        Box::pin(async move { Ok(Self(value.await?)) })
+        Box::pin(async move { value.await.map(|(value, memory)| Self(value, memory)) })
     }
 }
 
@@ -74,22 +84,27 @@ async fn read(
     mut payload: Payload,
     limit: usize,
     too_large: fn(usize) -> String,
-) -> ScimResult<Value> {
+) -> Result<(Value, Held), Failure> {
     check_media_type(&request)?;
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| ScimError::invalid_syntax("the body was cut off"))?;
-        if body.len() + chunk.len() > limit {
-            return Err(ScimError::new(413, too_large(limit)));
+    let app = app(&request).cloned().ok_or_else(super::answer::internal_error)?;
+    let mut received = receive(&request, &mut payload, limit).await.map_err(|reason| {
+        if reason == NotReceived::TooLarge {
+            ScimError::new(413, too_large(limit))
+        } else {
+            reason.into()
         }
-        body.extend_from_slice(&chunk);
+    })?;
+    let is_small = received.bytes.len() <= PARSE_INLINE;
+    let parse = move || -> ScimResult<_> {
+        received.weigh(&app).map_err(ScimError::from)?;
+        Ok((parse(&received.bytes)?, received.memory))
+    };
+    if is_small {
+        return Ok(parse()?);
     }
-    if body.len() <= PARSE_INLINE {
-        return parse(&body);
-    }
-    match web::block(move || parse(&body)).await {
-        Ok(parsed) => parsed,
-        Err(_) => Err(super::answer::internal_error()),
+    match web::block(parse).await {
+        Ok(parsed) => Ok(parsed?),
+        Err(_) => Err(super::answer::internal_error().into()),
     }
 }
 

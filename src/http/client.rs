@@ -13,7 +13,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use super::answer::Failure;
 use super::middleware::RequestId;
 use crate::app::App;
-use crate::db::StoreError;
+use crate::db::{Db, StoreError};
 use crate::directory::brake::{self, Held};
 use crate::directory::tokens::{self, Authenticated};
 use crate::directory::{Actor, Connection, Context};
@@ -26,6 +26,7 @@ const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bear
 #[derive(Clone)]
 pub struct Client {
     pub app: web::Data<App>,
+    db: Db,
     token: Authenticated,
     request_id: Option<String>,
 }
@@ -34,6 +35,11 @@ impl Client {
     /// The connection that the client speaks for.
     pub fn connection(&self) -> &Connection {
         &self.token.connection
+    }
+
+    /// The store, for the connection's work.
+    pub fn db(&self) -> &Db {
+        &self.db
     }
 
     /// The id of the request, as in the answer's `X-Request-Id`.
@@ -131,7 +137,8 @@ pub(super) async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     if token.note_use {
         note_use(&app, token.token_id.clone(), now);
     }
-    Ok(Client { app, token, request_id })
+    let db = app.db.of(&token.connection.id);
+    Ok(Client { app, db, token, request_id })
 }
 
 /// Notes the use of a token without making the request wait for it.

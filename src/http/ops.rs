@@ -35,7 +35,7 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
 
 /// What the process has counted, for Prometheus. It tells of no connection, so it needs no token.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
-    match app.metrics.encode() {
+    match app.metrics() {
         Ok(text) => HttpResponse::Ok().insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(text),
         Err(error) => {
             log::error!("could not write the metrics: {error}");

@@ -8,7 +8,7 @@ use super::scim::{bulk, discovery, groups, me, search, users};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
-use super::{api, client, ops, scim};
+use super::{api, client, ops, outgoing, scim};
 
 /// Adds every route.
 #[expect(clippy::too_many_lines, reason = "it is the one table")]
@@ -96,6 +96,7 @@ pub fn configure(config: &mut ServiceConfig) {
         )
         .service(
             scope("/scim/v2")
+                .wrap(from_fn(outgoing::hold))
                 .wrap(from_fn(client::authenticate))
                 .service(
                     resource("/Bulk")

@@ -78,6 +78,11 @@ impl ScimError {
         Self::bad_request(ScimType::InvalidFilter, detail)
     }
 
+    /// 400 `tooMany`: the search costs more than the server is willing to spend on it.
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::TooMany, detail)
+    }
+
     /// 400 `invalidSyntax`: the body is not the message that the endpoint takes.
     pub fn invalid_syntax(detail: impl Into<String>) -> Self {
         Self::bad_request(ScimType::InvalidSyntax, detail)

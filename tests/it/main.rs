@@ -19,6 +19,7 @@ mod fixtures;
 mod layout;
 mod login;
 mod ops;
+mod overload;
 mod scim;
 mod signin;
 mod simulation;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         cli::cases(),
         crash::cases(),
         ops::CASES.to_vec(),
+        overload::cases(),
         store::cases(),
         fixtures::cases(),
         layout::CASES.to_vec(),

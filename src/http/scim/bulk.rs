@@ -4,13 +4,16 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 
 use super::log_quirks;
+use crate::app::budget::{Held, Spent};
 use crate::db::StoreError;
 use crate::directory::{DirectoryError, bulk};
 use crate::http::answer::{self, Failure};
 use crate::http::body::BulkBody;
 use crate::http::client::Client;
+use crate::metrics::TurnedAway;
 use crate::scim::bulk::{Broken, Job, Run};
 use crate::scim::quirks::Quirks;
+use crate::scim::{ScimError, ScimResult};
 
 /// So many operations in a row find no database before the rest of a job is given up: each may have
 /// waited for it as long as a request of its own would.
@@ -21,22 +24,38 @@ pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failur
     let mut quirks = Quirks::default();
     let job = Job::parse(body.0, &mut quirks)?;
     log_quirks(&client, &quirks);
+    let turn = turn(&client)?;
     // A client that hangs up leaves no job half done.
-    let done = actix_web::rt::spawn(carry_out(client, job)).await;
+    let done = actix_web::rt::spawn(carry_out(client, job, turn)).await;
     Ok(answer::message(&done.map_err(|_| StoreError::Panicked)?))
+}
+
+/// A turn for one more job: each may keep the store busy for long.
+fn turn(client: &Client) -> ScimResult<Held> {
+    let app = &client.app;
+    let mut turn = app.bulk.begin(Some(&client.connection().id));
+    turn.take(1).map(|()| turn).map_err(|spent| {
+        if spent == Spent::Share {
+            app.metrics.turn_away(TurnedAway::BulkShare);
+            let detail = "this connection has bulk requests under way; send one after the other";
+            return ScimError::new(429, detail);
+        }
+        app.metrics.turn_away(TurnedAway::BulkFull);
+        ScimError::new(503, "the server carries out as many bulk requests as it can; try again")
+    })
 }
 
 /// Carries the job out, each step in a transaction of its own, and answers it.
 ///
 /// When the database goes away in the middle, what was done stays done, and the rest is answered as
 /// unavailable: the client can send that again.
-async fn carry_out(client: Client, job: Job) -> Value {
+async fn carry_out(client: Client, job: Job, _turn: Held) -> Value {
     let mut run = Run::new(job);
     let mut missed = 0;
     while let Some(step) = run.next(&client.app.registry) {
         let (places, context, app) = (step.places(), client.context(), client.app.clone());
         let work = move |conn: &mut _| bulk::carry_out(conn, &context, &app.registry, &step);
-        match client.app.db.write("bulk", work).await {
+        match client.db().write("bulk", work).await {
             Ok(done) => {
                 missed = 0;
                 for (_, written) in &done {

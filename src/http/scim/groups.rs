@@ -36,10 +36,15 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let order = query.order(resource_type)?;
     let list = List::new(client, query, "Groups", order.as_slice()).await?;
     log_quirks(client, &quirks);
-    let wanted = Wanted { filter, order, memberships: projection.includes("members") };
+    let wanted = Wanted {
+        filter,
+        order,
+        memberships: projection.includes("members"),
+        most_members: client.app.settings.page_members,
+    };
     let (context, page) = (client.context(), list.page.clone());
     let listed =
-        client.app.db.snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
+        client.db().snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
     let resources = listed
         .items
         .iter()
@@ -59,8 +64,7 @@ pub async fn create(
     let projection = query.projection(resource_type)?.after_write(&document);
     let (context, show) = (client.context(), show(&projection));
     let team = client
-        .app
-        .db
+        .db()
         .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
         .await?;
     let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
@@ -77,7 +81,7 @@ pub async fn get(
     let projection = query.projection(client.app.registry.group())?;
     let (context, want_members) = (client.context(), projection.includes("members"));
     let team =
-        client.app.db.snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
+        client.db().snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
     let tag = team.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
@@ -99,8 +103,7 @@ pub async fn replace(
     let (context, condition) = (client.context(), condition.into_inner());
     let show = show(&projection);
     let team = client
-        .app
-        .db
+        .db()
         .write("replace_group", move |conn| {
             teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
@@ -122,8 +125,7 @@ pub async fn patch(
     let show = if projection.is_default() { Show::AFTER_PATCH } else { show(&projection) };
     let (context, condition) = (client.context(), condition.into_inner());
     let (team, quirks) = client
-        .app
-        .db
+        .db()
         .write("patch_group", move |conn| {
             teams::patch(conn, &context, &id, &plan, &condition, show)
         })
@@ -144,8 +146,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, Failure> {
     let (context, condition) = (client.context(), condition.into_inner());
     client
-        .app
-        .db
+        .db()
         .write("delete_group", move |conn| teams::delete(conn, &context, &id, &condition))
         .await?;
     Ok(answer::no_content())

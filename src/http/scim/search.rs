@@ -43,17 +43,22 @@ async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> 
     let (user_order, group_order) = orders.map_or((None, None), |[a, b]| (Some(a), Some(b)));
     let (of_users, of_groups) = (query.projection(user)?, query.projection(group)?);
     log_quirks(client, &quirks);
-    let wanted_users =
-        Wanted { filter: user_filter, order: user_order, memberships: of_users.includes("groups") };
+    let most_members = client.app.settings.page_members;
+    let wanted_users = Wanted {
+        filter: user_filter,
+        order: user_order,
+        memberships: of_users.includes("groups"),
+        most_members,
+    };
     let wanted_groups = Wanted {
         filter: group_filter,
         order: group_order,
         memberships: of_groups.includes("members"),
+        most_members,
     };
     let (context, page) = (client.context(), list.page.clone());
     let listed = client
-        .app
-        .db
+        .db()
         .snapshot(move |conn| {
             listing::everything(conn, &context, &wanted_users, &wanted_groups, &page)
         })

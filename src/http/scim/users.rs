@@ -33,10 +33,15 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let order = query.order(resource_type)?;
     let list = List::new(client, query, "Users", order.as_slice()).await?;
     log_quirks(client, &quirks);
-    let wanted = Wanted { filter, order, memberships: projection.includes("groups") };
+    let wanted = Wanted {
+        filter,
+        order,
+        memberships: projection.includes("groups"),
+        most_members: client.app.settings.page_members,
+    };
     let (context, page) = (client.context(), list.page.clone());
     let listed =
-        client.app.db.snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;
+        client.db().snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;
     let resources = listed
         .items
         .iter()
@@ -58,8 +63,7 @@ pub async fn create(
     log_quirks(&client, &quirks);
     let context = client.context();
     let user = client
-        .app
-        .db
+        .db()
         .write("create_user", move |conn| users::create(conn, &context, &document))
         .await?;
     let location = format!("{}/Users/{}", client.app.scim_base_url, user.id());
@@ -75,7 +79,7 @@ pub async fn get(
 ) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.user())?;
     let (context, want_groups) = (client.context(), projection.includes("groups"));
-    let user = client.app.db.read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
+    let user = client.db().read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
     let tag = user.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
@@ -98,8 +102,7 @@ pub async fn replace(
     log_quirks(&client, &quirks);
     let (context, condition) = (client.context(), condition.into_inner());
     let user = client
-        .app
-        .db
+        .db()
         .write("replace_user", move |conn| {
             users::replace(conn, &context, &id, &document, &condition)
         })
@@ -120,8 +123,7 @@ pub async fn patch(
     let projection = query.projection(resource_type)?.after_patch(&plan);
     let (context, condition) = (client.context(), condition.into_inner());
     let (user, quirks) = client
-        .app
-        .db
+        .db()
         .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan, &condition))
         .await?;
     log_quirks(&client, &quirks);
@@ -136,8 +138,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, Failure> {
     let (context, condition) = (client.context(), condition.into_inner());
     client
-        .app
-        .db
+        .db()
         .write("delete_user", move |conn| users::delete(conn, &context, &id, &condition))
         .await?;
     Ok(answer::no_content())

@@ -10,7 +10,7 @@ use super::page;
 use super::token::answer;
 use crate::db::StoreError;
 use crate::directory::DirectoryError;
-use crate::http::answer::Failure;
+use crate::http::answer::{Failure, retried};
 
 /// Why the parameters of a request cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +65,9 @@ impl ResponseError for PageFailure {
                             so, tell the administrator.";
                 retried_like(&told, page::page(told.status(), "This cannot go on for now", text))
             }
-            Self::Unreadable(unreadable) => page::unreadable(unreadable.status, unreadable.text),
+            Self::Unreadable(unreadable) => {
+                retried(page::unreadable(unreadable.status, unreadable.text))
+            }
         }
     }
 }
@@ -116,7 +118,14 @@ impl ResponseError for OAuthFailure {
                 };
                 retried_like(&told, error_body(status, error, "try again in a minute"))
             }
-            Self::Unreadable(unreadable) => error_body(status, "invalid_request", unreadable.text),
+            Self::Unreadable(unreadable) => {
+                let error = if status.is_server_error() {
+                    "temporarily_unavailable"
+                } else {
+                    "invalid_request"
+                };
+                retried(error_body(status, error, unreadable.text))
+            }
             Self::InvalidClient => {
                 let mut response = error_body(status, "invalid_client", UNKNOWN_CLIENT);
                 response.headers_mut().insert(

@@ -8,13 +8,13 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use actix_web::web::{self, BytesMut};
+use actix_web::web;
 use actix_web::{FromRequest, HttpRequest};
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::failure::{OAuthFailure, PageFailure, Unreadable};
+use crate::http::receive::{NotReceived, Received, receive};
 
 /// The largest form, in bytes: a provider may send an ID token along with its code.
 const MAX_FORM: usize = 64 * 1024;
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned> FromRequest for PageForm<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let form = read(request.clone(), payload.take());
-        Box::pin(async move { Ok(Self(parse(&form.await?)?)) })
+        Box::pin(async move { Ok(Self(parse(&form.await?.bytes)?)) })
     }
 }
 
@@ -53,11 +53,11 @@ impl<T: DeserializeOwned> FromRequest for ProgramForm<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let form = read(request.clone(), payload.take());
-        Box::pin(async move { Ok(Self(parse(&form.await?)?)) })
+        Box::pin(async move { Ok(Self(parse(&form.await?.bytes)?)) })
     }
 }
 
-async fn read(request: HttpRequest, mut payload: Payload) -> Result<BytesMut, Unreadable> {
+async fn read(request: HttpRequest, mut payload: Payload) -> Result<Received, Unreadable> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let kind = header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default();
     let encoding = header(CONTENT_ENCODING).unwrap_or("identity");
@@ -68,18 +68,17 @@ async fn read(request: HttpRequest, mut payload: Payload) -> Result<BytesMut, Un
             "The body has to be a form: application/x-www-form-urlencoded, not compressed.",
         ));
     }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Unreadable::new("The form was cut off."))?;
-        if body.len() + chunk.len() > MAX_FORM {
-            return Err(Unreadable {
-                status: StatusCode::PAYLOAD_TOO_LARGE,
-                text: "The form is too large.",
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    receive(&request, &mut payload, MAX_FORM).await.map_err(|reason| Unreadable {
+        status: StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST),
+        text: match reason {
+            NotReceived::CutOff => "The form was cut off.",
+            NotReceived::TooLarge | NotReceived::NeverFits => "The form is too large.",
+            NotReceived::Slow => "The form came too slowly. Try again.",
+            NotReceived::Share | NotReceived::NoMemory => {
+                "Muster has too much to do for the moment. Try again in a minute."
+            }
+        },
+    })
 }
 
 fn parse<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, Unreadable> {

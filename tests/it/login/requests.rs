@@ -489,7 +489,7 @@ async fn a_sign_in_flood_stays_bounded(database: TestDatabase) {
             };
             flows::insert(conn, &row)?;
         }
-        flows::keep_newest(conn, 5)?;
+        flows::keep_fairly(conn, 5)?;
         let mut left: Vec<i64> = table::table.select(table::created_at).load(conn)?;
         left.sort_unstable();
         Ok::<_, muster::db::StoreError>(left)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use muster::app::{App, index_unique_values};
+use muster::app::{App, index_unique_values, open_store};
 use muster::config::Settings;
 use muster::db::{DatabaseUrl, Db};
 use muster::directory::connections::{self, AdminError, Connection};
@@ -69,11 +69,11 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let base_url = format!("http://{}", listener.local_addr().expect("an address"));
         let url: DatabaseUrl = database.url.parse().expect("a database URL");
-        let db = Db::new(url, 4);
         let clock = TestClock::default();
         let mut settings = Settings::new(base_url.clone());
         settings.workers = 1;
         set(&mut settings);
+        let db = open_store(url, 4, &settings);
         let ticks = clock.clone();
         let registry = muster::schemas::registry(schemas.as_deref()).expect("schemas");
         let registry = Arc::new(registry);

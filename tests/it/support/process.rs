@@ -86,15 +86,15 @@ impl Server {
         Self::start(&database, &[])
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it printed under that name.
     pub fn field(&self, name: &str) -> Option<String> {
         let line = self.lines.iter().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim_start_matches(':').trim().to_owned())
-    }
-
-    /// The id of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Ends it at once, in the middle of whatever it does (SIGKILL).

@@ -1,0 +1,89 @@
+//! Large answers on their way: all together take no more memory than there is for them, however slowly
+//! clients read.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::web::{self, Bytes};
+use actix_web::{Error, HttpMessage};
+
+use super::answer::refusal;
+use super::client::Client;
+use crate::app::App;
+use crate::app::budget::{Held, Spent};
+use crate::metrics::TurnedAway;
+use crate::scim::ScimError;
+
+/// Answers below this size, in bytes, are not counted: the system's own buffers take as much.
+const LARGE: u64 = 64 * 1024;
+/// How much of an answer is handed over at a time; the rest waits until that is sent.
+const PIECE: usize = 64 * 1024;
+
+/// An answer that counts for its memory until it is sent.
+struct Outgoing {
+    rest: Bytes,
+    _memory: Held,
+}
+
+impl MessageBody for Outgoing {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(u64::try_from(self.rest.len()).unwrap_or(u64::MAX))
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let piece = self.rest.len().min(PIECE);
+        let next = (piece > 0).then(|| Ok(self.rest.split_to(piece)));
+        Poll::Ready(next)
+    }
+}
+
+/// Middleware of SCIM's endpoints, inside of the one that authenticates.
+pub async fn hold(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let BodySize::Sized(size) = response.response().body().size() else { return Ok(response) };
+    // What is answered to a write has happened: to refuse it now would be to deny that.
+    let has_written = !matches!(*response.request().method(), Method::GET)
+        && !response.request().path().ends_with("/.search");
+    let app = response.request().app_data::<web::Data<App>>().cloned();
+    let Some(app) = app.filter(|_| size >= LARGE && !has_written) else { return Ok(response) };
+    let mut memory = {
+        let extensions = response.request().extensions();
+        let client = extensions.get::<Client>();
+        app.answers.begin(client.map(|client| client.connection().id.as_str()))
+    };
+    let refused = match memory.take(usize::try_from(size).unwrap_or(usize::MAX)) {
+        // One that is too large for all of it is at least alone in that.
+        Ok(()) | Err(Spent::TooMuch) => {
+            return Ok(response.map_body(|_, body| match body.try_into_bytes() {
+                Ok(rest) => BoxBody::new(Outgoing { rest, _memory: memory }),
+                Err(body) => body,
+            }));
+        }
+        Err(Spent::Share) => {
+            app.metrics.turn_away(TurnedAway::AnswerShare);
+            ScimError::new(
+                429,
+                "this connection has too many large answers on their way; read them, or send fewer \
+                 requests at a time",
+            )
+        }
+        Err(Spent::All) => {
+            app.metrics.turn_away(TurnedAway::AnswerMemory);
+            ScimError::new(503, "the server has too many large answers on their way; try again")
+        }
+    };
+    Ok(response.into_response(refusal(&refused)))
+}

@@ -1,0 +1,150 @@
+//! Bodies: their memory, their pace, and what they may be packed in.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::raw::{Raw, status};
+use super::{comes_back, counted, until, until_none};
+use crate::support::{Case, TestApp, TestDatabase, database_cases};
+
+pub const CASES: &[Case] = database_cases![
+    a_body_that_does_not_come_is_not_waited_for,
+    bodies_under_way_have_a_budget,
+    a_body_of_tiny_values_is_weighed_before_it_is_parsed,
+    compressed_bodies_are_refused_unread,
+    answers_that_nobody_reads_have_a_budget,
+];
+
+const BODIES: &str = "muster_bodies_bytes";
+
+async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| settings.body_patience = Duration::ZERO);
+    let app = app.await;
+    let token = app.default_token().to_owned();
+    for path in ["/scim/v2/Users", "/scim/v2/Groups", "/scim/v2/Bulk", "/scim/v2/.search"] {
+        let answer = Raw::begin(&app, &token, path, 100, "").to_end().await;
+        assert_eq!(status(&answer), 408, "{path}");
+        assert!(answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+        app.scim().get("/Users").await.expect(200);
+    }
+    for path in ["/token", "/introspect", "/revoke", "/login/initiate", "/login/callback"] {
+        let mut raw = Raw::open(&app);
+        raw.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: muster\r\nContent-Length: 100\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        ));
+        assert_eq!(status(&raw.to_end().await), 408, "{path}");
+        app.anonymous().get("/healthz").await.expect(200);
+    }
+    assert!(counted(&app, r#"muster_turned_away_total{reason="slow-body"}"#).await >= 9);
+    assert_eq!(counted(&app, BODIES).await, 0);
+}
+
+async fn bodies_under_way_have_a_budget(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 100_000).await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    let body =
+        |name: &str, size: usize| format!("{{\"displayName\":\"{name}\"{}}}", " ".repeat(size));
+    let post = |client: &crate::support::ScimClient, body: String| {
+        let request = client.request("POST", "/Groups").header("content-type", "application/json");
+        request.body(body)
+    };
+    // One large body is on its way and does not arrive.
+    let begun = " ".repeat(40_000);
+    let token = app.default_token();
+    let slow = Raw::begin(&app, token, "/scim/v2/Groups", 90_000, &begun);
+    until(&app, BODIES, 40_000).await;
+    // The connection has no room for much else, the server for something.
+    let answer = client.send(post(&client, body("one", 20_000))).await;
+    let detail = comes_back(answer, 429);
+    assert!(detail.contains("fewer at a time"), "{detail}");
+    comes_back(other.send(post(&other, body("one", 70_000))).await, 503);
+    other.send(post(&other, body("one", 20_000))).await.expect(201);
+    client.send(post(&client, body("small", 10))).await.expect(201);
+    for reason in ["body-share", "body-memory"] {
+        let name = format!("muster_turned_away_total{{reason=\"{reason}\"}}");
+        assert_eq!(counted(&app, &name).await, 1, "{reason}");
+    }
+    // What a client holds it loses with its connection.
+    slow.hang_up();
+    until_none(&app, BODIES).await;
+    client.send(post(&client, body("one", 20_000))).await.expect(201);
+    other.send(post(&other, body("two", 70_000))).await.expect(201);
+    // Nothing but patience would help with what never fits.
+    let detail = client.send(post(&client, body("two", 100_000))).await.expect_error(413, None);
+    assert!(detail.contains("memory"), "{detail}");
+    until_none(&app, BODIES).await;
+}
+
+async fn a_body_of_tiny_values_is_weighed_before_it_is_parsed(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 1024 * 1024).await;
+    let client = app.scim();
+    let tiny = json!({ "displayName": "x", "members": vec![0; 20_000] });
+    let detail = client.post("/Groups", &tiny).await.expect_error(413, None);
+    assert!(detail.contains("memory"), "{detail}");
+    let few = json!({ "displayName": "x", "members": vec![0; 100] });
+    client.post("/Groups", &few).await.expect(400);
+    client.post("/Groups", &json!({ "displayName": "x" })).await.expect(201);
+}
+
+/// No compression is accepted, so that there are no bombs.
+async fn compressed_bodies_are_refused_unread(database: TestDatabase) {
+    let app = TestApp::start(database).await;
+    let client = app.scim();
+    for encoding in ["gzip", "deflate", "br", "zstd", "identity, gzip"] {
+        for (method, path) in [
+            ("POST", "/Users"),
+            ("PUT", "/Users/x"),
+            ("PATCH", "/Groups/x"),
+            ("POST", "/Bulk"),
+            ("POST", "/.search"),
+        ] {
+            let request = client
+                .request(method, path)
+                .header("content-type", "application/json")
+                .header("content-encoding", encoding)
+                .body("\u{1f}\u{8b}");
+            client.send(request).await.expect_error(415, None);
+        }
+        let form = app
+            .anonymous()
+            .request("POST", "/token")
+            .header("content-encoding", encoding)
+            .form(&[("grant_type", "authorization_code")]);
+        app.anonymous().send(form).await.expect(400);
+    }
+    let answer = client.send(client.request("GET", "/Users").header("accept-encoding", "gzip"));
+    assert_eq!(answer.await.expect(200).header("content-encoding"), None);
+}
+
+async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
+    const ANSWERS: &str = "muster_answers_bytes";
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 36_000_000).await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    // More than the buffers of the system take in.
+    for number in 0..20 {
+        let address = |n: usize| json!({ "formatted": format!("{n}{}", "x".repeat(60_000)) });
+        let addresses: Vec<_> = (0..14).map(address).collect();
+        let user = json!({ "userName": format!("u{number}"), "addresses": addresses });
+        client.post("/Users", &user).await.expect(201);
+    }
+    let mut raw = Raw::open(&app);
+    raw.send(&format!(
+        "GET /scim/v2/Users HTTP/1.1\r\nHost: muster\r\nAuthorization: Bearer {}\r\n\r\n",
+        app.default_token()
+    ));
+    until(&app, ANSWERS, 16_000_000).await;
+    let detail = comes_back(client.get("/Users").await, 429);
+    assert!(detail.contains("read them"), "{detail}");
+    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="answer-share"}"#).await, 1);
+    // Small answers are not in question, nor is anybody else.
+    client.get("/Users?count=0").await.expect(200);
+    client.post("/Users", &json!({ "userName": "another" })).await.expect(201);
+    other.get("/Users").await.expect(200);
+    raw.hang_up();
+    until_none(&app, ANSWERS).await;
+    assert_eq!(client.get("/Users").await.expect(200).body["totalResults"], 21);
+    until_none(&app, ANSWERS).await;
+}

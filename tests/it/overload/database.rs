@@ -1,0 +1,275 @@
+//! Turns at the database: time, a line with an end, and a share for each connection.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use muster::config::Settings;
+use muster::db::{Db, StoreError};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::{comes_back, connection_id, counted, until};
+use crate::support::{Backend, Case, ScimClient, TestApp, TestDatabase, database_cases};
+
+pub const CASES: &[Case] = database_cases![
+    a_search_that_takes_too_long_is_ended,
+    a_lookup_that_takes_too_long_is_to_come_back,
+    one_connection_cannot_keep_the_others_out,
+    the_line_has_an_end,
+    a_connection_has_half_of_the_line,
+];
+
+/// Turns at the database that are taken until this is dropped.
+struct Taken {
+    release: Vec<Sender<()>>,
+    done: Vec<JoinHandle<()>>,
+}
+
+/// Takes so many turns for reading or writing.
+async fn take(db: &Db, pool: &str, turns: usize) -> Taken {
+    let mut taken = Taken { release: Vec::new(), done: Vec::new() };
+    let before = in_use(db, pool);
+    for _ in 0..turns {
+        let (release, released) = channel();
+        taken.release.push(release);
+        taken.done.push(actix_web::rt::spawn(hold(db.clone(), pool == "write", released)));
+    }
+    while in_use(db, pool) < before + turns {
+        tokio::task::yield_now().await;
+    }
+    taken
+}
+
+async fn hold(db: Db, for_writing: bool, released: Receiver<()>) {
+    let released = Arc::new(Mutex::new(released));
+    let wait = move || {
+        // An error is a release too.
+        let _ = released.lock().expect("a channel").recv();
+        Ok::<_, StoreError>(())
+    };
+    let done = if for_writing {
+        db.note("hold", move |_| wait()).await
+    } else {
+        db.read(move |_| wait()).await
+    };
+    done.expect("a turn");
+}
+
+impl Taken {
+    async fn release(self) {
+        drop(self.release);
+        for done in self.done {
+            done.await.expect("a turn that ends");
+        }
+    }
+}
+
+fn in_use(db: &Db, pool: &str) -> usize {
+    let load = db.load();
+    load.iter().find(|(name, _)| *name == pool).expect("a pool").1.in_use
+}
+
+fn waiting(db: &Db) -> usize {
+    db.load().iter().map(|(_, load)| load.waiting).sum()
+}
+
+async fn until_waiting(db: &Db, many: usize) {
+    while waiting(db) < many {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Uses the tokens, until it is noted that they were used: that would take turns of its own.
+async fn until_noted(app: &TestApp, clients: &[&ScimClient]) {
+    use diesel::prelude::*;
+    use muster::db::schema::tokens;
+    for client in clients {
+        client.get("/Users").await.expect(200);
+    }
+    let unused = || {
+        app.db.read(|conn| {
+            let unused = tokens::table.filter(tokens::last_used_at.is_null()).count();
+            Ok::<i64, StoreError>(unused.get_result(conn)?)
+        })
+    };
+    while unused().await.expect("a number") > 0 || in_use(&app.db, "write") > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How many turns there are for reading and for writing, at the size that the harness uses.
+fn turns(backend: Backend, pool: &str) -> usize {
+    match (backend, pool) {
+        (Backend::Sqlite, "read") => 4,
+        (Backend::Sqlite, _) | (Backend::Postgres, "read") => 1,
+        (Backend::Postgres, _) => 3,
+    }
+}
+
+/// Keeps PostgreSQL from answering whoever asks for users; on SQLite no time is left from the start.
+struct Slow {
+    lock: Option<muster::db::Conn>,
+}
+
+impl Slow {
+    fn limit(backend: Backend) -> Duration {
+        match backend {
+            Backend::Sqlite => Duration::ZERO,
+            Backend::Postgres => Duration::from_secs(1),
+        }
+    }
+
+    fn begin(database: &TestDatabase) -> Self {
+        let mut conn = database.connect();
+        let muster::db::Conn::Postgres(inner) = &mut conn else { return Self { lock: None } };
+        inner.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").expect("a lock");
+        Self { lock: Some(conn) }
+    }
+}
+
+async fn a_search_that_takes_too_long_is_ended(database: TestDatabase) {
+    let limit = Slow::limit(database.backend);
+    let app = TestApp::start_with(database, |settings| settings.query_timeout = limit).await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    client.post("/Users", &json!({ "userName": "ann" })).await.expect(201);
+    let slow = Slow::begin(&app.database);
+    let costly = vec!["emails.type co \"x\""; 250].join(" or ");
+    for search in
+        [json!({ "filter": costly }), json!({ "filter": "title co \"x\"", "sortBy": "title" })]
+    {
+        for path in ["/Users/.search", "/.search"] {
+            let answer = client.post(path, &search).await;
+            let detail = answer.expect_error(400, Some("tooMany"));
+            assert!(detail.contains("userName"), "{detail}");
+        }
+    }
+    assert!(counted(&app, r#"muster_turned_away_total{reason="query-time"}"#).await >= 4);
+    // What does not look at users is answered all along.
+    other.get("/Groups").await.expect(200);
+    drop(slow.lock);
+    client.get("/Users").await.expect(200);
+}
+
+async fn a_lookup_that_takes_too_long_is_to_come_back(database: TestDatabase) {
+    if database.backend == Backend::Sqlite {
+        // There no lookup takes long: nothing waits for anybody.
+        return;
+    }
+    let limit = Slow::limit(database.backend);
+    let app = TestApp::start_with(database, |settings| settings.query_timeout = limit).await;
+    let client = app.scim();
+    let id = client.post("/Users", &json!({ "userName": "ann" })).await.expect(201).id();
+    let slow = Slow::begin(&app.database);
+    comes_back(client.get(&format!("/Users/{id}")).await, 503);
+    comes_back(client.get("/Users").await, 503);
+    let answer = app.admin().await.get("/users").await.expect(503);
+    assert!(answer.header("retry-after").is_some());
+    drop(slow.lock);
+    client.get(&format!("/Users/{id}")).await.expect(200);
+}
+
+async fn one_connection_cannot_keep_the_others_out(database: TestDatabase) {
+    let backend = database.backend;
+    let patience = |settings: &mut Settings| settings.queue_patience = super::LONG;
+    let app = TestApp::start_with(database, patience).await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    until_noted(&app, &[&client, &other]).await;
+    // On SQLite there are several readers, on PostgreSQL several writers.
+    let pool = if backend == Backend::Sqlite { "read" } else { "write" };
+    let own = app.db.of(&connection_id(&app, "default").await);
+    let share = turns(backend, pool).div_ceil(2);
+    let taken = take(&own, pool, share).await;
+    // There are turns left, but not for this connection.
+    let request = move || async move {
+        let user = json!({ "userName": "ann" });
+        if backend == Backend::Sqlite {
+            client.get("/Users").await.expect(200)
+        } else {
+            client.post("/Users", &user).await.expect(201)
+        }
+    };
+    let late = actix_web::rt::spawn(request());
+    until_waiting(&app.db, 1).await;
+    assert_eq!(in_use(&app.db, pool), share);
+    for number in 0..10 {
+        other.get("/Users").await.expect(200);
+        other.post("/Users", &json!({ "userName": format!("u{number}") })).await.expect(201);
+    }
+    assert!(!late.is_finished(), "it waits for its own connection's turns");
+    taken.release().await;
+    late.await.expect("an answer");
+}
+
+async fn the_line_has_an_end(database: TestDatabase) {
+    let backend = database.backend;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_queue = 2;
+        settings.queue_patience = super::LONG;
+    })
+    .await;
+    let admin = app.admin().await;
+    let taken = take(&app.db, "read", turns(backend, "read")).await;
+    let mut late = Vec::new();
+    for number in 0..2 {
+        let client = app.scim();
+        late.push(actix_web::rt::spawn(async move { client.get("/Users").await }));
+        until_waiting(&app.db, number + 1).await;
+    }
+    // Each endpoint says it in its own words.
+    let detail = comes_back(app.scim().get("/Users").await, 503);
+    assert!(detail.contains("more to do"), "{detail}");
+    let answer = admin.get("/users").await.expect(503);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.body["error"], "unavailable");
+    let introspect = app.anonymous().request("POST", "/introspect").form(&[("token", "x")]);
+    let answer = app.anonymous().send(introspect.bearer_auth("x")).await.expect(503);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.body["error"], "temporarily_unavailable");
+    let page = app.anonymous().get("/authorize?client_id=x").await.expect(503);
+    assert!(page.header("retry-after").is_some());
+    app.anonymous().get("/readyz").await.expect(503);
+    // What needs no database is there.
+    app.anonymous().get("/healthz").await.expect(200);
+    assert_eq!(counted(&app, r#"muster_database_waiting{pool="read"}"#).await, 2);
+    assert!(counted(&app, r#"muster_turned_away_total{reason="queue-full"}"#).await >= 5);
+    taken.release().await;
+    for late in late {
+        late.await.expect("an answer").expect(200);
+    }
+    app.scim().get("/Users").await.expect(200);
+}
+
+async fn a_connection_has_half_of_the_line(database: TestDatabase) {
+    let backend = database.backend;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_queue = 6;
+        settings.queue_patience = super::LONG;
+    })
+    .await;
+    let (client, other) = (app.scim(), app.other("other").await);
+    until_noted(&app, &[&client, &other]).await;
+    let taken = take(&app.db, "write", turns(backend, "write")).await;
+    let mut late = Vec::new();
+    let post = |client: &ScimClient, name: &str| {
+        let (client, user) = (client.clone(), json!({ "userName": name }));
+        actix_web::rt::spawn(async move { client.post("/Users", &user).await })
+    };
+    for name in ["ann", "ben", "cat"] {
+        late.push(post(&client, name));
+    }
+    until_waiting(&app.db, 3).await;
+    let detail = comes_back(client.post("/Users", &json!({ "userName": "dan" })).await, 429);
+    assert!(detail.contains("fewer at a time"), "{detail}");
+    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="queue-share"}"#).await, 1);
+    late.push(post(&other, "ann"));
+    until(&app, r#"muster_database_waiting{pool="write"}"#, 4).await;
+    taken.release().await;
+    for late in late {
+        late.await.expect("an answer").expect(201);
+    }
+    // Who was turned away has changed nothing.
+    assert!(client.find("/Users", "userName eq \"dan\"").await.is_empty());
+    client.post("/Users", &json!({ "userName": "dan" })).await.expect(201);
+}
