@@ -1,5 +1,8 @@
 //! Settings of a running server.
 
+use crate::access::limit::Limits;
+use crate::access::proxy::Proxies;
+
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
 pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
@@ -21,6 +24,10 @@ pub struct Settings {
     pub workers: usize,
     /// Number of requests that may wait for events at a time; any more are answered at once.
     pub max_waiting: usize,
+    /// The proxies that are believed when they say for whom they ask.
+    pub proxies: Proxies,
+    /// How often somebody may come.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -32,6 +39,8 @@ impl Settings {
             max_body: DEFAULT_MAX_BODY,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
+            proxies: Proxies::default(),
+            limits: Limits::default(),
         }
     }
 

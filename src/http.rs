@@ -1,12 +1,14 @@
 //! HTTP, and the only place that knows of it besides the server's start: routes, extractors and
 //! handlers of a few lines each.
 
+mod address;
 mod answer;
 mod api;
 mod bearer;
 mod body;
 mod client;
 mod condition;
+mod door;
 mod id;
 mod middleware;
 mod negotiate;
@@ -14,6 +16,7 @@ mod ops;
 mod query;
 mod routes;
 mod scim;
+mod scopes;
 mod signin;
 pub mod tls;
 

@@ -12,6 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::Refusal;
+use crate::access::limit::Limit;
 use crate::scim::quirks::{Quirk, Quirks};
 
 /// The media type of the format.
@@ -39,20 +41,40 @@ struct DurationLabels {
     method: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
 /// The counters of one process.
 pub struct Metrics {
     registry: Registry,
     quirks: Family<QuirkLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
 }
 
 impl Metrics {
-    /// Counters at zero; every compatibility rule is there from the beginning.
+    /// Counters at zero; every compatibility rule, reason and limit is there from the beginning.
     pub fn new() -> Self {
         let quirks = Family::<QuirkLabels, Counter>::default();
         for quirk in Quirk::ALL {
             drop(quirks.get_or_create(&QuirkLabels { quirk: quirk.name() }));
+        }
+        let refusals = Family::<RefusalLabels, Counter>::default();
+        for refusal in Refusal::ALL {
+            drop(refusals.get_or_create(&RefusalLabels { reason: refusal.name() }));
+        }
+        let limited = Family::<LimitLabels, Counter>::default();
+        for limit in Limit::ALL {
+            drop(limited.get_or_create(&LimitLabels { limit: limit.name() }));
         }
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<DurationLabels, Histogram, _>::new_with_constructor(
@@ -64,6 +86,16 @@ impl Metrics {
             "Requests, and operations of bulk requests, that made use of a compatibility rule",
             quirks.clone(),
         );
+        registry.register(
+            "muster_refused_authentication",
+            "Requests, and operations of bulk requests, of somebody who was not let in",
+            refusals.clone(),
+        );
+        registry.register(
+            "muster_limited_requests",
+            "Requests that came too often to be looked at",
+            limited.clone(),
+        );
         registry.register("muster_http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
             "muster_http_request_duration",
@@ -71,7 +103,7 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        Self { registry, quirks, requests, durations }
+        Self { registry, quirks, refusals, limited, requests, durations }
     }
 
     /// Counts the rules that one request made use of.
@@ -79,6 +111,16 @@ impl Metrics {
         for quirk in quirks.iter() {
             self.quirks.get_or_create(&QuirkLabels { quirk: quirk.name() }).inc();
         }
+    }
+
+    /// Counts somebody who was not let in.
+    pub fn count_refused(&self, why: Refusal) {
+        self.refusals.get_or_create(&RefusalLabels { reason: why.name() }).inc();
+    }
+
+    /// Counts a request that came too often.
+    pub fn count_limited(&self, limit: Limit) {
+        self.limited.get_or_create(&LimitLabels { limit: limit.name() }).inc();
     }
 
     /// Counts a request; `route` is the pattern that its path matched, if any.

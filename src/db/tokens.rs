@@ -5,9 +5,10 @@ use diesel::prelude::*;
 use super::connection::Conn;
 use super::connections::ConnectionRow;
 use super::schema::{connections, tokens};
+use super::sql::Sql;
 
 /// A row of `tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = tokens)]
 pub struct TokenRow {
     pub id: String,
@@ -18,6 +19,10 @@ pub struct TokenRow {
     pub expires_at: Option<i64>,
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// What it may do, with spaces in between.
+    pub scopes: String,
+    /// The networks it may be used from, with spaces in between; none is everywhere.
+    pub allow_from: String,
 }
 
 /// The token with that hash.
@@ -57,6 +62,28 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
 /// The token with that id.
 pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<TokenRow>> {
     tokens::table.filter(tokens::id.eq(id)).first(conn).optional()
+}
+
+/// The token with that id, held against other changes until the end of the transaction.
+pub fn lock(conn: &mut Conn, id: &str) -> QueryResult<Option<TokenRow>> {
+    if conn.is_postgres() {
+        let lock = Sql::new("SELECT * FROM tokens WHERE id = ").text(id).raw(" FOR NO KEY UPDATE");
+        lock.get_result(conn).optional()
+    } else {
+        find(conn, id)
+    }
+}
+
+/// Writes what can be changed of a token.
+pub fn update(conn: &mut Conn, row: &TokenRow) -> QueryResult<()> {
+    diesel::update(tokens::table.filter(tokens::id.eq(&row.id)))
+        .set((
+            tokens::label.eq(&row.label),
+            tokens::scopes.eq(&row.scopes),
+            tokens::allow_from.eq(&row.allow_from),
+        ))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Notes when a token was used.

@@ -1,10 +1,12 @@
 //! The vendor's applications that ask for sign-in, and the tokens of its own back end.
 
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::connections::AdminError;
 use super::{new_id, tokens};
+use crate::access::network::Networks;
 use crate::clock::rfc3339;
 use crate::db::apps::{self as rows, AdminTokenRow, AppRow};
 use crate::db::{Conn, StoreError};
@@ -69,10 +71,10 @@ impl VendorApp {
     }
 }
 
-/// Whether two texts are equal, in a time that does not tell where they differ.
+/// Whether two texts are equal, in a time that does not tell where they differ. Only whether they are
+/// of one length shows, which is no secret of a hash.
 pub fn equal(a: &str, b: &str) -> bool {
-    let differing = a.bytes().zip(b.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
-    a.len() == b.len() && differing == 0
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 /// Checks an address that browsers may be sent back to: absolute, `https` or on this machine, and
@@ -157,13 +159,29 @@ pub fn delete(conn: &mut Conn, id_or_name: &str) -> Result<VendorApp, AdminError
     Ok(VendorApp::from_row(row)?)
 }
 
-/// Adds an admin token; gives its id and the token, which is shown this once.
+/// Adds an admin token that may be used from everywhere; gives its id and the token, which is shown
+/// this once.
 ///
 /// # Errors
 /// The store's.
 pub fn create_admin_token(
     conn: &mut Conn,
     label: &str,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Result<(String, tokens::PlainToken), AdminError> {
+    create_admin_token_for(conn, label, &Networks::default(), expires_at, now)
+}
+
+/// Adds an admin token that may be used from some networks; gives its id and the token, which is
+/// shown this once.
+///
+/// # Errors
+/// The store's.
+pub fn create_admin_token_for(
+    conn: &mut Conn,
+    label: &str,
+    allow_from: &Networks,
     expires_at: Option<i64>,
     now: i64,
 ) -> Result<(String, tokens::PlainToken), AdminError> {
@@ -176,6 +194,7 @@ pub fn create_admin_token(
         expires_at,
         last_used_at: None,
         revoked_at: None,
+        allow_from: allow_from.to_string(),
     };
     rows::insert_admin_token(conn, &row)?;
     Ok((row.id, plain))
@@ -191,6 +210,8 @@ pub struct AdminToken {
     /// When it was last used, give or take a minute.
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// Where requests have to come from.
+    pub allow_from: Networks,
 }
 
 impl AdminToken {
@@ -203,6 +224,7 @@ impl AdminToken {
             "expires_at": self.expires_at.map(rfc3339),
             "last_used_at": self.last_used_at.map(rfc3339),
             "revoked_at": self.revoked_at.map(rfc3339),
+            "allow_from": self.allow_from.to_strings(),
         })
     }
 }
@@ -212,15 +234,18 @@ impl AdminToken {
 /// # Errors
 /// The store's.
 pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<AdminToken>, StoreError> {
-    let show = |row: AdminTokenRow| AdminToken {
-        id: row.id,
-        label: row.label,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        last_used_at: row.last_used_at,
-        revoked_at: row.revoked_at,
+    let show = |row: AdminTokenRow| {
+        Ok(AdminToken {
+            allow_from: row.allow_from.parse().map_err(StoreError::Corrupt)?,
+            id: row.id,
+            label: row.label,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        })
     };
-    Ok(rows::admin_tokens(conn)?.into_iter().map(show).collect())
+    rows::admin_tokens(conn)?.into_iter().map(show).collect()
 }
 
 /// Revokes an admin token.
@@ -238,6 +263,8 @@ pub fn revoke_admin_token(conn: &mut Conn, id: &str, now: i64) -> Result<(), Adm
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     pub token_id: String,
+    /// Where requests have to come from.
+    pub allow_from: Networks,
     /// Whether it is time to note the use of the token again.
     pub note_use: bool,
 }
@@ -250,10 +277,14 @@ pub fn admin(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Admin>, St
     let row = rows::find_admin_token(conn, &tokens::hash(token))?.filter(|row| {
         row.revoked_at.is_none() && row.expires_at.is_none_or(|expires| expires > now)
     });
-    Ok(row.map(|row| Admin {
-        note_use: row.last_used_at.is_none_or(|at| now - at >= tokens::LAST_USE_GRAIN),
-        token_id: row.id,
-    }))
+    row.map(|row| {
+        Ok(Admin {
+            allow_from: row.allow_from.parse().map_err(StoreError::Corrupt)?,
+            note_use: row.last_used_at.is_none_or(|at| now - at >= tokens::LAST_USE_GRAIN),
+            token_id: row.id,
+        })
+    })
+    .transpose()
 }
 
 /// Notes that an admin token was used.

@@ -6,10 +6,13 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 
 use super::answer::Failure;
+use crate::access::Refusal;
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
 use crate::http::bearer::bearer;
+use crate::http::door::{Attempt, Denied, admit};
 
 /// Middleware of every endpoint, known or not: no admin token, no answer.
 pub async fn authenticate(
@@ -28,14 +31,27 @@ async fn identify(request: &HttpRequest) -> Result<(), Failure> {
         .cloned()
         .ok_or_else(|| StoreError::Unavailable("the application is not set up".to_owned()))?;
     let presented = bearer(request).ok_or(Failure::Unauthorized)?;
-    if is_admin(&app, presented).await? { Ok(()) } else { Err(Failure::Unauthorized) }
+    if is_admin(&app, request, presented).await? { Ok(()) } else { Err(Failure::Unauthorized) }
 }
 
 /// Whether this is a live admin token; its use is noted without making the request wait for it.
-pub async fn is_admin(app: &web::Data<App>, presented: String) -> Result<bool, StoreError> {
+///
+/// # Errors
+/// It is one but may not be used from the client's address, or too many were tried from there.
+pub async fn is_admin(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    presented: String,
+) -> Result<bool, Denied> {
+    let attempt = Attempt::begin(app, request, Credential::AdminToken, &presented)?;
     let now = (app.clock)();
     let found = app.db.read(move |conn| apps::admin(conn, &presented, now)).await?;
-    let Some(Admin { token_id, note_use }) = found else { return Ok(false) };
+    let Some(Admin { token_id, allow_from, note_use }) = found else {
+        attempt.failed(Refusal::AdminToken);
+        return Ok(false);
+    };
+    attempt.succeeded();
+    admit(app, request, &allow_from, &token_id)?;
     if note_use {
         let db = app.db.clone();
         actix_web::rt::spawn(async move {
