@@ -47,7 +47,7 @@ pub enum AdminTokenCommand {
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
         #[arg(long, value_parser = duration, env = "MUSTER_ADMIN_TOKEN_EXPIRES_IN")]
         expires_in: Option<Duration>,
-        /// Networks that the token may be used from, such as 192.0.2.0/24 or 2001:db8::7
+        /// Networks that the token may be used from, such as `192.0.2.0/24` or `2001:db8::7`
         /// [default: everywhere]
         #[arg(long, value_name = "NETWORK", num_args = 1.., value_delimiter = ',',
               env = "MUSTER_ADMIN_TOKEN_ALLOW_FROM")]

@@ -42,7 +42,7 @@ pub struct ServeArgs {
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
-    /// Networks of the reverse proxies in front of the server, such as 10.0.0.0/8. They alone are
+    /// Networks of the reverse proxies in front of the server, such as `10.0.0.0/8`. They alone are
     /// believed when they say for whom they ask; what else they say is not needed
     #[arg(long, env = "MUSTER_TRUSTED_PROXY", value_name = "NETWORK", num_args = 1..,
           value_delimiter = ',')]

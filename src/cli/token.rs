@@ -11,7 +11,7 @@ use crate::access::Permit;
 use crate::access::network::{Network, Networks};
 use crate::access::scope::{Scope, Scopes};
 use crate::clock::{rfc3339, system};
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, Db};
 use crate::directory::connections;
 use crate::directory::tokens::{self, Change, Token};
 
@@ -33,7 +33,7 @@ pub enum TokenCommand {
         #[arg(long, value_name = "SCOPE", num_args = 1.., value_delimiter = ',',
               env = "MUSTER_TOKEN_SCOPE")]
         scope: Vec<Scope>,
-        /// Networks that the token may be used from, such as 192.0.2.0/24 or 2001:db8::7
+        /// Networks that the token may be used from, such as `192.0.2.0/24` or `2001:db8::7`
         /// [default: everywhere]
         #[arg(long, value_name = "NETWORK", num_args = 1.., value_delimiter = ',',
               env = "MUSTER_TOKEN_ALLOW_FROM")]
@@ -151,26 +151,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 scopes: Some(scope).filter(|scope| !scope.is_empty()).map(Scopes::from_iter),
                 allow_from: is_moved.then(|| allow_from.into_iter().collect()),
             };
-            if change == Change::default() {
-                bail!(
-                    "nothing to change: give --label, --scope, --allow-from or \
-                       --allow-from-everywhere"
-                );
-            }
-            let token = db
-                .write("update_token", move |conn| tokens::update(conn, &id, &change, now))
-                .await?;
-            if as_json {
-                output::json(&token.to_json(now));
-            } else {
-                eprintln!(
-                    "token {} of {}: {}; allowed from {}",
-                    token.id,
-                    token.connection,
-                    token.permit.scopes,
-                    networks(&token.permit.allow_from)
-                );
-            }
+            update(&db, id, change, now, as_json).await?;
         }
         TokenCommand::Revoke { id } => {
             let revoked =
@@ -181,6 +162,32 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 eprintln!("revoked the token {} of {}", revoked.id, revoked.connection);
             }
         }
+    }
+    Ok(())
+}
+
+async fn update(
+    db: &Db,
+    id: String,
+    change: Change,
+    now: i64,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    if change == Change::default() {
+        bail!("nothing to change: give --label, --scope, --allow-from or --allow-from-everywhere");
+    }
+    let token =
+        db.write("update_token", move |conn| tokens::update(conn, &id, &change, now)).await?;
+    if as_json {
+        output::json(&token.to_json(now));
+    } else {
+        eprintln!(
+            "token {} of {}: {}; allowed from {}",
+            token.id,
+            token.connection,
+            token.permit.scopes,
+            networks(&token.permit.allow_from)
+        );
     }
     Ok(())
 }

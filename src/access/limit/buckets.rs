@@ -34,13 +34,11 @@ impl<K: Hash + Eq> Buckets<K> {
         }
         let mut table = locked(&self.empty_at);
         let after = self.level(table.get(&key), now).saturating_add(self.unit);
-        match self.seconds(after, now) {
-            Some(seconds) => Err(seconds),
-            None => {
-                table.put(key, after);
-                Ok(())
-            }
+        if let Some(seconds) = self.seconds(after, now) {
+            return Err(seconds);
         }
+        table.put(key, after);
+        Ok(())
     }
 
     /// How many seconds to wait until there is room for a unit; `None` if there is.

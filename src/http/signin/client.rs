@@ -46,16 +46,12 @@ pub async fn authenticate(
     let whole = format!("{id}\0{}", secret.as_deref().unwrap_or_default());
     let attempt = Attempt::begin(app, request, Credential::Client, &whole)?;
     let client = app.db.read(move |conn| apps::find(conn, &id)).await?;
-    match client.filter(|client| client.accepts(secret.as_deref())) {
-        Some(client) => {
-            attempt.succeeded();
-            Ok(client)
-        }
-        None => {
-            attempt.failed(Refusal::Client);
-            Err(OAuthFailure::InvalidClient)
-        }
-    }
+    let Some(client) = client.filter(|client| client.accepts(secret.as_deref())) else {
+        attempt.failed(Refusal::Client);
+        return Err(OAuthFailure::InvalidClient);
+    };
+    attempt.succeeded();
+    Ok(client)
 }
 
 /// Id and secret of a Basic header, each form-encoded inside it.

@@ -52,9 +52,10 @@ pub async fn exchange(
     };
     // An application that proves who it is asks for everybody from one address, and what it brings
     // came from browsers: nobody there may be kept out because somebody brought it wrong codes.
-    let attempt = match client.is_confidential() {
-        true => None,
-        false => Some(Attempt::begin(&app, &request, Credential::Code, &code)?),
+    let attempt = if client.is_confidential() {
+        None
+    } else {
+        Some(Attempt::begin(&app, &request, Credential::Code, &code)?)
     };
     let now = (app.clock)();
     let token = app
