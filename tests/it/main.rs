@@ -10,6 +10,7 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod access;
 mod api;
 mod cli;
 mod fixtures;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         login::cases(),
         simulation::CASES.to_vec(),
         takeover::CASES.to_vec(),
+        access::cases(),
         api::cases(),
         cli::cases(),
         ops::CASES.to_vec(),
