@@ -1,5 +1,6 @@
 //! Who may do what, from where, and how often.
 
+mod commands;
 mod limits;
 mod networks;
 mod proxies;
@@ -13,7 +14,14 @@ use muster::directory::tokens;
 use crate::support::{Answer, Case, ScimClient, TestApp, TestDatabase};
 
 pub fn cases() -> Vec<Case> {
-    [scopes::cases(), networks::CASES.to_vec(), proxies::cases(), limits::CASES.to_vec()].concat()
+    [
+        scopes::cases(),
+        networks::CASES.to_vec(),
+        proxies::cases(),
+        limits::CASES.to_vec(),
+        commands::CASES.to_vec(),
+    ]
+    .concat()
 }
 
 /// A token of the connection `default` with those scopes, from those networks; its id and the token.
