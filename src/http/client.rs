@@ -126,12 +126,14 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     let token = match found {
         Ok(token) => token,
         Err(refused) => {
-            attempt.failed(match refused {
-                TokenRefused::Unknown => Refusal::UnknownToken,
-                TokenRefused::AnotherKind => Refusal::OtherToken,
-                TokenRefused::Expired => Refusal::ExpiredToken,
-                TokenRefused::Revoked => Refusal::RevokedToken,
-            });
+            match refused {
+                TokenRefused::Unknown => attempt.failed(Refusal::UnknownToken),
+                TokenRefused::AnotherKind => attempt.failed(Refusal::OtherToken),
+                // Nobody guesses these. A provider asks for many customers from one address, and
+                // goes on with the old token of one while another enters a new one.
+                TokenRefused::Expired => attempt.is_over(Refusal::ExpiredToken),
+                TokenRefused::Revoked => attempt.is_over(Refusal::RevokedToken),
+            }
             return Err(unauthorized(&refused.to_string()));
         }
     };

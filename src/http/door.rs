@@ -65,6 +65,12 @@ impl Attempt {
         self.app.metrics.count_refused(why);
         self.app.limiter.failed(self.credential, self.address, &self.hash, self.now);
     }
+
+    /// It was good once, and is no more: that is no guess.
+    pub fn is_over(self, why: Refusal) {
+        self.app.metrics.count_refused(why);
+        self.app.limiter.is_over(self.credential, &self.hash);
+    }
 }
 
 /// Refuses a good token where it may not be used from the client's address.

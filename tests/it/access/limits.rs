@@ -9,7 +9,7 @@ use crate::support::{Answer, Case, TestApp, TestDatabase, database_cases};
 pub const CASES: &[Case] = database_cases![
     who_guesses_tokens_is_not_looked_at_any_more,
     a_good_token_works_behind_the_address_of_one_who_guesses,
-    a_revoked_token_is_good_no_more,
+    a_revoked_token_is_no_guess_and_good_no_more,
     a_network_of_ipv6_is_one_guesser,
     who_guesses_admin_tokens_is_not_looked_at_any_more,
     a_token_makes_so_many_requests_and_no_more,
@@ -96,7 +96,7 @@ async fn a_good_token_works_behind_the_address_of_one_who_guesses(database: Test
     get_from(&fourth, "192.0.2.7", "/Users").await.expect(200);
 }
 
-async fn a_revoked_token_is_good_no_more(database: TestDatabase) {
+async fn a_revoked_token_is_no_guess_and_good_no_more(database: TestDatabase) {
     let app = strict(database).await;
     let (id, token) = app.new_token("default").await;
     let client = app.with_token(&token);
@@ -106,10 +106,18 @@ async fn a_revoked_token_is_good_no_more(database: TestDatabase) {
         .write("revoke", move |conn| muster::directory::tokens::revoke(conn, &id, now))
         .await
         .expect("a token to revoke");
-    for _ in 0..3 {
+    // Whoever goes on with it keeps nobody else out who asks from there.
+    for _ in 0..10 {
         get_from(&client, "192.0.2.7", "/Users").await.expect_error(401, None);
     }
+    let new = app.with_token(&app.new_token("default").await.1);
+    get_from(&new, "192.0.2.7", "/Users").await.expect(200);
+    // Nor does it get past the limit that somebody else has reached.
+    for number in 0..3 {
+        guess(&app, "192.0.2.7", number).await.expect_error(401, None);
+    }
     get_from(&client, "192.0.2.7", "/Users").await.expect_error(429, None);
+    get_from(&new, "192.0.2.7", "/Users").await.expect(200);
 }
 
 async fn a_network_of_ipv6_is_one_guesser(database: TestDatabase) {
