@@ -306,7 +306,7 @@ async fn a_change_of_scopes_works_at_once_and_is_recorded(app: TestApp) {
         .as_array()
         .expect("events")
         .iter()
-        .filter(|event| event["subject"] == "token" && event["action"] == "updated")
+        .filter(|event| event["subject"]["type"] == "token" && event["action"] == "updated")
         .collect();
     assert_eq!(changes.len(), 2, "{events}");
     assert_eq!(changes[0]["data"]["before"]["scopes"].as_array().map(Vec::len), Some(4));
