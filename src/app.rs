@@ -2,13 +2,16 @@
 
 pub mod budget;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::budget::Budget;
+use crate::access::limit::Limiter;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::{DatabaseUrl, Db, Limits, StoreError};
@@ -56,6 +59,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Which compatibility rules tokens made use of, not yet written to the store.
     pub quirks: Pending,
+    /// Who comes how often.
+    pub limiter: Limiter,
+    /// Whether it was said that a proxy is not named.
+    has_warned_of_proxy: AtomicBool,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
 }
@@ -104,6 +111,8 @@ impl App {
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
             quirks: Pending::default(),
+            limiter: Limiter::new(settings.limits),
+            has_warned_of_proxy: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             settings,
             clock,
@@ -198,6 +207,17 @@ impl App {
         self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());
         self.metrics.encode()
+    }
+
+    /// Says, once, that somebody writes the header of proxies and is not a proxy that is believed.
+    pub fn warn_of_proxy(&self, peer: IpAddr) {
+        if !self.has_warned_of_proxy.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "{peer} sends {}, which is not believed; if it is your proxy, name it with \
+                 --trusted-proxy, else all whom it asks for count as one",
+                self.settings.proxies.header.as_str()
+            );
+        }
     }
 
     /// Ends the waiting of requests that wait for something to happen: the server is about to stop.

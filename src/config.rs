@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::access::limit::Limits;
+use crate::access::proxy::Proxies;
+
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
 pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
@@ -67,6 +70,10 @@ pub struct Settings {
     pub head_patience: Duration,
     /// How long a client may take to send a body, besides a second for each 64 KiB.
     pub body_patience: Duration,
+    /// The proxies that are believed when they say for whom they ask.
+    pub proxies: Proxies,
+    /// How often somebody may come.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -88,6 +95,8 @@ impl Settings {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             head_patience: HEAD_PATIENCE,
             body_patience: BODY_PATIENCE,
+            proxies: Proxies::default(),
+            limits: Limits::default(),
         }
     }
 

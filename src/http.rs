@@ -1,12 +1,14 @@
 //! HTTP, and the only place that knows of it besides the server's start: routes, extractors and
 //! handlers of a few lines each.
 
+mod address;
 mod answer;
 mod api;
 mod bearer;
 mod body;
 mod client;
 mod condition;
+mod door;
 mod id;
 mod middleware;
 mod negotiate;
@@ -16,6 +18,7 @@ mod query;
 mod receive;
 mod routes;
 mod scim;
+mod scopes;
 mod signin;
 pub mod tls;
 

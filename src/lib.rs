@@ -1,6 +1,7 @@
 //! Muster: a SCIM 2.0 provisioning server with an OpenID Connect sign-in module over the same users
 //! and teams.
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod clock;

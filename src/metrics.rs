@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::Refusal;
+use crate::access::limit::Limit;
 use crate::scim::quirks::{Quirk, Quirks};
 
 /// The media type of the format.
@@ -39,6 +41,16 @@ struct RequestLabels {
 struct DurationLabels {
     route: String,
     method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +127,8 @@ impl TurnedAway {
 pub struct Metrics {
     registry: Registry,
     quirks: Family<QuirkLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     held: Counter,
@@ -127,11 +141,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero; every compatibility rule is there from the beginning.
+    /// Counters at zero; every compatibility rule, reason and limit is there from the beginning.
     pub fn new() -> Self {
         let quirks = Family::<QuirkLabels, Counter>::default();
         for quirk in Quirk::ALL {
             drop(quirks.get_or_create(&QuirkLabels { quirk: quirk.name() }));
+        }
+        let refusals = Family::<RefusalLabels, Counter>::default();
+        for refusal in Refusal::ALL {
+            drop(refusals.get_or_create(&RefusalLabels { reason: refusal.name() }));
+        }
+        let limited = Family::<LimitLabels, Counter>::default();
+        for limit in Limit::ALL {
+            drop(limited.get_or_create(&LimitLabels { limit: limit.name() }));
         }
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<DurationLabels, Histogram, _>::new_with_constructor(
@@ -149,6 +171,16 @@ impl Metrics {
             "muster_scim_quirks",
             "Requests, and operations of bulk requests, that made use of a compatibility rule",
             quirks.clone(),
+        );
+        registry.register(
+            "muster_refused_authentication",
+            "Requests, and operations of bulk requests, of somebody who was not let in",
+            refusals.clone(),
+        );
+        registry.register(
+            "muster_limited_requests",
+            "Requests that came too often to be looked at",
+            limited.clone(),
         );
         registry.register("muster_http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
@@ -177,6 +209,8 @@ impl Metrics {
         Self {
             registry,
             quirks,
+            refusals,
+            limited,
             requests,
             durations,
             turned_away,
@@ -199,6 +233,16 @@ impl Metrics {
     /// Counts a request that the mass-change brake held.
     pub fn count_held(&self) {
         self.held.inc();
+    }
+
+    /// Counts somebody who was not let in.
+    pub fn count_refused(&self, why: Refusal) {
+        self.refusals.get_or_create(&RefusalLabels { reason: why.name() }).inc();
+    }
+
+    /// Counts a request that came too often.
+    pub fn count_limited(&self, limit: Limit) {
+        self.limited.get_or_create(&LimitLabels { limit: limit.name() }).inc();
     }
 
     /// Counts a request; `route` is the pattern that its path matched, if any.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::token::{duration, expiry};
+use super::token::{duration, expiry, networks};
 use super::{output, store};
+use crate::access::network::{Network, Networks};
 use crate::clock::{rfc3339, system};
 use crate::db::DatabaseUrl;
 use crate::directory::apps;
@@ -46,6 +47,11 @@ pub enum AdminTokenCommand {
         /// How long the token works, such as 365d, 12h or 30m [default: for ever]
         #[arg(long, value_parser = duration, env = "MUSTER_ADMIN_TOKEN_EXPIRES_IN")]
         expires_in: Option<Duration>,
+        /// Networks that the token may be used from, such as `192.0.2.0/24` or `2001:db8::7`
+        /// [default: everywhere]
+        #[arg(long, value_name = "NETWORK", num_args = 1.., value_delimiter = ',',
+              env = "MUSTER_ADMIN_TOKEN_ALLOW_FROM")]
+        allow_from: Vec<Network>,
     },
     /// List admin tokens, never the secrets
     List,
@@ -131,12 +137,13 @@ pub async fn run_admin(
 ) -> anyhow::Result<()> {
     let now = system()();
     match command {
-        AdminTokenCommand::Create { label, expires_in } => {
+        AdminTokenCommand::Create { label, expires_in, allow_from } => {
+            let allow_from: Networks = allow_from.into_iter().collect();
             let expires_at = expiry(now, expires_in)?;
             let db = store::migrated(url).await?;
             let (id, token) = db
                 .write("create_admin_token", move |conn| {
-                    apps::create_admin_token(conn, &label, expires_at, now)
+                    apps::create_admin_token_for(conn, &label, &allow_from, expires_at, now)
                 })
                 .await?;
             if as_json {
@@ -181,8 +188,12 @@ fn list_admin(tokens: &[apps::AdminToken]) {
                 time(token.expires_at),
                 time(token.last_used_at),
                 time(token.revoked_at),
+                networks(&token.allow_from),
             ]
         })
         .collect();
-    output::table(&["id", "label", "created", "expires", "last used", "revoked"], &rows);
+    output::table(
+        &["id", "label", "created", "expires", "last used", "revoked", "allowed from"],
+        &rows,
+    );
 }

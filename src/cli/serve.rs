@@ -14,6 +14,9 @@ use serde_json::{Map, Value};
 
 use super::token::duration;
 use super::{connection, output};
+use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
+use crate::access::network::Network;
+use crate::access::proxy::{Proxies, ProxyHeader};
 use crate::app::{App, index_unique_values, open_store};
 use crate::clock::system;
 use crate::config::{
@@ -74,6 +77,32 @@ pub struct ServeArgs {
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", value_name = "CONNECTIONS",
           default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = at_least_one)]
     max_connections: usize,
+    /// Networks of the reverse proxies in front of the server, such as `10.0.0.0/8`. They alone are
+    /// believed when they say for whom they ask; what else they say is not needed
+    #[arg(long, env = "MUSTER_TRUSTED_PROXY", value_name = "NETWORK", num_args = 1..,
+          value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
+    /// Header in which they say for whom they ask: x-forwarded-for or forwarded
+    #[arg(
+        long,
+        env = "MUSTER_PROXY_HEADER",
+        value_name = "NAME",
+        default_value = "x-forwarded-for"
+    )]
+    proxy_header: ProxyHeader,
+    /// Requests a second that one SCIM token may make, after a burst of ten seconds' worth; 0 is
+    /// without limit
+    #[arg(long, env = "MUSTER_RATE_LIMIT", value_name = "NUMBER", default_value_t = DEFAULT_REQUESTS)]
+    rate_limit: u32,
+    /// Attempts a minute that may fail from one address for each kind of credential; 0 is without
+    /// limit
+    #[arg(long, env = "MUSTER_FAILURE_LIMIT", value_name = "NUMBER",
+          default_value_t = DEFAULT_FAILURES)]
+    failure_limit: u32,
+    /// Sign-ins a minute that may be begun from one address; 0 is without limit
+    #[arg(long, env = "MUSTER_SIGN_IN_LIMIT", value_name = "NUMBER",
+          default_value_t = DEFAULT_SIGN_INS)]
+    sign_in_limit: u32,
     /// Folder of schemas, a JSON file each, that add attributes to users and groups
     #[arg(long, env = "MUSTER_SCHEMAS", value_name = "FOLDER")]
     schemas: Option<PathBuf>,
@@ -122,6 +151,15 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         body_memory: args.body_memory,
         max_bulk: args.max_bulk,
         max_connections: open_files::for_clients(args.max_connections, args.pool_size),
+        proxies: Proxies {
+            trusted: args.trusted_proxy.into_iter().collect(),
+            header: args.proxy_header,
+        },
+        limits: Limits {
+            requests: args.rate_limit,
+            failures: args.failure_limit,
+            sign_ins: args.sign_in_limit,
+        },
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);

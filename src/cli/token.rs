@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{output, store};
+use crate::access::Permit;
+use crate::access::network::{Network, Networks};
+use crate::access::scope::{Scope, Scopes};
 use crate::clock::{rfc3339, system};
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, Db};
 use crate::directory::connections;
-use crate::directory::tokens::{self, Token};
+use crate::directory::tokens::{self, Change, Token};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -23,6 +27,35 @@ pub enum TokenCommand {
         /// How long the token works, such as 365d, 12h or 30m
         #[arg(long, value_parser = duration, env = "MUSTER_TOKEN_EXPIRES_IN", default_value = "365d")]
         expires_in: Duration,
+        /// What the token may do: users:read, users:write, groups:read or groups:write, or several
+        /// of them. To write is not to read, but the answer to a write shows what was written
+        /// [default: all of it]
+        #[arg(long, value_name = "SCOPE", num_args = 1.., value_delimiter = ',',
+              env = "MUSTER_TOKEN_SCOPE")]
+        scope: Vec<Scope>,
+        /// Networks that the token may be used from, such as `192.0.2.0/24` or `2001:db8::7`
+        /// [default: everywhere]
+        #[arg(long, value_name = "NETWORK", num_args = 1.., value_delimiter = ',',
+              env = "MUSTER_TOKEN_ALLOW_FROM")]
+        allow_from: Vec<Network>,
+    },
+    /// Change what a token is for, may do, or may be used from; at once, and the token stays the same
+    Update {
+        /// The token's id, as 'muster token list' shows it
+        id: String,
+        /// What the token is for
+        #[arg(long)]
+        label: Option<String>,
+        /// What the token may do: users:read, users:write, groups:read or groups:write, or several
+        /// of them, in place of what it might do before
+        #[arg(long, value_name = "SCOPE", num_args = 1.., value_delimiter = ',')]
+        scope: Vec<Scope>,
+        /// Networks that the token may be used from, in place of those that it had
+        #[arg(long, value_name = "NETWORK", num_args = 1.., value_delimiter = ',')]
+        allow_from: Vec<Network>,
+        /// Let the token be used from everywhere
+        #[arg(long, conflicts_with = "allow_from")]
+        allow_from_everywhere: bool,
     },
     /// List tokens, never the secrets
     List {
@@ -44,12 +77,16 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
     let now = system()();
     let db = store::existing(url).await?;
     match command {
-        TokenCommand::Create { connection, label, expires_in } => {
+        TokenCommand::Create { connection, label, expires_in, scope, allow_from } => {
+            let permit = Permit {
+                scopes: if scope.is_empty() { Scopes::ALL } else { scope.into_iter().collect() },
+                allow_from: allow_from.into_iter().collect(),
+            };
             let expires_at = expiry(now, Some(expires_in))?;
             let (token, plain) = db
                 .write("create_token", move |conn| {
                     let connection = connections::find(conn, &connection)?;
-                    tokens::create(conn, &connection, &label, expires_at, now)
+                    tokens::create_with(conn, &connection, &label, &permit, expires_at, now)
                 })
                 .await?;
             if as_json {
@@ -84,6 +121,8 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                             rfc3339(token.created_at),
                             time(token.expires_at),
                             time(token.last_used_at),
+                            token.permit.scopes.to_string(),
+                            networks(&token.permit.allow_from),
                             rules(token),
                         ]
                     })
@@ -97,11 +136,22 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                         "created",
                         "expires",
                         "last used",
+                        "scopes",
+                        "allowed from",
                         "quirks",
                     ],
                     &rows,
                 );
             }
+        }
+        TokenCommand::Update { id, label, scope, allow_from, allow_from_everywhere } => {
+            let is_moved = !allow_from.is_empty() || allow_from_everywhere;
+            let change = Change {
+                label,
+                scopes: Some(scope).filter(|scope| !scope.is_empty()).map(Scopes::from_iter),
+                allow_from: is_moved.then(|| allow_from.into_iter().collect()),
+            };
+            update(&db, id, change, now, as_json).await?;
         }
         TokenCommand::Revoke { id } => {
             let revoked =
@@ -114,6 +164,37 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
         }
     }
     Ok(())
+}
+
+async fn update(
+    db: &Db,
+    id: String,
+    change: Change,
+    now: i64,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    if change == Change::default() {
+        bail!("nothing to change: give --label, --scope, --allow-from or --allow-from-everywhere");
+    }
+    let token =
+        db.write("update_token", move |conn| tokens::update(conn, &id, &change, now)).await?;
+    if as_json {
+        output::json(&token.to_json(now));
+    } else {
+        eprintln!(
+            "token {} of {}: {}; allowed from {}",
+            token.id,
+            token.connection,
+            token.permit.scopes,
+            networks(&token.permit.allow_from)
+        );
+    }
+    Ok(())
+}
+
+/// Where a token may be used from.
+pub fn networks(networks: &Networks) -> String {
+    if networks.is_empty() { "everywhere".to_owned() } else { networks.to_string() }
 }
 
 /// The compatibility rules that the token's client made use of.

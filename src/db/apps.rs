@@ -32,6 +32,8 @@ pub struct AdminTokenRow {
     pub expires_at: Option<i64>,
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// The networks it may be used from, with spaces in between; none is everywhere.
+    pub allow_from: String,
 }
 
 /// All applications, by name.

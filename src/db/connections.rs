@@ -40,17 +40,9 @@ pub struct ConnectionRow {
     pub user_name_claim: String,
     pub jit: bool,
     pub own_callback: bool,
-    #[serde(default)]
     pub brake_users: Option<String>,
-    #[serde(default)]
     pub brake_members: Option<i64>,
-    #[serde(default = "default_window")]
     pub brake_window: i64,
-}
-
-/// What the window was before it could be set, in seconds.
-fn default_window() -> i64 {
-    3600
 }
 
 /// All connections, by name.

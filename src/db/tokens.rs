@@ -7,10 +7,20 @@ use super::connection::Conn;
 use super::connections::ConnectionRow;
 use super::journal::{self, Change};
 use super::schema::{connections, tokens};
+use super::sql::Sql;
 
 /// A row of `tokens`.
 #[derive(
-    Debug, Clone, PartialEq, Eq, Queryable, Insertable, AsChangeset, Serialize, Deserialize,
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Insertable,
+    AsChangeset,
+    Serialize,
+    Deserialize,
 )]
 #[diesel(table_name = tokens, treat_none_as_null = true)]
 pub struct TokenRow {
@@ -22,6 +32,10 @@ pub struct TokenRow {
     pub expires_at: Option<i64>,
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// What it may do, with spaces in between.
+    pub scopes: String,
+    /// The networks it may be used from, with spaces in between; none is everywhere.
+    pub allow_from: String,
 }
 
 /// The token with that hash.
@@ -66,6 +80,29 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
 /// The token with that id.
 pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<TokenRow>> {
     tokens::table.filter(tokens::id.eq(id)).first(conn).optional()
+}
+
+/// The token with that id, held against other changes until the end of the transaction.
+pub fn lock(conn: &mut Conn, id: &str) -> QueryResult<Option<TokenRow>> {
+    if conn.is_postgres() {
+        let lock = Sql::new("SELECT * FROM tokens WHERE id = ").text(id).raw(" FOR NO KEY UPDATE");
+        lock.get_result(conn).optional()
+    } else {
+        find(conn, id)
+    }
+}
+
+/// Writes what can be changed of a token.
+pub fn update(conn: &mut Conn, row: &TokenRow) -> QueryResult<()> {
+    diesel::update(tokens::table.filter(tokens::id.eq(&row.id)))
+        .set((
+            tokens::label.eq(&row.label),
+            tokens::scopes.eq(&row.scopes),
+            tokens::allow_from.eq(&row.allow_from),
+        ))
+        .execute(conn)?;
+    journal::note(Change::Token(row.clone()));
+    Ok(())
 }
 
 /// Notes when a token was used.

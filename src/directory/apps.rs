@@ -1,11 +1,13 @@
 //! The vendor's applications that ask for sign-in, and the tokens of its own back end.
 
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::connections::AdminError;
 use super::events::{self, Action, Actor, Entry, Subject};
 use super::{new_id, tokens};
+use crate::access::network::Networks;
 use crate::clock::rfc3339;
 use crate::db::apps::{self as rows, AdminTokenRow, AppRow};
 use crate::db::{Conn, StoreError};
@@ -70,10 +72,10 @@ impl VendorApp {
     }
 }
 
-/// Whether two texts are equal, in a time that does not tell where they differ.
+/// Whether two texts are equal, in a time that does not tell where they differ. Only whether they are
+/// of one length shows, which is no secret of a hash.
 pub fn equal(a: &str, b: &str) -> bool {
-    let differing = a.bytes().zip(b.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
-    a.len() == b.len() && differing == 0
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 /// Checks an address that browsers may be sent back to: absolute, `https` or on this machine, and
@@ -164,13 +166,29 @@ pub fn delete(conn: &mut Conn, id_or_name: &str, now: i64) -> Result<VendorApp, 
     Ok(app)
 }
 
-/// Adds an admin token; gives its id and the token, which is shown this once.
+/// Adds an admin token that may be used from everywhere; gives its id and the token, which is shown
+/// this once.
 ///
 /// # Errors
 /// The store's.
 pub fn create_admin_token(
     conn: &mut Conn,
     label: &str,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Result<(String, tokens::PlainToken), AdminError> {
+    create_admin_token_for(conn, label, &Networks::default(), expires_at, now)
+}
+
+/// Adds an admin token that may be used from some networks; gives its id and the token, which is
+/// shown this once.
+///
+/// # Errors
+/// The store's.
+pub fn create_admin_token_for(
+    conn: &mut Conn,
+    label: &str,
+    allow_from: &Networks,
     expires_at: Option<i64>,
     now: i64,
 ) -> Result<(String, tokens::PlainToken), AdminError> {
@@ -183,9 +201,10 @@ pub fn create_admin_token(
         expires_at,
         last_used_at: None,
         revoked_at: None,
+        allow_from: allow_from.to_string(),
     };
     rows::insert_admin_token(conn, &row)?;
-    let token = AdminToken::from_row(row);
+    let token = AdminToken::from_row(row)?;
     let data = json!({ "after": token.to_json() });
     record(conn, Subject::AdminToken, &token.id, Action::Created, &data, now)?;
     Ok((token.id, plain))
@@ -201,18 +220,21 @@ pub struct AdminToken {
     /// When it was last used, give or take a minute.
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// Where requests have to come from.
+    pub allow_from: Networks,
 }
 
 impl AdminToken {
-    fn from_row(row: AdminTokenRow) -> Self {
-        Self {
+    fn from_row(row: AdminTokenRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            allow_from: row.allow_from.parse().map_err(StoreError::Corrupt)?,
             id: row.id,
             label: row.label,
             created_at: row.created_at,
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
-        }
+        })
     }
 
     /// The token for programs, keys in snake case; never the secret.
@@ -224,6 +246,7 @@ impl AdminToken {
             "expires_at": self.expires_at.map(rfc3339),
             "last_used_at": self.last_used_at.map(rfc3339),
             "revoked_at": self.revoked_at.map(rfc3339),
+            "allow_from": self.allow_from.to_strings(),
         })
     }
 }
@@ -233,7 +256,7 @@ impl AdminToken {
 /// # Errors
 /// The store's.
 pub fn admin_tokens(conn: &mut Conn) -> Result<Vec<AdminToken>, StoreError> {
-    Ok(rows::admin_tokens(conn)?.into_iter().map(AdminToken::from_row).collect())
+    rows::admin_tokens(conn)?.into_iter().map(AdminToken::from_row).collect()
 }
 
 /// Revokes an admin token.
@@ -273,6 +296,8 @@ fn record(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     pub token_id: String,
+    /// Where requests have to come from.
+    pub allow_from: Networks,
     /// Whether it is time to note the use of the token again.
     pub note_use: bool,
 }
@@ -285,10 +310,14 @@ pub fn admin(conn: &mut Conn, token: &str, now: i64) -> Result<Option<Admin>, St
     let row = rows::find_admin_token(conn, &tokens::hash(token))?.filter(|row| {
         row.revoked_at.is_none() && row.expires_at.is_none_or(|expires| expires > now)
     });
-    Ok(row.map(|row| Admin {
-        note_use: row.last_used_at.is_none_or(|at| now - at >= tokens::LAST_USE_GRAIN),
-        token_id: row.id,
-    }))
+    row.map(|row| {
+        Ok(Admin {
+            allow_from: row.allow_from.parse().map_err(StoreError::Corrupt)?,
+            note_use: row.last_used_at.is_none_or(|at| now - at >= tokens::LAST_USE_GRAIN),
+            token_id: row.id,
+        })
+    })
+    .transpose()
 }
 
 /// Notes that an admin token was used.

@@ -13,6 +13,9 @@ use super::connections::{self, AdminError, Connection};
 use super::events::{self, Action, Actor, Subject};
 use super::new_id;
 use super::token_quirks::{self, QuirkUse};
+use crate::access::Permit;
+use crate::access::network::Networks;
+use crate::access::scope::{Scope, Scopes};
 use crate::clock::rfc3339;
 use crate::db::connections::ConnectionRow;
 use crate::db::tokens::{self as rows, TokenRow};
@@ -83,13 +86,15 @@ pub struct Token {
     /// When it was last used, give or take a minute.
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    pub permit: Permit,
     /// The compatibility rules that its client made use of; only in a list.
     pub quirks: Vec<QuirkUse>,
 }
 
 impl Token {
-    fn new(row: TokenRow, connection: String) -> Self {
-        Self {
+    fn new(row: TokenRow, connection: String) -> Result<Self, StoreError> {
+        Ok(Self {
+            permit: permit(&row)?,
             id: row.id,
             connection,
             label: row.label,
@@ -98,7 +103,7 @@ impl Token {
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
             quirks: Vec::new(),
-        }
+        })
     }
 
     /// `live`, `expired` or `revoked`.
@@ -123,6 +128,8 @@ impl Token {
             "expires_at": self.expires_at.map(rfc3339),
             "last_used_at": self.last_used_at.map(rfc3339),
             "revoked_at": self.revoked_at.map(rfc3339),
+            "scopes": self.permit.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(),
+            "allow_from": self.permit.allow_from.to_strings(),
         })
     }
 
@@ -137,7 +144,15 @@ impl Token {
     }
 }
 
-/// Adds a token to a connection. Those it has go on working.
+/// What the bearer of a stored token may do.
+fn permit(row: &TokenRow) -> Result<Permit, StoreError> {
+    Ok(Permit {
+        scopes: row.scopes.parse().map_err(StoreError::Corrupt)?,
+        allow_from: row.allow_from.parse().map_err(StoreError::Corrupt)?,
+    })
+}
+
+/// Adds a token to a connection, which may do everything from everywhere. Those it has go on working.
 ///
 /// # Errors
 /// The store's.
@@ -145,6 +160,21 @@ pub fn create(
     conn: &mut Conn,
     connection: &Connection,
     label: &str,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Result<(Token, PlainToken), AdminError> {
+    create_with(conn, connection, label, &Permit::default(), expires_at, now)
+}
+
+/// Adds a token to a connection that may do this much.
+///
+/// # Errors
+/// The store's.
+pub fn create_with(
+    conn: &mut Conn,
+    connection: &Connection,
+    label: &str,
+    permit: &Permit,
     expires_at: Option<i64>,
     now: i64,
 ) -> Result<(Token, PlainToken), AdminError> {
@@ -158,10 +188,13 @@ pub fn create(
         expires_at,
         last_used_at: None,
         revoked_at: None,
+        scopes: permit.scopes.to_string(),
+        allow_from: permit.allow_from.to_string(),
     };
     rows::insert(conn, &row)?;
-    let token = Token::new(row, connection.name.clone());
-    record(conn, &connection.id, &token, Action::Created, now)?;
+    let token = Token::new(row, connection.name.clone())?;
+    let data = json!({ "after": token.to_json(now) });
+    record(conn, &connection.id, &token.id, Action::Created, &data, now)?;
     Ok((token, plain))
 }
 
@@ -178,9 +211,48 @@ pub fn all(conn: &mut Conn, connection: Option<&str>) -> Result<Vec<Token>, Admi
     let mut quirks = token_quirks::by_token(conn)?;
     let token = |(row, connection): (TokenRow, ConnectionRow)| {
         let quirks = quirks.remove(&row.id).unwrap_or_default();
-        Token { quirks, ..Token::new(row, connection.name) }
+        Ok(Token { quirks, ..Token::new(row, connection.name)? })
     };
-    Ok(rows.into_iter().map(token).collect())
+    Ok(rows.into_iter().map(token).collect::<Result<_, StoreError>>()?)
+}
+
+/// What can be changed of a token; what is left out stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Change {
+    pub label: Option<String>,
+    pub scopes: Option<Scopes>,
+    pub allow_from: Option<Networks>,
+}
+
+/// Changes a token; the next request with it is held against the change.
+///
+/// # Errors
+/// There is no token with that id.
+pub fn update(conn: &mut Conn, id: &str, change: &Change, now: i64) -> Result<Token, AdminError> {
+    let no_token = || AdminError::NoToken(id.to_owned());
+    let before = rows::lock(conn, id)?.ok_or_else(no_token)?;
+    let connection = connection_rows::find(conn, &before.connection_id)?.ok_or_else(no_token)?;
+    let mut after = before.clone();
+    if let Some(label) = &change.label {
+        after.label.clone_from(label);
+    }
+    if let Some(scopes) = change.scopes {
+        after.scopes = scopes.to_string();
+    }
+    if let Some(allow_from) = &change.allow_from {
+        after.allow_from = allow_from.to_string();
+    }
+    let is_changed = after != before;
+    let before = Token::new(before, connection.name.clone())?;
+    if is_changed {
+        rows::update(conn, &after)?;
+    }
+    let after = Token::new(after, connection.name)?;
+    if is_changed {
+        let data = json!({ "before": before.to_json(now), "after": after.to_json(now) });
+        record(conn, &connection.id, id, Action::Updated, &data, now)?;
+    }
+    Ok(after)
 }
 
 /// Revokes a token; the next request with it is refused. Revoking it again changes nothing.
@@ -192,9 +264,10 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> 
     let revoked = rows::revoke(conn, id, now)? > 0;
     let row = rows::find(conn, id)?.ok_or_else(no_token)?;
     let connection = connection_rows::find(conn, &row.connection_id)?.ok_or_else(no_token)?;
-    let token = Token::new(row, connection.name);
+    let token = Token::new(row, connection.name)?;
     if revoked {
-        record(conn, &connection.id, &token, Action::Revoked, now)?;
+        let data = json!({ "after": token.to_json(now) });
+        record(conn, &connection.id, id, Action::Revoked, &data, now)?;
     }
     Ok(token)
 }
@@ -204,6 +277,7 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> 
 pub struct Authenticated {
     pub token_id: String,
     pub connection: Connection,
+    pub permit: Permit,
     /// Whether it is time to note the use of the token again.
     pub note_use: bool,
 }
@@ -247,7 +321,8 @@ pub fn authenticate(
     };
     let note_use = row.last_used_at.is_none_or(|at| now - at >= LAST_USE_GRAIN);
     let connection = Connection::from_row(connection)?;
-    Ok(Ok(Authenticated { token_id: row.id, connection, note_use }))
+    let permit = permit(&row)?;
+    Ok(Ok(Authenticated { token_id: row.id, connection, permit, note_use }))
 }
 
 /// Notes that a token was used.
@@ -261,20 +336,20 @@ pub fn note_use(conn: &mut Conn, id: &str, now: i64) -> Result<(), StoreError> {
 fn record(
     conn: &mut Conn,
     connection_id: &str,
-    token: &Token,
+    token_id: &str,
     action: Action,
+    data: &Value,
     now: i64,
 ) -> Result<(), AdminError> {
-    let data = json!({ "after": token.to_json(now) });
     let entry = events::Entry {
         connection_id,
         at: now,
         actor: &Actor::CommandLine,
         request_id: None,
         subject: Subject::Token,
-        subject_id: &token.id,
+        subject_id: token_id,
         action,
-        data: &data,
+        data,
     };
     Ok(events::append(conn, &entry)?)
 }

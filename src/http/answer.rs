@@ -8,6 +8,9 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Map, Value};
 
+use super::door::Denied;
+use super::scopes::LackOfScope;
+use crate::access::limit::TooOften;
 use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
 use crate::directory::DirectoryError;
 use crate::scim::ScimError;
@@ -87,41 +90,85 @@ const HELD_RETRY_AFTER: u32 = 600;
 
 /// Why a request was not served, as an answer.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Failure(#[from] DirectoryError);
+pub enum Failure {
+    #[error(transparent)]
+    Failed(#[from] DirectoryError),
+    /// The token may not do this.
+    #[error(transparent)]
+    Scope(#[from] LackOfScope),
+    /// The request came from where it may not.
+    #[error("{0}")]
+    Address(String),
+    /// It came too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TooOften(error) => Self::TooOften(error),
+            Denied::Address => Self::Address(denied.to_string()),
+            Denied::Store(error) => error.into(),
+        }
+    }
+}
 
 impl From<ScimError> for Failure {
     fn from(error: ScimError) -> Self {
-        Self(error.into())
+        Self::Failed(error.into())
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self(error.into())
+        Self::Failed(error.into())
     }
 }
 
 impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
-        let code = match &self.0 {
-            DirectoryError::Refused(error) => error.status,
-            DirectoryError::Held(_) => 429,
-            DirectoryError::Store(StoreError::Share) => 429,
-            DirectoryError::Store(error) if error.is_unavailable() => 503,
-            DirectoryError::Store(_) => 500,
+        let code = match self {
+            Self::Failed(DirectoryError::Refused(error)) => error.status,
+            Self::Failed(DirectoryError::Store(error)) if error.is_unavailable() => match error {
+                StoreError::Share => 429,
+                _ => 503,
+            },
+            Self::Failed(DirectoryError::Store(_)) => 500,
+            Self::Scope(_) | Self::Address(_) => 403,
+            Self::Failed(DirectoryError::Held(_)) | Self::TooOften(_) => 429,
         };
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = refusal(&shown(&self.0));
-        if let DirectoryError::Held(held) = &self.0 {
-            response.headers_mut().insert(RETRY_AFTER, HELD_RETRY_AFTER.into());
-            // The client's middleware puts the brake on for what comes after.
-            response.extensions_mut().insert(held.clone());
+        match self {
+            Self::Failed(DirectoryError::Held(held)) => {
+                let mut response = refusal(&ScimError::new(429, held.to_string()));
+                response.headers_mut().insert(RETRY_AFTER, HELD_RETRY_AFTER.into());
+                // The client's middleware puts the brake on for what comes after.
+                response.extensions_mut().insert(held.clone());
+                response
+            }
+            Self::Failed(error) => refusal(&shown(error)),
+            Self::Scope(lack) => {
+                let mut response = refusal(&lack.error);
+                let challenge = format!(
+                    "Bearer realm=\"muster\", error=\"insufficient_scope\", scope=\"{}\"",
+                    lack.scope
+                );
+                if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                }
+                response
+            }
+            Self::Address(detail) => refusal(&ScimError::new(403, detail)),
+            Self::TooOften(error) => {
+                let mut response = refusal(&ScimError::new(429, error.to_string()));
+                response.headers_mut().insert(RETRY_AFTER, error.seconds.into());
+                response
+            }
         }
-        response
     }
 }
 

@@ -11,18 +11,22 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 
 use super::answer::Failure;
+use super::door::{Attempt, Denied, admit};
 use super::middleware::RequestId;
+use crate::access::Refusal;
+use crate::access::limit::Credential;
+use crate::access::scope::{Scope, Scopes};
 use crate::app::App;
 use crate::db::{Db, StoreError};
 use crate::directory::brake::{self, Held};
-use crate::directory::tokens::{self, Authenticated};
+use crate::directory::tokens::{self, Authenticated, TokenRefused};
 use crate::directory::{Actor, Connection, Context};
 use crate::scim::ScimError;
 use crate::scim::quirks::Quirks;
 
 const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bearer TOKEN'";
 
-/// An authenticated client.
+/// An authenticated client whose token has the scope that the route needs.
 #[derive(Clone)]
 pub struct Client {
     pub app: web::Data<App>,
@@ -31,7 +35,25 @@ pub struct Client {
     request_id: Option<String>,
 }
 
+/// A client whose token is good, before it is known whether it has the scope that the route needs.
+pub(super) struct Identified(pub(super) Client);
+
 impl Client {
+    /// Whether the token has the scope.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes().has(scope)
+    }
+
+    /// What the token may do.
+    pub fn scopes(&self) -> Scopes {
+        self.token.permit.scopes
+    }
+
+    /// The id of the token, which is no secret.
+    pub fn token_id(&self) -> &str {
+        &self.token.token_id
+    }
+
     /// The connection that the client speaks for.
     pub fn connection(&self) -> &Connection {
         &self.token.connection
@@ -104,7 +126,7 @@ pub async fn authenticate(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match identify(request.request()).await {
         Ok(client) => {
-            request.extensions_mut().insert(client.clone());
+            request.extensions_mut().insert(Identified(client.clone()));
             let answer = next.call(request).await?.map_into_boxed_body();
             let held = answer.response().extensions().get::<Held>().cloned();
             if let Some(held) = held {
@@ -117,28 +139,61 @@ pub async fn authenticate(
 }
 
 /// The client whose token the request carries.
-///
-/// # Errors
-/// 401 if it carries none that is good.
-pub(super) async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
-    let app = request
-        .app_data::<web::Data<App>>()
-        .cloned()
-        .ok_or_else(|| StoreError::Unavailable("the application is not set up".to_owned()))?;
-    let presented = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| bearer(value.to_str().ok()?))
-        .ok_or_else(|| unauthorized(NO_TOKEN))?;
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
+    let app = app(request)?;
+    let Some(presented) = presented(request) else {
+        app.metrics.count_refused(Refusal::NoToken);
+        return Err(unauthorized(NO_TOKEN));
+    };
+    let attempt = Attempt::begin(&app, request, Credential::Token, &presented)?;
     let now = (app.clock)();
     let found = app.db.read(move |conn| tokens::authenticate(conn, &presented, now)).await?;
-    let token = found.map_err(|refused| unauthorized(&refused.to_string()))?;
+    let token = match found {
+        Ok(token) => token,
+        Err(refused) => {
+            match refused {
+                TokenRefused::Unknown => attempt.failed(Refusal::UnknownToken),
+                TokenRefused::AnotherKind => attempt.failed(Refusal::OtherToken),
+                // Nobody guesses these. A provider asks for many customers from one address, and
+                // goes on with the old token of one while another enters a new one.
+                TokenRefused::Expired => attempt.is_over(Refusal::ExpiredToken),
+                TokenRefused::Revoked => attempt.is_over(Refusal::RevokedToken),
+            }
+            return Err(unauthorized(&refused.to_string()));
+        }
+    };
+    attempt.succeeded();
+    admit(&app, request, &token.permit.allow_from, &token.token_id)?;
+    let counted = app.limiter.request(&token.token_id, now);
+    counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
     if token.note_use {
         note_use(&app, token.token_id.clone(), now);
     }
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let db = app.db.of(&token.connection.id);
     Ok(Client { app, db, token, request_id })
+}
+
+/// Whether the request carries a directory's token, where it should carry a person's. Nothing is let
+/// in by it, and nothing is counted: what people's tokens are over is everyday.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn is_directory(request: &HttpRequest) -> Result<bool, Failure> {
+    let (app, Some(presented)) = (app(request)?, presented(request)) else { return Ok(false) };
+    let now = (app.clock)();
+    let found = app.db.read(move |conn| tokens::authenticate(conn, &presented, now)).await?;
+    Ok(found.is_ok())
+}
+
+fn app(request: &HttpRequest) -> Result<web::Data<App>, Failure> {
+    let app = request.app_data::<web::Data<App>>().cloned();
+    Ok(app.ok_or_else(|| StoreError::Unavailable("the application is not set up".to_owned()))?)
+}
+
+/// The token that the request carries.
+fn presented(request: &HttpRequest) -> Option<String> {
+    request.headers().get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?))
 }
 
 /// Notes the use of a token without making the request wait for it.

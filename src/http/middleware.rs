@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use futures_util::FutureExt;
 
+use super::address;
 use super::answer::Failure;
 use crate::app::App;
 use crate::db::StoreError;
@@ -33,6 +34,8 @@ pub async fn observe(
     let method = request.method().clone();
     let path = request.path().to_owned();
     let app = request.app_data::<web::Data<App>>().cloned();
+    let client = app.as_ref().and_then(|app| address::resolve(app, request.request()));
+    let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     let start = Instant::now();
     let done = next.call(request).await;
     let status = match &done {
@@ -40,7 +43,7 @@ pub async fn observe(
         Err(error) => error.as_response_error().status_code(),
     };
     log::info!(
-        "{method} {path} status={} ms={} request={id}",
+        "{method} {path} status={} ms={} client={client} request={id}",
         status.as_u16(),
         start.elapsed().as_millis()
     );

@@ -5,10 +5,12 @@ use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, rou
 use actix_web::{Resource, Route};
 
 use super::scim::{bulk, discovery, groups, me, search, users};
+use super::scopes::{NONE, needs};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
 use super::{api, client, ops, outgoing, scim};
+use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite};
 
 /// Adds every route.
 #[expect(clippy::too_many_lines, reason = "it is the one table")]
@@ -100,75 +102,75 @@ pub fn configure(config: &mut ServiceConfig) {
                 .wrap(from_fn(client::authenticate))
                 .service(
                     resource("/Bulk")
-                        .route(post().to(bulk::post))
+                        .route(needs(&[UsersWrite, GroupsWrite], post().to(bulk::post)))
                         .default_service(not_allowed("POST")),
                 )
                 .service(
                     resource(["", "/"])
-                        .route(get().to(search::root))
+                        .route(needs(&[UsersRead, GroupsRead], get().to(search::root)))
                         .default_service(not_allowed("GET")),
                 )
                 .service(
                     resource("/.search")
-                        .route(post().to(search::everything))
+                        .route(needs(&[UsersRead, GroupsRead], post().to(search::everything)))
                         .default_service(not_allowed("POST")),
                 )
                 .service(
                     resource("/Users/.search")
-                        .route(post().to(search::users))
+                        .route(needs(&[UsersRead], post().to(search::users)))
                         .default_service(not_allowed("POST")),
                 )
                 .service(
                     resource("/Groups/.search")
-                        .route(post().to(search::groups))
+                        .route(needs(&[GroupsRead], post().to(search::groups)))
                         .default_service(not_allowed("POST")),
                 )
                 .service(
                     resource("/Users")
-                        .route(get().to(users::list))
-                        .route(post().to(users::create))
+                        .route(needs(&[UsersRead], get().to(users::list)))
+                        .route(needs(&[UsersWrite], post().to(users::create)))
                         .default_service(not_allowed("GET, POST")),
                 )
                 .service(
                     resource("/Users/{id}")
-                        .route(get().to(users::get))
-                        .route(put().to(users::replace))
-                        .route(patch().to(users::patch))
-                        .route(delete().to(users::delete))
+                        .route(needs(&[UsersRead], get().to(users::get)))
+                        .route(needs(&[UsersWrite], put().to(users::replace)))
+                        .route(needs(&[UsersWrite], patch().to(users::patch)))
+                        .route(needs(&[UsersWrite], delete().to(users::delete)))
                         .default_service(not_allowed("GET, PUT, PATCH, DELETE")),
                 )
                 .service(
                     resource("/Groups")
-                        .route(get().to(groups::list))
-                        .route(post().to(groups::create))
+                        .route(needs(&[GroupsRead], get().to(groups::list)))
+                        .route(needs(&[GroupsWrite], post().to(groups::create)))
                         .default_service(not_allowed("GET, POST")),
                 )
                 .service(
                     resource("/Groups/{id}")
-                        .route(get().to(groups::get))
-                        .route(put().to(groups::replace))
-                        .route(patch().to(groups::patch))
-                        .route(delete().to(groups::delete))
+                        .route(needs(&[GroupsRead], get().to(groups::get)))
+                        .route(needs(&[GroupsWrite], put().to(groups::replace)))
+                        .route(needs(&[GroupsWrite], patch().to(groups::patch)))
+                        .route(needs(&[GroupsWrite], delete().to(groups::delete)))
                         .default_service(not_allowed("GET, PUT, PATCH, DELETE")),
                 )
                 .service(
                     resource("/Schemas")
-                        .route(get().to(discovery::schemas))
+                        .route(needs(NONE, get().to(discovery::schemas)))
                         .default_service(not_allowed("GET")),
                 )
                 .service(
                     resource("/Schemas/{id}")
-                        .route(get().to(discovery::schema))
+                        .route(needs(NONE, get().to(discovery::schema)))
                         .default_service(not_allowed("GET")),
                 )
                 .service(
                     resource("/ResourceTypes")
-                        .route(get().to(discovery::resource_types))
+                        .route(needs(NONE, get().to(discovery::resource_types)))
                         .default_service(not_allowed("GET")),
                 )
                 .service(
                     resource("/ResourceTypes/{id}")
-                        .route(get().to(discovery::resource_type))
+                        .route(needs(NONE, get().to(discovery::resource_type)))
                         .default_service(not_allowed("GET")),
                 )
                 .default_service(route().to(scim::no_such_endpoint)),

@@ -11,6 +11,7 @@ use openidconnect::{
     ClaimsVerificationError, ClientId, Nonce, SignatureVerificationError,
 };
 use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
 
 use super::providers::Metadata;
 use super::{OidcError, Registration, VerifiedIdentity};
@@ -122,18 +123,23 @@ fn check_hashes(
     if let Some(expected) = access {
         let found = AccessTokenHash::from_token(received.access_token, algorithm, key)
             .map_err(|_| invalid("its at_hash cannot be computed"))?;
-        if found != *expected {
+        if !equal(found.as_str(), expected.as_str()) {
             return Err(invalid("it belongs to another access token (at_hash)"));
         }
     }
     if let Some(expected) = code {
         let found = AuthorizationCodeHash::from_code(&received.code, algorithm, key)
             .map_err(|_| invalid("its c_hash cannot be computed"))?;
-        if found != *expected {
+        if !equal(found.as_str(), expected.as_str()) {
             return Err(invalid("it belongs to another code (c_hash)"));
         }
     }
     Ok(())
+}
+
+/// Whether two hashes are equal, in a time that does not tell where they differ.
+fn equal(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 /// Whether there is a NUL character anywhere: no name holds one, and not every database takes it.

@@ -6,6 +6,7 @@ mod applications;
 mod flow;
 mod harness;
 mod keys;
+mod limits;
 mod me;
 mod mix_up;
 mod people;
@@ -24,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         refusals::CASES.to_vec(),
         accepted::CASES.to_vec(),
         keys::cases(),
+        limits::CASES.to_vec(),
         providers::cases(),
         mix_up::CASES.to_vec(),
         people::CASES.to_vec(),

@@ -10,6 +10,7 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod access;
 mod api;
 mod audit;
 mod brake;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         login::cases(),
         simulation::CASES.to_vec(),
         takeover::CASES.to_vec(),
+        access::cases(),
         api::cases(),
         audit::cases(),
         brake::cases(),

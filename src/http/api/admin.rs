@@ -6,10 +6,13 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use super::answer::Failure;
+use crate::access::Refusal;
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
 use crate::http::bearer::bearer;
+use crate::http::door::{Attempt, Denied, admit};
 
 /// The id of the admin token that a request came with.
 #[derive(Debug, Clone)]
@@ -35,19 +38,40 @@ async fn identify(request: &HttpRequest) -> Result<AdminId, Failure> {
         .cloned()
         .ok_or_else(|| StoreError::Unavailable("the application is not set up".to_owned()))?;
     let presented = bearer(request).ok_or(Failure::Unauthorized)?;
-    admin(&app, presented).await?.ok_or(Failure::Unauthorized)
+    admin(&app, request, presented).await?.ok_or(Failure::Unauthorized)
 }
 
-/// Whether this is a live admin token; its use is noted without making the request wait for it.
-pub async fn is_admin(app: &web::Data<App>, presented: String) -> Result<bool, StoreError> {
-    Ok(admin(app, presented).await?.is_some())
+/// Whether this is a live admin token.
+///
+/// # Errors
+/// As for [`admin`].
+pub async fn is_admin(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    presented: String,
+) -> Result<bool, Denied> {
+    Ok(admin(app, request, presented).await?.is_some())
 }
 
-/// The live admin token that this is, if it is one.
-async fn admin(app: &web::Data<App>, presented: String) -> Result<Option<AdminId>, StoreError> {
+/// The live admin token that this is, if it is one; its use is noted without making the request wait
+/// for it.
+///
+/// # Errors
+/// It is one but may not be used from the client's address, or too many were tried from there.
+async fn admin(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    presented: String,
+) -> Result<Option<AdminId>, Denied> {
+    let attempt = Attempt::begin(app, request, Credential::AdminToken, &presented)?;
     let now = (app.clock)();
     let found = app.db.read(move |conn| apps::admin(conn, &presented, now)).await?;
-    let Some(Admin { token_id, note_use }) = found else { return Ok(None) };
+    let Some(Admin { token_id, allow_from, note_use }) = found else {
+        attempt.failed(Refusal::AdminToken);
+        return Ok(None);
+    };
+    attempt.succeeded();
+    admit(app, request, &allow_from, &token_id)?;
     let admin = AdminId(token_id.clone());
     if note_use {
         let db = app.db.clone();

@@ -5,10 +5,12 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WW
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::access::limit::TooOften;
 use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
 use crate::directory::connections::AdminError;
 use crate::directory::feed::FeedError;
 use crate::directory::read::Listing;
+use crate::http::door::Denied;
 
 /// Why a request was not served, as an answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +29,25 @@ pub enum Failure {
     /// There is no such thing any more.
     #[error("{0}")]
     Gone(String),
+    /// A good token from where it may not be used.
+    #[error("{0}")]
+    Address(String),
+    /// It came too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TooOften(error) => Self::TooOften(error),
+            Denied::Address => Self::Address(denied.to_string()),
+            Denied::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<AdminError> for Failure {
@@ -61,6 +79,8 @@ impl ResponseError for Failure {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
+            Self::Address(_) => StatusCode::FORBIDDEN,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -79,6 +99,12 @@ impl ResponseError for Failure {
             Self::Invalid(message) => error(status, "invalid_request", message),
             Self::NotFound(message) => error(status, "not_found", message),
             Self::Gone(message) => error(status, "gone", message),
+            Self::Address(message) => error(status, "forbidden", message),
+            Self::TooOften(cause) => {
+                let mut response = error(status, "too_many_requests", &cause.to_string());
+                response.headers_mut().insert(RETRY_AFTER, cause.seconds.into());
+                response
+            }
             Self::Store(cause) if cause.is_unavailable() => {
                 log::log!(cause.level(), "the store is unavailable: {cause}");
                 let mut response = error(status, "unavailable", cause.told());

@@ -4,14 +4,17 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 
 use super::log_quirks;
+use crate::access::scope::Scope;
 use crate::app::budget::{Held, Spent};
 use crate::db::StoreError;
 use crate::directory::{DirectoryError, bulk};
 use crate::http::answer::{self, Failure};
 use crate::http::body::BulkBody;
 use crate::http::client::Client;
+use crate::http::scopes::check_scope;
 use crate::metrics::TurnedAway;
-use crate::scim::bulk::{Broken, Job, Run};
+use crate::scim::bulk::{Broken, Endpoint, Job, Run};
+
 use crate::scim::quirks::Quirks;
 use crate::scim::{ScimError, ScimResult};
 
@@ -22,8 +25,22 @@ const ATTEMPTS: u32 = 2;
 /// `POST /Bulk`.
 pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failure> {
     let mut quirks = Quirks::default();
-    let job = Job::parse(body.0, &mut quirks)?;
+    let mut job = Job::parse(body.0, &mut quirks)?;
     log_quirks(&client, &quirks);
+    // Each operation is held against the scope that a request of its own would need, and counts as
+    // one.
+    job.refuse(|endpoint| {
+        let scope = match endpoint {
+            Endpoint::Users => Scope::UsersWrite,
+            Endpoint::Groups => Scope::GroupsWrite,
+        };
+        check_scope(&client, &[scope]).err().map(|lack| lack.error)
+    });
+    client.app.limiter.more_work(
+        client.token_id(),
+        job.size().saturating_sub(1),
+        (client.app.clock)(),
+    );
     let turn = turn(&client)?;
     // A client that hangs up leaves no job half done.
     let done = actix_web::rt::spawn(carry_out(client, job, turn)).await;

@@ -1,8 +1,8 @@
 //! `/Me`: the user behind the access token of a sign-in (RFC 7644 section 3.11).
 
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderValue, LOCATION};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::App;
 use crate::directory::{Actor, Context, DirectoryError, grants, users};
@@ -46,10 +46,9 @@ pub async fn me(
         .map_err(|error: DirectoryError| Failure::from(error))?;
     let Some(user) = found else {
         // A directory's token is good, but nobody stands behind it.
-        let is_unknown = |failure: &Failure| failure.status_code() == StatusCode::UNAUTHORIZED;
-        client::identify(&request).await.map_err(|failure| {
-            if is_unknown(&failure) { ScimError::new(401, NO_TOKEN).into() } else { failure }
-        })?;
+        if !client::is_directory(&request).await? {
+            return Err(ScimError::new(401, NO_TOKEN).into());
+        }
         return Err(ScimError::not_found(
             "this token is a directory's, not a person's; /Me takes the access token of a sign-in",
         )

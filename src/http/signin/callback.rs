@@ -7,16 +7,21 @@ use serde_json::Value;
 
 use super::authorize::address;
 use super::failure::PageFailure;
+use super::page::sentence;
 use super::parameters::{PageForm, PageQuery};
 use super::start::{redirect, registration};
 use super::{cookie, page};
+use crate::access::Refusal;
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::flows::{self, Flow, Wanted};
 use crate::directory::grants::{self, Grant};
 use crate::directory::signin::{self, Identity, SignInError};
-use crate::directory::tokens::PlainToken;
+use crate::directory::tokens::{self, PlainToken};
 use crate::directory::{Actor, Context, DirectoryError};
+use crate::http::address;
+use crate::http::door::Attempt;
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -54,12 +59,16 @@ async fn finish(
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
     let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
+    let attempt = Attempt::begin(&app, &request, Credential::SignIn, &state)?;
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
     let flow = app
         .db
         .note("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
         .await?;
-    let Some(flow) = flow else { return Ok(page::bad_request(stale)) };
+    let Some(flow) = flow else {
+        attempt.failed(Refusal::SignIn);
+        return Ok(page::bad_request(stale));
+    };
     // Where each provider has an address of its own to answer at, one cannot make another's answer
     // pass for its own (RFC 9700 section 4.4.2).
     if !request.path().eq_ignore_ascii_case(&flow.connection.redirect_path()) {
@@ -85,7 +94,11 @@ async fn finish(
     let verified = match app.providers.finish(&registration, &answer, now).await {
         Ok(verified) => verified,
         Err(error) => {
-            log::warn!("sign-in failed connection={}: {error}", flow.connection.name);
+            log::warn!(
+                "sign-in failed connection={} client={}: {error}",
+                flow.connection.name,
+                address::shown(&request)
+            );
             return Ok(failed(&error));
         }
     };
@@ -157,6 +170,9 @@ async fn enter(
             return Ok(page::refused(&text));
         }
     };
+    if let (Wanted::Code { .. }, Some(code)) = (&wanted.wanted, &handed) {
+        app.limiter.succeeded(Credential::Code, tokens::hash(code.expose()));
+    }
     let mut response = match who {
         Some(who) => signed_in(&who),
         None => hand_over(app, &wanted, handed.as_ref()),
@@ -250,11 +266,4 @@ fn failed(error: &OidcError) -> HttpResponse {
         ),
     };
     page::refused(&text)
-}
-
-/// The text as a sentence.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string());
-    format!("{}{}.", first.unwrap_or_default(), characters.as_str())
 }

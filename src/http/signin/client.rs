@@ -6,8 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::failure::OAuthFailure;
+use crate::access::Refusal;
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::directory::apps::{self, VendorApp};
+use crate::http::door::Attempt;
 
 /// What a Basic header says, or that it says nothing readable.
 enum Basic {
@@ -39,8 +42,16 @@ pub async fn authenticate(
         }
         Basic::Is { id, secret } => (id, secret),
     };
+    // Whoever knows that an id and a secret were good has both.
+    let whole = format!("{id}\0{}", secret.as_deref().unwrap_or_default());
+    let attempt = Attempt::begin(app, request, Credential::Client, &whole)?;
     let client = app.db.read(move |conn| apps::find(conn, &id)).await?;
-    client.filter(|client| client.accepts(secret.as_deref())).ok_or(OAuthFailure::InvalidClient)
+    let Some(client) = client.filter(|client| client.accepts(secret.as_deref())) else {
+        attempt.failed(Refusal::Client);
+        return Err(OAuthFailure::InvalidClient);
+    };
+    attempt.succeeded();
+    Ok(client)
 }
 
 /// Id and secret of a Basic header, each form-encoded inside it.

@@ -6,11 +6,13 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use super::page;
+use super::page::{self, sentence};
 use super::token::answer;
+use crate::access::limit::TooOften;
 use crate::db::StoreError;
 use crate::directory::DirectoryError;
 use crate::http::answer::{Failure, retried};
+use crate::http::door::Denied;
 
 /// Why the parameters of a request cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +39,12 @@ pub enum PageFailure {
     Unreadable(#[from] Unreadable),
 }
 
+impl From<TooOften> for PageFailure {
+    fn from(error: TooOften) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl From<StoreError> for PageFailure {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.into())
@@ -61,9 +69,13 @@ impl ResponseError for PageFailure {
         match self {
             Self::Failed(failure) => {
                 let told = failure.error_response();
-                let text = "Muster has a problem for the moment. Try again in a minute; if it stays \
-                            so, tell the administrator.";
-                retried_like(&told, page::page(told.status(), "This cannot go on for now", text))
+                let text = match failure {
+                    Failure::TooOften(error) => sentence(&error.to_string()),
+                    _ => "Muster has a problem for the moment. Try again in a minute; if it stays \
+                          so, tell the administrator."
+                        .to_owned(),
+                };
+                retried_like(&told, page::page(told.status(), "This cannot go on for now", &text))
             }
             Self::Unreadable(unreadable) => {
                 retried(page::unreadable(unreadable.status, unreadable.text))
@@ -90,6 +102,18 @@ pub enum OAuthFailure {
     Refused(&'static str, &'static str),
 }
 
+impl From<Denied> for OAuthFailure {
+    fn from(denied: Denied) -> Self {
+        Self::Failed(denied.into())
+    }
+}
+
+impl From<TooOften> for OAuthFailure {
+    fn from(error: TooOften) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl From<StoreError> for OAuthFailure {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.into())
@@ -111,12 +135,16 @@ impl ResponseError for OAuthFailure {
         match self {
             Self::Failed(failure) => {
                 let told = failure.error_response();
-                let error = if status == StatusCode::SERVICE_UNAVAILABLE {
-                    "temporarily_unavailable"
-                } else {
-                    "server_error"
+                let (error, text) = match failure {
+                    // These are words of ours, for whoever sent the request.
+                    Failure::TooOften(error) => ("temporarily_unavailable", error.to_string()),
+                    Failure::Address(text) => ("access_denied", text.clone()),
+                    _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                        ("temporarily_unavailable", "try again in a minute".to_owned())
+                    }
+                    _ => ("server_error", "try again in a minute".to_owned()),
                 };
-                retried_like(&told, error_body(status, error, "try again in a minute"))
+                retried_like(&told, error_body(status, error, &text))
             }
             Self::Unreadable(unreadable) => {
                 let error = if status.is_server_error() {

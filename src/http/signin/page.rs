@@ -79,6 +79,13 @@ fn html(mut builder: HttpResponseBuilder, title: &str, body: &str) -> HttpRespon
         ))
 }
 
+/// The text as a sentence.
+pub fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), characters.as_str())
+}
+
 /// Text as HTML.
 fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());

@@ -9,11 +9,13 @@ use url::Url;
 
 use super::failure::PageFailure;
 use super::{cookie, page};
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
-use crate::directory::tokens::PlainToken;
+use crate::directory::tokens::{self, PlainToken};
+use crate::http::address;
 use crate::oidc::{Asked, Registration, Secret, is_safe};
 
 /// Sends the browser to the connection's provider.
@@ -25,6 +27,9 @@ pub async fn start(
     asked: Asked,
 ) -> Result<HttpResponse, PageFailure> {
     let now = (app.clock)();
+    // Each one is a row until it is over.
+    let begun = app.limiter.sign_in(address::counted(request), now);
+    begun.inspect_err(|error| app.metrics.count_limited(error.limit))?;
     if !Url::parse(&app.settings.public_url).is_ok_and(|url| is_safe(&url)) {
         return Ok(page::bad_request(
             "Muster is reached by plain http, over which nobody can sign in safely. Tell the \
@@ -55,6 +60,7 @@ pub async fn start(
         None => PlainToken::generate_with("")?.expose().to_owned(),
     };
     let cookie = cookie::flow(app, browser.clone());
+    let state = tokens::hash(started.state.expose());
     app.db
         .note("start_sign_in", move |conn| {
             flows::keep(
@@ -69,6 +75,7 @@ pub async fn start(
             )
         })
         .await?;
+    app.limiter.succeeded(Credential::SignIn, state);
     let mut response = redirect(started.url.as_str());
     if response.add_cookie(&cookie).is_err() {
         return Err(StoreError::Corrupt("a cookie that is none".to_owned()).into());

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::client::authenticate;
 use super::failure::OAuthFailure;
 use super::parameters::ProgramForm;
+use crate::access::Refusal;
+use crate::access::limit::Credential;
 use crate::app::App;
 use crate::directory::grants;
 use crate::http::api::admin::is_admin;
 use crate::http::bearer::bearer;
+use crate::http::door::Attempt;
 
 /// A request for a token (RFC 6749 section 4.1.3).
 #[derive(Debug, Deserialize)]
@@ -47,6 +50,13 @@ pub async fn exchange(
             "code, redirect_uri and code_verifier are needed",
         ));
     };
+    // An application that proves who it is asks for everybody from one address, and what it brings
+    // came from browsers: nobody there may be kept out because somebody brought it wrong codes.
+    let attempt = if client.is_confidential() {
+        None
+    } else {
+        Some(Attempt::begin(&app, &request, Credential::Code, &code)?)
+    };
     let now = (app.clock)();
     let token = app
         .db
@@ -54,11 +64,17 @@ pub async fn exchange(
             grants::exchange(conn, &client, &code, &uri, &verifier, now)
         })
         .await?;
-    let token = token.ok_or(OAuthFailure::Refused(
-        "invalid_grant",
-        "the code is unknown, used or expired, or is not for this client_id, redirect_uri and \
-         code_verifier",
-    ))?;
+    let Some(token) = token else {
+        match attempt {
+            Some(attempt) => attempt.failed(Refusal::Code),
+            None => app.metrics.count_refused(Refusal::Code),
+        }
+        return Err(OAuthFailure::Refused(
+            "invalid_grant",
+            "the code is unknown, used or expired, or is not for this client_id, redirect_uri and \
+             code_verifier",
+        ));
+    };
     Ok(answer(
         StatusCode::OK,
         &json!({
@@ -88,7 +104,7 @@ pub async fn introspect(
     let now = (app.clock)();
     let by_admin = match bearer(&request) {
         None => false,
-        Some(token) => is_admin(&app, token).await?,
+        Some(token) => is_admin(&app, &request, token).await?,
     };
     let mut client_id = None;
     if !by_admin {

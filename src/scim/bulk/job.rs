@@ -88,6 +88,22 @@ impl Job {
         let (operations, nodes) = linked(operations)?;
         Ok(Self { fail_on_errors, operations, nodes })
     }
+
+    /// How many operations there are.
+    pub fn size(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Fails the operations about resources of which `refusal` says why; the others stay as they are.
+    pub fn refuse(&mut self, refusal: impl Fn(Endpoint) -> Option<ScimError>) {
+        for operation in &mut self.operations {
+            if let Ok(request) = &operation.request
+                && let Some(error) = refusal(request.endpoint)
+            {
+                operation.request = Err(error);
+            }
+        }
+    }
 }
 
 fn check_schemas(schemas: &Value, quirks: &mut Quirks) -> ScimResult<()> {

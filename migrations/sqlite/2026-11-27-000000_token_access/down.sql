@@ -1,0 +1,3 @@
+ALTER TABLE admin_tokens DROP COLUMN allow_from;
+ALTER TABLE tokens DROP COLUMN allow_from;
+ALTER TABLE tokens DROP COLUMN scopes;

@@ -1,0 +1,68 @@
+//! Which scope a route needs. It stands with the route, in the one table, and is held against the
+//! token here and nowhere else: a handler gets its [`Client`] only through this, so a route that names
+//! no scope serves nobody.
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpMessage, Route};
+
+use super::answer::Failure;
+use super::client::{Client, Identified};
+use crate::access::Refusal;
+use crate::access::scope::Scope;
+use crate::scim::ScimError;
+
+/// For routes that every token may take.
+pub const NONE: &[Scope] = &[];
+
+/// The route, for tokens with one of the scopes at least; where there are several, the handler asks
+/// which.
+pub fn needs(scopes: &'static [Scope], route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| check(scopes, request, next)))
+}
+
+async fn check(
+    scopes: &'static [Scope],
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Taken out first, so that what is borrowed of the request is given back.
+    let identified = request.extensions_mut().remove::<Identified>();
+    if let Some(Identified(client)) = identified {
+        if let Err(lack) = check_scope(&client, scopes) {
+            return Ok(request.error_response(Failure::from(lack)));
+        }
+        request.extensions_mut().insert(client);
+    }
+    next.call(request).await
+}
+
+/// A token has none of the scopes that a request needs (RFC 6750 section 3.1, `insufficient_scope`).
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{error}")]
+pub struct LackOfScope {
+    pub error: ScimError,
+    /// One that would do.
+    pub scope: Scope,
+}
+
+/// Holds the token of a client against the scopes of which one will do.
+///
+/// # Errors
+/// It has none of them, which is counted.
+pub fn check_scope(client: &Client, scopes: &[Scope]) -> Result<(), LackOfScope> {
+    let Some(scope) = scopes.first().copied() else { return Ok(()) };
+    if scopes.iter().any(|scope| client.may(*scope)) {
+        return Ok(());
+    }
+    client.app.metrics.count_refused(Refusal::Scope);
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let detail = format!(
+        "the token lacks the scope {}; 'muster token update {} --scope {}' gives it",
+        names.join(" or "),
+        client.token_id(),
+        client.scopes().with(scope)
+    );
+    Err(LackOfScope { error: ScimError::new(403, detail), scope })
+}
