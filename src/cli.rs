@@ -5,6 +5,8 @@ mod backup;
 mod check;
 mod connection;
 mod explain;
+mod hangup;
+mod healthcheck;
 mod migrate;
 mod output;
 mod role;
@@ -84,6 +86,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Test any SCIM server the way an identity provider uses it
     Check(check::CheckArgs),
+    /// Ask the server on this machine whether it can serve; exits with 1 if not
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Bring the database's tables up to date
     Migrate,
     /// Write a consistent copy of the store into a new SQLite file
@@ -119,6 +123,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
     let Global { database_url, json } = global;
     match command {
         Command::Check(args) => return check::run(args, json).await,
+        Command::Healthcheck(args) => return healthcheck::run(&args).await,
         Command::Version => {
             output::version(json);
             return Ok(ExitCode::SUCCESS);
@@ -127,7 +132,10 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
     }
     let database_url = database_url.0?;
     match command {
-        Command::Serve(_) | Command::Check(_) | Command::Version => {}
+        Command::Serve(_)
+        | Command::Check(_)
+        | Command::Healthcheck(_)
+        | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,

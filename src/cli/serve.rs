@@ -9,12 +9,12 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{connection, output};
+use super::{connection, hangup, output};
 use crate::app::{App, index_unique_values};
 use crate::clock::system;
 use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
-use crate::http::{self, tls};
+use crate::http::{self, tls::Tls};
 use crate::schemas;
 
 #[derive(Debug, Args)]
@@ -30,7 +30,8 @@ pub struct ServeArgs {
     #[arg(long, env = "MUSTER_POOL_SIZE", default_value_t = DEFAULT_POOL_SIZE,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pool_size: u32,
-    /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy
+    /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy;
+    /// SIGHUP has it and its key read again
     #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, as PEM
@@ -56,7 +57,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     // Before anything else is touched.
     let registry = Arc::new(schemas::registry(args.schemas.as_deref())?);
     let tls = match args.tls_cert.zip(args.tls_key) {
-        Some((certificate, key)) => Some(tls::config(&certificate, &key)?),
+        Some((certificates, key)) => Some(Tls::read(certificates, key)?),
         None => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -76,10 +77,15 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, registry, settings, clock)?);
-    let server = http::serve_with(app.clone(), listener, tls)?;
+    if let Some(warning) = tls.as_ref().and_then(|tls| tls.warning((app.clock)())) {
+        log::warn!("{warning}");
+    }
+    let tls_config = tls.as_ref().map(Tls::config).transpose()?;
+    let server = http::serve_with(app.clone(), listener, tls_config)?;
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.
     let stop = stop_signal()?;
+    actix_web::rt::spawn(hangup::renew(tls, app.clock.clone())?);
     let stopped = app.clone();
     announce(&app, &own_url, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {
