@@ -11,7 +11,7 @@ use crate::directory::cursors;
 use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
 use crate::metrics::Metrics;
-use crate::oidc::{OidcError, Providers};
+use crate::oidc::{Limits, OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
 
@@ -70,7 +70,7 @@ impl App {
             db,
             registry,
             scim_base_url: Arc::from(settings.scim_base_url()),
-            providers: Providers::new()?,
+            providers: Providers::with(Limits::default(), settings.reach.clone())?,
             waiting: Semaphore::new(settings.max_waiting),
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),

@@ -132,10 +132,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
     }
     let database_url = database_url.0?;
     match command {
-        Command::Serve(_)
-        | Command::Check(_)
-        | Command::Healthcheck(_)
-        | Command::Version => {}
+        Command::Serve(_) | Command::Check(_) | Command::Healthcheck(_) | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,

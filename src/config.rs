@@ -1,5 +1,7 @@
 //! Settings of a running server.
 
+use crate::oidc::Reach;
+
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
 pub const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
@@ -21,6 +23,8 @@ pub struct Settings {
     pub workers: usize,
     /// Number of requests that may wait for events at a time; any more are answered at once.
     pub max_waiting: usize,
+    /// Where the identity providers may be that people sign in at.
+    pub reach: Reach,
 }
 
 impl Settings {
@@ -32,6 +36,7 @@ impl Settings {
             max_body: DEFAULT_MAX_BODY,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting: DEFAULT_MAX_WAITING,
+            reach: Reach::default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod bearer;
 mod body;
 mod client;
 mod condition;
+mod headers;
 mod id;
 mod middleware;
 mod negotiate;
@@ -61,6 +62,7 @@ pub fn serve_with(
             .wrap(actix_web::middleware::from_fn(middleware::observe))
             .wrap(actix_web::middleware::from_fn(negotiate::default_version))
             .wrap(actix_web::middleware::NormalizePath::trim())
+            .wrap(actix_web::middleware::from_fn(headers::protect))
             .configure(routes::configure)
     });
     let server = server

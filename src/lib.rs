@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod oidc;
 pub mod schemas;
 pub mod scim;
+pub mod secret;

@@ -22,7 +22,9 @@ pub fn renew(tls: Option<Tls>, clock: Clock) -> io::Result<impl Future<Output = 
                 continue;
             };
             match tls.read_again() {
-                Ok(()) => log::info!("SIGHUP: new connections are shown the certificate as it is now"),
+                Ok(()) => {
+                    log::info!("SIGHUP: new connections are shown the certificate as it is now")
+                }
                 Err(error) => {
                     log::error!("SIGHUP: the certificate stays what it was: {error}");
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use serde_json::{Map, Value};
 
 use super::{connection, hangup, output};
@@ -15,6 +16,7 @@ use crate::clock::system;
 use crate::config::{DEFAULT_MAX_BODY, DEFAULT_POOL_SIZE, Settings};
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls::Tls};
+use crate::oidc::{Network, Reach};
 use crate::schemas;
 
 #[derive(Debug, Args)]
@@ -37,6 +39,19 @@ pub struct ServeArgs {
     /// The key of the certificate, as PEM
     #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Network that is not public and that identity providers may be in, such as 10.1.0.0/16; may be
+    /// given more than once
+    #[arg(
+        long,
+        env = "MUSTER_ALLOW_ISSUER_NETWORK",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    allow_issuer_network: Vec<Network>,
+    /// Reach identity providers by way of the proxy that HTTPS_PROXY names; that one has to keep
+    /// requests away from private addresses then
+    #[arg(long, env = "MUSTER_ISSUER_PROXY", value_parser = BoolishValueParser::new())]
+    issuer_proxy: bool,
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
@@ -73,7 +88,11 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let address = listener.local_addr()?;
     let own_url = format!("{scheme}://{address}");
     let public_url = args.public_url.unwrap_or_else(|| own_url.clone());
-    let settings = Settings { max_body: args.max_body, ..Settings::new(public_url) };
+    let settings = Settings {
+        max_body: args.max_body,
+        reach: Reach::with(args.allow_issuer_network).by_proxy(args.issuer_proxy),
+        ..Settings::new(public_url)
+    };
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, registry, settings, clock)?);

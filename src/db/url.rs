@@ -48,7 +48,8 @@ impl FromStr for DatabaseUrl {
             "postgres" | "postgresql" => {
                 // libpq would take part of a password for a host, and say so in its errors.
                 let authority = rest.split(['/', '?']).next().unwrap_or_default();
-                if authority.matches('@').count() > 1 || url::Url::parse(text).is_err() {
+                let is_one = authority.matches('@').count() <= 1 && url::Url::parse(text).is_ok();
+                if !is_one || !is_well_encoded(rest) {
                     return Err(DatabaseUrlError::Unreadable);
                 }
                 Ok(Self::Postgres(text.to_owned()))
@@ -56,6 +57,16 @@ impl FromStr for DatabaseUrl {
             other => Err(DatabaseUrlError::UnknownScheme(other.to_owned())),
         }
     }
+}
+
+/// Whether every percent sign begins a byte, and none that is NUL: libpq repeats what it cannot
+/// decode in its errors, and that may be a password.
+fn is_well_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        // The parser of numbers would take a sign.
+        let digits = rest.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        digits.is_some_and(|digits| digits != "00")
+    })
 }
 
 impl DatabaseUrl {
@@ -113,7 +124,15 @@ mod tests {
 
     #[test]
     fn a_password_that_would_be_misread_is_refused() {
-        for text in ["postgres://m:s3cr@t@localhost/m", "postgres://m:ab/cd@localhost/m"] {
+        for text in [
+            "postgres://m:s3cr@t@localhost/m",
+            "postgres://m:ab/cd@localhost/m",
+            "postgres://m:s3cr%@localhost/m",
+            "postgres://m:s3cr%zz@localhost/m",
+            "postgres://m:s3cr%00@localhost/m",
+            "postgres://m:s3cr%+1@localhost/m",
+            "postgres://localhost/m?password=s3cr%4",
+        ] {
             let error = text.parse::<DatabaseUrl>().expect_err("a refusal");
             assert_eq!(error, DatabaseUrlError::Unreadable);
             assert!(!error.to_string().contains("s3cr"), "{error}");

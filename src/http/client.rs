@@ -18,6 +18,7 @@ use crate::directory::tokens::{self, Authenticated};
 use crate::directory::{Actor, Connection, Context};
 use crate::scim::ScimError;
 use crate::scim::quirks::Quirks;
+use crate::secret::Secret;
 
 const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bearer TOKEN'";
 
@@ -104,10 +105,12 @@ pub(super) async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| bearer(value.to_str().ok()?))
+        .map(Secret::new)
         .ok_or_else(|| unauthorized(NO_TOKEN))?;
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let now = (app.clock)();
-    let found = app.db.read(move |conn| tokens::authenticate(conn, &presented, now)).await?;
+    let found =
+        app.db.read(move |conn| tokens::authenticate(conn, presented.expose(), now)).await?;
     let token = found.map_err(|refused| unauthorized(&refused.to_string()))?;
     if token.note_use {
         note_use(&app, token.token_id.clone(), now);
@@ -134,7 +137,7 @@ fn unauthorized(detail: &str) -> Failure {
 ///
 /// Okta's header mode sends whatever was pasted: the bare token, or one with the scheme, and then
 /// sometimes a second scheme in front of it.
-fn bearer(header: &str) -> Option<String> {
+fn bearer(header: &str) -> Option<&str> {
     let mut rest = header.trim();
     for _ in 0..2 {
         match rest.split_once(char::is_whitespace) {
@@ -143,7 +146,7 @@ fn bearer(header: &str) -> Option<String> {
         }
     }
     let is_scheme_alone = rest.eq_ignore_ascii_case("bearer");
-    (!rest.is_empty() && !is_scheme_alone).then(|| rest.to_owned())
+    (!rest.is_empty() && !is_scheme_alone).then_some(rest)
 }
 
 #[cfg(test)]
@@ -153,11 +156,11 @@ mod tests {
     #[test]
     fn every_way_of_pasting_the_token_works() {
         for header in ["Bearer x", "bearer x", "BEARER  x ", "x", " x", "Bearer Bearer x"] {
-            assert_eq!(bearer(header).as_deref(), Some("x"), "{header}");
+            assert_eq!(bearer(header), Some("x"), "{header}");
         }
         for header in ["", "Bearer", "Bearer ", "Bearer Bearer"] {
             assert_eq!(bearer(header), None, "{header}");
         }
-        assert_eq!(bearer("Basic x").as_deref(), Some("Basic x"));
+        assert_eq!(bearer("Basic x"), Some("Basic x"));
     }
 }

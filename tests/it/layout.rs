@@ -14,16 +14,20 @@ pub const CASES: &[Case] = pure_cases![
 ];
 
 /// Each module of the crate, and which others it may name.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("secret", &[]),
     ("scim", &["scim"]),
-    ("oidc", &["oidc"]),
+    ("oidc", &["oidc", "secret"]),
     ("clock", &[]),
-    ("config", &[]),
+    ("config", &["oidc"]),
     ("metrics", &["scim"]),
     ("schemas", &["scim"]),
     ("db", &["db", "scim"]),
-    ("directory", &["directory", "db", "scim", "clock"]),
-    ("http", &["http", "oidc", "app", "metrics", "directory", "db", "scim", "clock", "config"]),
+    ("directory", &["directory", "db", "scim", "clock", "secret"]),
+    (
+        "http",
+        &["http", "oidc", "app", "metrics", "directory", "db", "scim", "clock", "config", "secret"],
+    ),
     ("app", &["oidc", "metrics", "db", "directory", "scim", "clock", "config"]),
 ];
 

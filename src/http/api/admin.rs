@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
 use crate::http::bearer::bearer;
+use crate::secret::Secret;
 
 /// Middleware of every endpoint, known or not: no admin token, no answer.
 pub async fn authenticate(
@@ -32,9 +33,9 @@ async fn identify(request: &HttpRequest) -> Result<(), Failure> {
 }
 
 /// Whether this is a live admin token; its use is noted without making the request wait for it.
-pub async fn is_admin(app: &web::Data<App>, presented: String) -> Result<bool, StoreError> {
+pub async fn is_admin(app: &web::Data<App>, presented: Secret) -> Result<bool, StoreError> {
     let now = (app.clock)();
-    let found = app.db.read(move |conn| apps::admin(conn, &presented, now)).await?;
+    let found = app.db.read(move |conn| apps::admin(conn, presented.expose(), now)).await?;
     let Some(Admin { token_id, note_use }) = found else { return Ok(false) };
     if note_use {
         let db = app.db.clone();

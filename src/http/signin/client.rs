@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::failure::OAuthFailure;
 use crate::app::App;
 use crate::directory::apps::{self, VendorApp};
+use crate::secret::Secret;
 
 /// What a Basic header says, or that it says nothing readable.
 enum Basic {
@@ -26,7 +27,7 @@ pub async fn authenticate(
     app: &web::Data<App>,
     request: &HttpRequest,
     id: Option<String>,
-    secret: Option<String>,
+    secret: Option<Secret>,
 ) -> Result<VendorApp, OAuthFailure> {
     let (id, secret) = match basic(request) {
         Basic::Absent => (id.ok_or(OAuthFailure::InvalidClient)?, secret),
@@ -37,10 +38,12 @@ pub async fn authenticate(
                 "the client authenticates in the header and in the form",
             ));
         }
-        Basic::Is { id, secret } => (id, secret),
+        Basic::Is { id, secret } => (id, secret.map(Secret::new)),
     };
     let client = app.db.read(move |conn| apps::find(conn, &id)).await?;
-    client.filter(|client| client.accepts(secret.as_deref())).ok_or(OAuthFailure::InvalidClient)
+    client
+        .filter(|client| client.accepts(secret.as_ref().map(Secret::expose)))
+        .ok_or(OAuthFailure::InvalidClient)
 }
 
 /// Id and secret of a Basic header, each form-encoded inside it.
