@@ -23,7 +23,7 @@ pub fn renew(tls: Option<Tls>, clock: Clock) -> io::Result<impl Future<Output = 
             };
             match tls.read_again() {
                 Ok(()) => {
-                    log::info!("SIGHUP: new connections are shown the certificate as it is now")
+                    log::info!("SIGHUP: new connections are shown the certificate as it is now");
                 }
                 Err(error) => {
                     log::error!("SIGHUP: the certificate stays what it was: {error}");

@@ -48,7 +48,7 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     allow_issuer_network: Vec<Network>,
-    /// Reach identity providers by way of the proxy that HTTPS_PROXY names; that one has to keep
+    /// Reach identity providers by way of the proxy that `HTTPS_PROXY` names; that one has to keep
     /// requests away from private addresses then
     #[arg(long, env = "MUSTER_ISSUER_PROXY", value_parser = BoolishValueParser::new())]
     issuer_proxy: bool,

@@ -209,9 +209,8 @@ impl Resolve for Reach {
             // Only providers on this machine come so far with this name.
             let is_here = name.eq_ignore_ascii_case("localhost");
             let found = (reach.lookup)(name).await?;
-            let is_allowed = |address: &IpAddr| match is_here {
-                true => address.is_loopback(),
-                false => reach.allows(*address),
+            let is_allowed = |address: &IpAddr| {
+                if is_here { address.is_loopback() } else { reach.allows(*address) }
             };
             let (allowed, others): (Vec<IpAddr>, Vec<IpAddr>) =
                 found.into_iter().partition(is_allowed);

@@ -1,8 +1,9 @@
 //! The program itself, as a process: its commands, and servers that are started and ended like any.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::database::{Backend, TestDatabase};
 
@@ -37,14 +38,22 @@ pub struct Server {
     child: Child,
     /// What it printed when it was ready.
     pub lines: Vec<String>,
-    /// Reads its log all along: a server must not wait for somebody to do so.
-    log: Option<JoinHandle<String>>,
+    /// What it logs, line by line. It is read all along: a server must not wait for somebody to do so.
+    log: Receiver<String>,
+    /// What was read of it so far.
+    seen: String,
 }
 
 impl Server {
     /// Starts a server on the database, and waits until it can be asked.
     pub fn start(database: &TestDatabase, more: &[&str]) -> Self {
+        Self::start_in(database, more, &[])
+    }
+
+    /// Starts a server with more in its environment.
+    pub fn start_in(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = muster(&["serve", "--listen", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
             .args(["--database-url", &database.url])
             .args(more)
             .env("RUST_LOG", "trace")
@@ -52,10 +61,13 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("a server");
-        let mut errors = child.stderr.take().expect("its log");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            errors.read_to_string(&mut log).map(|_| log).expect("a readable log")
+        let errors = BufReader::new(child.stderr.take().expect("its log"));
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in errors.split(b'\n').map_while(Result::ok) {
+                // Nobody may be there any more to look at it.
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
         });
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut lines = Vec::new();
@@ -66,7 +78,7 @@ impl Server {
             assert!(read > 0, "the server ended before it was ready: {lines:?}");
             lines.push(line.trim().to_owned());
         }
-        Self { child, lines, log: Some(log) }
+        Self { child, lines, log, seen: String::new() }
     }
 
     /// A server on a store that the test has made.
@@ -81,11 +93,31 @@ impl Server {
         Some(line.trim_start_matches(':').trim().to_owned())
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has logged this, after what was waited for before.
+    #[track_caller]
+    pub fn logs(&mut self, text: &str) {
+        loop {
+            let line = self.log.recv_timeout(Duration::from_mins(1));
+            let line = line.unwrap_or_else(|_| panic!("no '{text}' in {}", self.seen));
+            self.seen.extend([&line, "\n"]);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
     /// Ends it by the signal that a service manager sends; gives back what it logged.
     pub fn stop(mut self) -> String {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(killed.expect("kill").success());
-        let log = self.log.take().expect("a log").join().expect("a log");
+        self.signal("TERM");
+        // The channel ends when the log does.
+        let rest: Vec<String> = self.log.iter().collect();
+        let log = format!("{}{}", self.seen, rest.join("\n"));
         let status = self.child.wait().expect("an end");
         assert!(status.success(), "{status}: {log}");
         log
