@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         no_secret_of_a_whole_run_is_in_a_log_an_event_or_an_error,
         no_secret_is_in_the_log_of_http2,
+        the_store_and_its_copy_are_their_owners_alone,
     ];
     let pure: &[Case] = pure_cases![
         no_error_shows_the_password_of_the_database,
@@ -437,6 +438,22 @@ async fn no_secret_is_in_the_log_of_http2(database: TestDatabase) {
     assert!(log.contains("/scim/v2/Users"), "{log}");
     watch.texts.push(("the log".to_owned(), log));
     assert_eq!(watch.found(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+async fn the_store_and_its_copy_are_their_owners_alone(database: TestDatabase) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, copy) = (folder.path().join("new.db"), folder.path().join("copy.db"));
+    succeeds(&run(&database, &["backup", &copy.display().to_string()]));
+    let url = format!("sqlite://{}", store.display());
+    Server::start_on(&url).stop();
+    for file in std::fs::read_dir(folder.path()).expect("a folder") {
+        let file = file.expect("a file");
+        let mode = file.metadata().expect("a mode").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} {mode:o}", file.path());
+    }
+    assert!(store.is_file() && copy.is_file());
 }
 
 fn no_error_shows_the_password_of_the_database() {
