@@ -53,7 +53,7 @@ async fn only_a_page_of_ours_signs_out(app: TestApp) {
         headers.extend(site.map(|site| ("sec-fetch-site", site)));
         headers.extend(origin.map(|origin| ("origin", origin)));
         let answer = login.post("/logout", &[], &headers).await;
-        is_refusal_saying(&answer, 400, "has to begin on Muster's own page");
+        is_refusal_saying(&answer, 400, "Signing out has to begin on");
         login.get("/userinfo", Some(&session)).await.expect(200);
     }
     // A referrer proves nothing.

@@ -137,7 +137,9 @@ async fn every_answer_has_its_headers(app: TestApp) {
     let counted = app.anonymous().get("/metrics").await.expect(200).text;
     let routes: BTreeSet<&str> =
         counted.split("route=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    for pattern in patterns() {
+    // A second path of a resource is counted under its first.
+    let aliases = ["/login/callback/{connection}", "/scim/v2/"];
+    for pattern in patterns().into_iter().filter(|path| !aliases.contains(&path.as_str())) {
         assert!(routes.contains(pattern.as_str()), "{pattern} in {routes:#?}");
     }
 }

@@ -255,4 +255,16 @@ async fn a_network_that_is_none_is_refused(database: TestDatabase) {
         assert!(fails(&output, 2).contains("10.1.0.0/16"), "{wrong}");
     }
     Server::start(&database, &["--allow-issuer-network", "10.0.0.0/8,fd00::/8"]).stop();
+    // Whoever sets such an issuer is told what it takes.
+    for (issuer, is_told) in [
+        ("https://10.0.0.1", true),
+        ("https://[fd00::1]", true),
+        ("https://example.okta.com", false),
+        ("http://127.0.0.1:8081", false),
+    ] {
+        let output = run(&database, &["connection", "update", "default", "--issuer", issuer]);
+        succeeds(&output);
+        let told = String::from_utf8_lossy(&output.stderr).contains("--allow-issuer-network");
+        assert_eq!(told, is_told, "{issuer}");
+    }
 }
