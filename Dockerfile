@@ -20,7 +20,7 @@ RUN mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/muster muster
 COPY --from=build /build/target/release/muster /usr/local/bin/muster
@@ -30,6 +30,6 @@ WORKDIR /var/lib/muster
 ENV MUSTER_LISTEN=0.0.0.0:8080 MUSTER_PUBLIC_URL=http://localhost:8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
-    CMD ["curl", "--fail", "--silent", "--show-error", "http://127.0.0.1:8080/readyz"]
+    CMD ["muster", "healthcheck"]
 ENTRYPOINT ["muster"]
 CMD ["serve"]

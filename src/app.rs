@@ -19,7 +19,7 @@ use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
 use crate::directory::{cursors, sealing};
 use crate::metrics::{Metrics, TurnedAway};
-use crate::oidc::{OidcError, Providers};
+use crate::oidc::{self, OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
 
@@ -101,7 +101,7 @@ impl App {
             db,
             registry,
             scim_base_url: Arc::from(settings.scim_base_url()),
-            providers: Providers::new()?,
+            providers: Providers::with(oidc::Limits::default(), settings.reach.clone())?,
             waiting: Semaphore::new(settings.max_waiting),
             // Half for one tenant, so that there is always something left for another.
             bodies: Budget::new(settings.body_memory, settings.body_memory / 2),

@@ -7,6 +7,8 @@ mod check;
 mod connection;
 mod events;
 mod explain;
+mod hangup;
+mod healthcheck;
 mod migrate;
 mod output;
 mod restore;
@@ -93,6 +95,8 @@ enum Command {
     Events(events::EventsCommand),
     /// Test any SCIM server the way an identity provider uses it
     Check(check::CheckArgs),
+    /// Ask the server on this machine whether it can serve; exits with 1 if not
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Bring the database's tables up to date
     Migrate,
     /// Write a consistent copy of the store into a new SQLite file
@@ -130,6 +134,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
     let Global { database_url, json } = global;
     match command {
         Command::Check(args) => return check::run(args, json).await,
+        Command::Healthcheck(args) => return healthcheck::run(&args).await,
         Command::Version => {
             output::version(json);
             return Ok(ExitCode::SUCCESS);
@@ -138,7 +143,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
     }
     let database_url = database_url.0?;
     match command {
-        Command::Serve(_) | Command::Check(_) | Command::Version => {}
+        Command::Serve(_) | Command::Check(_) | Command::Healthcheck(_) | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::access::limit::Limits;
 use crate::access::proxy::Proxies;
+use crate::oidc::Reach;
 
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
@@ -74,6 +75,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// How often somebody may come.
     pub limits: Limits,
+    /// Where the identity providers may be that people sign in at.
+    pub reach: Reach,
 }
 
 impl Settings {
@@ -97,6 +100,7 @@ impl Settings {
             body_patience: BODY_PATIENCE,
             proxies: Proxies::default(),
             limits: Limits::default(),
+            reach: Reach::default(),
         }
     }
 

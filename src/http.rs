@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod condition;
 mod door;
+mod headers;
 mod id;
 mod middleware;
 mod negotiate;
@@ -64,6 +65,7 @@ pub fn serve_with(
             .wrap(actix_web::middleware::from_fn(middleware::observe))
             .wrap(actix_web::middleware::from_fn(negotiate::default_version))
             .wrap(actix_web::middleware::NormalizePath::trim())
+            .wrap(actix_web::middleware::from_fn(headers::protect))
             .configure(routes::configure)
     });
     let server = server

@@ -13,3 +13,4 @@ pub mod metrics;
 pub mod oidc;
 pub mod schemas;
 pub mod scim;
+pub mod secret;

@@ -8,39 +8,20 @@
 mod fetch;
 mod flow;
 mod providers;
+mod reach;
 mod token;
 
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::Providers;
+pub use reach::{Lookup, Reach};
 
-use std::fmt;
+pub use crate::secret::Secret;
+
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 use url::{Host, Url};
-
-/// A secret that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// The secret itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Muster as the provider knows it: one registration at one issuer.
 #[derive(Debug, Clone)]
@@ -151,10 +132,5 @@ mod tests {
         ] {
             assert!(issuer_url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_secret_is_not_shown() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
     }
 }

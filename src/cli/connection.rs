@@ -334,6 +334,15 @@ async fn advise(db: &crate::db::Db, connection: &Connection) -> anyhow::Result<(
         (_, None) => eprintln!("sign-in needs --client-id as well"),
         _ => {}
     }
+    let is_private = |issuer: &str| {
+        oidc::issuer_url(issuer).is_ok_and(|url| !oidc::Reach::default().may_name(issuer, &url))
+    };
+    if own.issuer.as_deref().is_some_and(is_private) {
+        eprintln!(
+            "the issuer is not at a public address: 'muster serve' has to be told to ask there, with \
+             --allow-issuer-network"
+        );
+    }
     let others = db.read(connections::all).await?;
     let others = || others.iter().filter(|other| other.id != connection.id);
     let same =

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use serde_json::{Map, Value};
 
 use super::token::duration;
-use super::{connection, output};
+use super::{connection, hangup, output};
 use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
 use crate::access::network::Network;
 use crate::access::proxy::{Proxies, ProxyHeader};
@@ -24,7 +25,8 @@ use crate::config::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_QUEUE, DEFAULT_POOL_SIZE, DEFAULT_QUERY_TIMEOUT, Settings,
 };
 use crate::db::{DatabaseUrl, Db};
-use crate::http::{self, tls};
+use crate::http::{self, tls::Tls};
+use crate::oidc::Reach;
 use crate::schemas;
 
 #[derive(Debug, Args)]
@@ -40,12 +42,26 @@ pub struct ServeArgs {
     #[arg(long, env = "MUSTER_POOL_SIZE", default_value_t = DEFAULT_POOL_SIZE,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pool_size: u32,
-    /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy
+    /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy;
+    /// SIGHUP has it and its key read again
     #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, as PEM
     #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Network that is not public and that identity providers may be in, such as 10.1.0.0/16; may be
+    /// given more than once
+    #[arg(
+        long,
+        env = "MUSTER_ALLOW_ISSUER_NETWORK",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    allow_issuer_network: Vec<Network>,
+    /// Reach identity providers by way of the proxy that `HTTPS_PROXY` names; that one has to keep
+    /// requests away from private addresses then
+    #[arg(long, env = "MUSTER_ISSUER_PROXY", value_parser = BoolishValueParser::new())]
+    issuer_proxy: bool,
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
@@ -123,7 +139,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     // Before anything else is touched.
     let registry = Arc::new(schemas::registry(args.schemas.as_deref())?);
     let tls = match args.tls_cert.zip(args.tls_key) {
-        Some((certificate, key)) => Some(tls::config(&certificate, &key)?),
+        Some((certificates, key)) => Some(Tls::read(certificates, key)?),
         None => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -160,17 +176,23 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
             failures: args.failure_limit,
             sign_ins: args.sign_in_limit,
         },
+        reach: Reach::with(args.allow_issuer_network).by_proxy(args.issuer_proxy),
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);
     let clock = system();
     let first = connection::first(&db, clock()).await?;
     let app = Arc::new(App::new(db, registry, settings, clock)?);
-    let server = http::serve_with(app.clone(), listener, tls)?;
+    if let Some(warning) = tls.as_ref().and_then(|tls| tls.warning((app.clock)())) {
+        log::warn!("{warning}");
+    }
+    let tls_config = tls.as_ref().map(Tls::config).transpose()?;
+    let server = http::serve_with(app.clone(), listener, tls_config)?;
     let handle = server.handle();
     // Listened for before anyone is told that the server is there.
     let mut signals = Signals::listen()?;
     let (cut_off, is_cut_off) = tokio::sync::oneshot::channel();
+    actix_web::rt::spawn(hangup::renew(tls, app.clock.clone())?);
     let stopped = app.clone();
     announce(&app, &own_url, first.as_ref().map(|(_, token)| token.expose()), as_json);
     actix_web::rt::spawn(async move {

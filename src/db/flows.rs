@@ -1,5 +1,7 @@
 //! Sign-ins on their way to the provider and back.
 
+use std::fmt;
+
 use diesel::prelude::*;
 
 use super::connection::Conn;
@@ -7,7 +9,7 @@ use super::schema::flows;
 use super::sql::Sql;
 
 /// A row of `flows`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Clone, PartialEq, Eq, Queryable, Insertable)]
 #[diesel(table_name = flows)]
 pub struct FlowRow {
     pub state_hash: String,
@@ -18,6 +20,16 @@ pub struct FlowRow {
     /// What the application asked for, as JSON.
     pub request: String,
     pub created_at: i64,
+}
+
+impl fmt::Debug for FlowRow {
+    /// Without what the sign-in is proved by.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowRow")
+            .field("connection_id", &self.connection_id)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Adds a flow.

@@ -24,8 +24,8 @@ pub enum DatabaseUrlError {
     #[error("the database URL has no scheme; use sqlite://FILE or postgres://HOST/DATABASE")]
     NoScheme,
     #[error(
-        "the database URL cannot be read; write @, :, / and # in a user name or password as %40, \
-         %3A, %2F and %23"
+        "the database URL cannot be read; write @, :, /, # and % in a user name or password as %40, \
+         %3A, %2F, %23 and %25, and each parameter as name=value"
     )]
     Unreadable,
     #[error("sqlite:// needs a file name, such as sqlite://muster.db")]
@@ -48,7 +48,8 @@ impl FromStr for DatabaseUrl {
             "postgres" | "postgresql" => {
                 // libpq would take part of a password for a host, and say so in its errors.
                 let authority = rest.split(['/', '?']).next().unwrap_or_default();
-                if authority.matches('@').count() > 1 || url::Url::parse(text).is_err() {
+                let is_one = authority.matches('@').count() <= 1 && url::Url::parse(text).is_ok();
+                if !is_one || !is_well_encoded(rest) || !has_named_parameters(rest) {
                     return Err(DatabaseUrlError::Unreadable);
                 }
                 Ok(Self::Postgres(text.to_owned()))
@@ -56,6 +57,25 @@ impl FromStr for DatabaseUrl {
             other => Err(DatabaseUrlError::UnknownScheme(other.to_owned())),
         }
     }
+}
+
+/// Whether every percent sign begins a byte, and none that is NUL: libpq repeats what it cannot
+/// decode in its errors, and that may be a password.
+fn is_well_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        // The parser of numbers would take a sign.
+        let digits = rest.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        digits.is_some_and(|digits| digits != "00")
+    })
+}
+
+/// Whether every parameter has a name that could be one, and a value: libpq repeats other names.
+fn has_named_parameters(text: &str) -> bool {
+    let Some((_, query)) = text.split_once('?') else { return true };
+    query.split('&').all(|parameter| {
+        let name = parameter.split_once('=').map(|(name, _)| name).unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    })
 }
 
 impl DatabaseUrl {
@@ -113,12 +133,29 @@ mod tests {
 
     #[test]
     fn a_password_that_would_be_misread_is_refused() {
-        for text in ["postgres://m:s3cr@t@localhost/m", "postgres://m:ab/cd@localhost/m"] {
+        for text in [
+            "postgres://m:s3cr@t@localhost/m",
+            "postgres://m:ab/cd@localhost/m",
+            "postgres://m:s3cr%@localhost/m",
+            "postgres://m:s3cr%zz@localhost/m",
+            "postgres://m:s3cr%00@localhost/m",
+            "postgres://m:s3cr%+1@localhost/m",
+            "postgres://localhost/m?password=s3cr%4",
+            "postgres://localhost/m?s3cr",
+            "postgres://localhost/m?s3cr=x",
+            "postgres://localhost/m?sslmode=require&s3cr",
+        ] {
             let error = text.parse::<DatabaseUrl>().expect_err("a refusal");
             assert_eq!(error, DatabaseUrlError::Unreadable);
             assert!(!error.to_string().contains("s3cr"), "{error}");
         }
-        assert!("postgres://m:s3cr%40t@localhost/m".parse::<DatabaseUrl>().is_ok());
+        for text in [
+            "postgres://m:s3cr%40t@localhost/m",
+            "postgres://m@%2Ftmp%2Fsockets/m",
+            "postgres://localhost/m?sslmode=require&connect_timeout=5&application_name=a%20b",
+        ] {
+            assert!(text.parse::<DatabaseUrl>().is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::connections::Connection;
 use super::tokens;
 use crate::db::flows::{self as rows, FlowRow};
 use crate::db::{Conn, StoreError, connections};
+use crate::secret::{self, Secret};
 
 /// How long a person may take at the provider, in microseconds.
 const LIFETIME: i64 = 600 * 1_000_000;
@@ -18,7 +19,7 @@ const LIFETIME: i64 = 600 * 1_000_000;
 const MOST: usize = 100_000;
 
 /// What an application asked for, checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
     /// The application's client id; none where only a session is wanted.
     pub app_id: Option<String>,
@@ -26,7 +27,8 @@ pub struct Request {
     pub redirect_uri: Option<String>,
     pub wanted: Wanted,
     /// Handed back to the application as it came.
-    pub state: Option<String>,
+    #[serde(serialize_with = "secret::kept")]
+    pub state: Option<Secret>,
 }
 
 /// What is handed over in the end.
@@ -45,8 +47,8 @@ pub enum Wanted {
 #[derive(Debug)]
 pub struct Flow {
     pub connection: Connection,
-    pub nonce: String,
-    pub pkce_verifier: String,
+    pub nonce: Secret,
+    pub pkce_verifier: Secret,
     pub request: Request,
 }
 
@@ -102,8 +104,8 @@ pub fn take(
     let Some(connection) = connections::find(conn, &row.connection_id)? else { return Ok(None) };
     Ok(Some(Flow {
         connection: Connection::from_row(connection)?,
-        nonce: row.nonce,
-        pkce_verifier: row.pkce_verifier,
+        nonce: Secret::new(row.nonce),
+        pkce_verifier: Secret::new(row.pkce_verifier),
         request: serde_json::from_str(&row.request)?,
     }))
 }

@@ -1,7 +1,5 @@
 //! SCIM tokens: 256 random bits each, shown once, stored as a hash, looked up by it.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore;
@@ -20,14 +18,16 @@ use crate::clock::rfc3339;
 use crate::db::connections::ConnectionRow;
 use crate::db::tokens::{self as rows, TokenRow};
 use crate::db::{Conn, StoreError, connections as connection_rows};
+use crate::secret::Secret;
 
 /// How every SCIM token starts, so that secret scanners know one when they see it.
 pub const PREFIX: &str = "muster_scim_";
 /// How much older than now the noted last use may be before it is noted again, in microseconds.
 pub(super) const LAST_USE_GRAIN: i64 = 60_000_000;
 
-/// A token as its bearer knows it. It is shown once and never stored; `Debug` hides it.
-pub struct PlainToken(String);
+/// A token as its bearer knows it. It is shown once and never stored.
+#[derive(Debug)]
+pub struct PlainToken(Secret);
 
 impl PlainToken {
     /// A new random token.
@@ -47,18 +47,12 @@ impl PlainToken {
         OsRng
             .try_fill_bytes(&mut bytes)
             .map_err(|error| StoreError::Unavailable(format!("no random bits: {error}")))?;
-        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Self(Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))))
     }
 
     /// The secret itself, to be shown to whoever asked for the token.
     pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PlainToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlainToken(…)")
+        self.0.expose()
     }
 }
 

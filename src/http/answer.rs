@@ -1,8 +1,7 @@
 //! Answers: SCIM resources, lists and errors, in SCIM's own media type.
 
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -20,11 +19,7 @@ pub const SCIM_JSON: &str = "application/scim+json";
 
 fn json(mut builder: HttpResponseBuilder, body: &impl serde::Serialize) -> HttpResponse {
     match serde_json::to_vec(body) {
-        Ok(body) => builder
-            .insert_header((CONTENT_TYPE, SCIM_JSON))
-            // Personal data does not belong into any cache on the way.
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .body(body),
+        Ok(body) => builder.insert_header((CONTENT_TYPE, SCIM_JSON)).body(body),
         Err(error) => {
             log::error!("could not write an answer: {error}");
             HttpResponse::InternalServerError().finish()
@@ -64,7 +59,7 @@ pub fn resource(tag: &str, resource: &Map<String, Value>) -> HttpResponse {
 /// 304: the client has the representation with that tag already (RFC 7644 section 3.14).
 pub fn not_modified(tag: &str) -> HttpResponse {
     let mut builder = HttpResponse::NotModified();
-    builder.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "no-store")).finish()
+    builder.insert_header((ETAG, tag)).finish()
 }
 
 /// 201 with a new resource and its location (RFC 7644 section 3.3).

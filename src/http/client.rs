@@ -23,6 +23,7 @@ use crate::directory::tokens::{self, Authenticated, TokenRefused};
 use crate::directory::{Actor, Connection, Context};
 use crate::scim::ScimError;
 use crate::scim::quirks::Quirks;
+use crate::secret::Secret;
 
 const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bearer TOKEN'";
 
@@ -145,9 +146,10 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
         app.metrics.count_refused(Refusal::NoToken);
         return Err(unauthorized(NO_TOKEN));
     };
-    let attempt = Attempt::begin(&app, request, Credential::Token, &presented)?;
+    let attempt = Attempt::begin(&app, request, Credential::Token, presented.expose())?;
     let now = (app.clock)();
-    let found = app.db.read(move |conn| tokens::authenticate(conn, &presented, now)).await?;
+    let found =
+        app.db.read(move |conn| tokens::authenticate(conn, presented.expose(), now)).await?;
     let token = match found {
         Ok(token) => token,
         Err(refused) => {
@@ -182,7 +184,8 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
 pub(super) async fn is_directory(request: &HttpRequest) -> Result<bool, Failure> {
     let (app, Some(presented)) = (app(request)?, presented(request)) else { return Ok(false) };
     let now = (app.clock)();
-    let found = app.db.read(move |conn| tokens::authenticate(conn, &presented, now)).await?;
+    let found =
+        app.db.read(move |conn| tokens::authenticate(conn, presented.expose(), now)).await?;
     Ok(found.is_ok())
 }
 
@@ -192,8 +195,9 @@ fn app(request: &HttpRequest) -> Result<web::Data<App>, Failure> {
 }
 
 /// The token that the request carries.
-fn presented(request: &HttpRequest) -> Option<String> {
-    request.headers().get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?))
+fn presented(request: &HttpRequest) -> Option<Secret> {
+    let header = request.headers().get(AUTHORIZATION)?;
+    bearer(header.to_str().ok()?).map(Secret::new)
 }
 
 /// Notes the use of a token without making the request wait for it.
@@ -215,7 +219,7 @@ fn unauthorized(detail: &str) -> Failure {
 ///
 /// Okta's header mode sends whatever was pasted: the bare token, or one with the scheme, and then
 /// sometimes a second scheme in front of it.
-fn bearer(header: &str) -> Option<String> {
+fn bearer(header: &str) -> Option<&str> {
     let mut rest = header.trim();
     for _ in 0..2 {
         match rest.split_once(char::is_whitespace) {
@@ -224,7 +228,7 @@ fn bearer(header: &str) -> Option<String> {
         }
     }
     let is_scheme_alone = rest.eq_ignore_ascii_case("bearer");
-    (!rest.is_empty() && !is_scheme_alone).then(|| rest.to_owned())
+    (!rest.is_empty() && !is_scheme_alone).then_some(rest)
 }
 
 #[cfg(test)]
@@ -234,11 +238,11 @@ mod tests {
     #[test]
     fn every_way_of_pasting_the_token_works() {
         for header in ["Bearer x", "bearer x", "BEARER  x ", "x", " x", "Bearer Bearer x"] {
-            assert_eq!(bearer(header).as_deref(), Some("x"), "{header}");
+            assert_eq!(bearer(header), Some("x"), "{header}");
         }
         for header in ["", "Bearer", "Bearer ", "Bearer Bearer"] {
             assert_eq!(bearer(header), None, "{header}");
         }
-        assert_eq!(bearer("Basic x").as_deref(), Some("Basic x"));
+        assert_eq!(bearer("Basic x"), Some("Basic x"));
     }
 }

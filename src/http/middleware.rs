@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use futures_util::FutureExt;
@@ -52,11 +53,32 @@ pub async fn observe(
         let route = done.as_ref().ok().and_then(|done| done.request().match_pattern());
         app.metrics.count_request(method.as_str(), route, status.as_u16(), start.elapsed());
     }
-    let mut response = done?;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+    with_headers(done, |headers| {
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            headers.insert(REQUEST_ID, value);
+        }
+    })
+}
+
+/// Changes the headers of an answer, and of an error that is yet to become one.
+///
+/// # Errors
+/// The error, with these headers.
+pub fn with_headers<B>(
+    done: Result<ServiceResponse<B>, Error>,
+    change: impl FnOnce(&mut HeaderMap),
+) -> Result<ServiceResponse<B>, Error> {
+    match done {
+        Ok(mut response) => {
+            change(response.headers_mut());
+            Ok(response)
+        }
+        Err(error) => {
+            let mut response = error.error_response();
+            change(response.headers_mut());
+            Err(InternalError::from_response(error, response).into())
+        }
     }
-    Ok(response)
 }
 
 /// Answers 500 in SCIM's form when a handler panics, instead of cutting the connection.

@@ -15,3 +15,5 @@ pub mod revoke;
 mod start;
 pub mod token;
 pub mod userinfo;
+
+pub use page::page_policy;

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
-use url::Url;
 
-use super::{is_loopback, is_safe};
+use super::reach::{NotAllowed, Reach};
 
 /// How long a provider may take.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,10 @@ impl Default for Limits {
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 
+/// What is said of an address that is not asked.
+pub const UNSAFE: &str = "it names an address that is not https, or that is not public; a network that is \
+     not can be allowed with 'muster serve --allow-issuer-network'";
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -34,12 +38,19 @@ pub enum FetchError {
     Request(String),
     #[error("the answer is larger than {MAX_ANSWER} bytes")]
     TooLarge,
-    #[error("it names an address that is not https, or that is on this machine")]
+    #[error("{UNSAFE}")]
     Unsafe,
 }
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(found) = cause {
+            if found.is::<NotAllowed>() {
+                return Self::Unsafe;
+            }
+            cause = found.source();
+        }
         let what = if error.is_timeout() {
             "it takes too long to answer"
         } else if error.is_connect() {
@@ -53,15 +64,26 @@ impl From<reqwest::Error> for FetchError {
 
 /// The HTTP client for providers.
 #[derive(Debug, Clone)]
-pub struct Fetch(reqwest::Client);
+pub struct Fetch {
+    client: reqwest::Client,
+    reach: Arc<Reach>,
+}
 
 impl Fetch {
     /// A client with all bounds set.
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(limits: Limits) -> Result<Self, FetchError> {
-        let client = reqwest::Client::builder()
+    pub fn new(limits: Limits, reach: Reach) -> Result<Self, FetchError> {
+        let reach = Arc::new(reach);
+        let builder = reqwest::Client::builder();
+        // A proxy looks names up itself, and it is likely to be at a private address.
+        let builder = if reach.is_by_proxy() {
+            builder
+        } else {
+            builder.no_proxy().dns_resolver(reach.clone())
+        };
+        let client = builder
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(limits.connect)
             .timeout(limits.whole)
@@ -69,12 +91,17 @@ impl Fetch {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self(client))
+        Ok(Self { client, reach })
+    }
+
+    /// Where providers may be.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// The client for one provider, which decides where its requests may go.
     pub fn of<'f>(&'f self, issuer: &'f str) -> FetchFrom<'f> {
-        FetchFrom { client: &self.0, issuer }
+        FetchFrom { fetch: self, issuer }
     }
 }
 
@@ -82,7 +109,7 @@ impl Fetch {
 /// address was read: what a provider says of itself sends nothing to an address that is not safe.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchFrom<'f> {
-    client: &'f reqwest::Client,
+    fetch: &'f Fetch,
     issuer: &'f str,
 }
 
@@ -90,10 +117,10 @@ impl FetchFrom<'_> {
     /// Sends a request and reads the answer within the bounds.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
         let request = reqwest::Request::try_from(request)?;
-        if !may_name(self.issuer, request.url()) {
+        if !self.fetch.reach.may_name(self.issuer, request.url()) {
             return Err(FetchError::Unsafe);
         }
-        let mut response = self.client.execute(request).await?;
+        let mut response = self.fetch.client.execute(request).await?;
         let mut answer = openidconnect::http::Response::builder().status(response.status());
         for (name, value) in response.headers() {
             answer = answer.header(name, value);
@@ -115,39 +142,5 @@ impl<'c> AsyncHttpClient<'c> for FetchFrom<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.send(request))
-    }
-}
-
-/// Whether a provider may name this address as one of its own. What runs on this machine is for
-/// providers on this machine: a customer's provider must not have Muster knock there.
-pub fn may_name(issuer: &str, url: &Url) -> bool {
-    let is_local = || Url::parse(issuer).is_ok_and(|issuer| is_loopback(&issuer));
-    is_safe(url) && (!is_loopback(url) || is_local())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_provider_elsewhere_names_nothing_on_this_machine() {
-        let named = |issuer, url| may_name(issuer, &Url::parse(url).expect("a URL"));
-        let far = "https://example.okta.com";
-        assert!(named(far, "https://keys.example.com/keys"));
-        assert!(named("http://127.0.0.1:3000", "http://localhost:3000/keys"));
-        assert!(named("http://localhost:3000", "https://keys.example.com/keys"));
-        for url in [
-            "http://127.0.0.1:6379/",
-            "http://localhost/",
-            "https://localhost/",
-            "https://[::1]/",
-            "https://127.1/",
-            "https://2130706433/",
-            "http://keys.example.com/",
-            "file:///etc/passwd",
-        ] {
-            assert!(!named(far, url), "{url}");
-        }
-        assert!(!named("http://127.0.0.1:3000", "http://keys.example.com/"));
     }
 }

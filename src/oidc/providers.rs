@@ -15,8 +15,8 @@ use openidconnect::{AdditionalProviderMetadata, IssuerUrl, ProviderMetadata};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::fetch::{Fetch, Limits, may_name};
-use super::{OidcError, issuer_url};
+use super::fetch::{Fetch, Limits, UNSAFE};
+use super::{OidcError, Reach, issuer_url};
 
 /// How long metadata and keys are used before they are fetched again, in microseconds.
 const LIFETIME: i64 = 3600 * 1_000_000;
@@ -83,15 +83,16 @@ impl Providers {
     /// # Errors
     /// The TLS library cannot be set up.
     pub fn new() -> Result<Self, OidcError> {
-        Self::with_limits(Limits::default())
+        Self::with(Limits::default(), Reach::default())
     }
 
-    /// No provider is known yet, and each may take so long.
+    /// No provider is known yet; each may take so long, and be there.
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn with_limits(limits: Limits) -> Result<Self, OidcError> {
-        let fetch = Fetch::new(limits).map_err(|error| OidcError::Provider(error.to_string()))?;
+    pub fn with(limits: Limits, reach: Reach) -> Result<Self, OidcError> {
+        let fetch =
+            Fetch::new(limits, reach).map_err(|error| OidcError::Provider(error.to_string()))?;
         Ok(Self { fetch, known: Mutex::default() })
     }
 
@@ -182,12 +183,8 @@ impl Providers {
             metadata.userinfo_endpoint().map(openidconnect::UserInfoUrl::url),
             Some(metadata.jwks_uri().url()),
         ];
-        if urls.into_iter().flatten().any(|url| !may_name(issuer, url)) {
-            return Err(OidcError::Provider(
-                "its discovery document names an address that is not https, or that is on this \
-                 machine"
-                    .to_owned(),
-            ));
+        if urls.into_iter().flatten().any(|url| !self.fetch.reach().may_name(issuer, url)) {
+            return Err(OidcError::Provider(format!("its discovery document: {UNSAFE}")));
         }
         Ok(metadata)
     }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::error::{ScimError, ScimResult};
 use super::sort::Key;
@@ -38,12 +39,12 @@ pub struct Anchor {
 
 /// The secret that cursors are sealed with; the same for all servers on one store.
 #[derive(Clone)]
-pub struct CursorKey(Vec<u8>);
+pub struct CursorKey(Zeroizing<Vec<u8>>);
 
 impl CursorKey {
     /// Takes a secret, of 32 random bytes or more.
     pub fn new(secret: Vec<u8>) -> Self {
-        Self(secret)
+        Self(Zeroizing::new(secret))
     }
 
     /// The cursor for a place in the list that `query` describes.

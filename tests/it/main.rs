@@ -17,6 +17,7 @@ mod brake;
 mod cli;
 mod crash;
 mod fixtures;
+mod hardening;
 mod layout;
 mod login;
 mod ops;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         overload::cases(),
         store::cases(),
         fixtures::cases(),
+        hardening::cases(),
         layout::CASES.to_vec(),
     ];
     support::run(cases.concat())

@@ -13,6 +13,7 @@ use crate::db::StoreError;
 use crate::directory::apps::{self, Admin};
 use crate::http::bearer::bearer;
 use crate::http::door::{Attempt, Denied, admit};
+use crate::secret::Secret;
 
 /// The id of the admin token that a request came with.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ async fn identify(request: &HttpRequest) -> Result<AdminId, Failure> {
 pub async fn is_admin(
     app: &web::Data<App>,
     request: &HttpRequest,
-    presented: String,
+    presented: Secret,
 ) -> Result<bool, Denied> {
     Ok(admin(app, request, presented).await?.is_some())
 }
@@ -61,11 +62,11 @@ pub async fn is_admin(
 async fn admin(
     app: &web::Data<App>,
     request: &HttpRequest,
-    presented: String,
+    presented: Secret,
 ) -> Result<Option<AdminId>, Denied> {
-    let attempt = Attempt::begin(app, request, Credential::AdminToken, &presented)?;
+    let attempt = Attempt::begin(app, request, Credential::AdminToken, presented.expose())?;
     let now = (app.clock)();
-    let found = app.db.read(move |conn| apps::admin(conn, &presented, now)).await?;
+    let found = app.db.read(move |conn| apps::admin(conn, presented.expose(), now)).await?;
     let Some(Admin { token_id, allow_from, note_use }) = found else {
         attempt.failed(Refusal::AdminToken);
         return Ok(None);

@@ -1,7 +1,7 @@
 //! Answers of the read API: JSON, and errors of one form.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
@@ -120,9 +120,9 @@ impl ResponseError for Failure {
     }
 }
 
-/// 200 with JSON that no cache keeps.
+/// 200 with JSON.
 pub fn ok(body: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::Ok().json(body)
 }
 
 /// 200 with a page of a list.
@@ -148,7 +148,5 @@ pub async fn method_not_allowed() -> HttpResponse {
 }
 
 fn error(status: StatusCode, error: &str, message: &str) -> HttpResponse {
-    HttpResponse::build(status)
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(json!({ "error": error, "message": message }))
+    HttpResponse::build(status).json(json!({ "error": error, "message": message }))
 }

@@ -31,7 +31,7 @@ pub async fn me(
     let found = app
         .db
         .snapshot(move |conn| {
-            let Some(grant) = grants::of_token(conn, &token, now)? else { return Ok(None) };
+            let Some(grant) = grants::of_token(conn, token.expose(), now)? else { return Ok(None) };
             let context = Context {
                 connection: grant.connection,
                 actor: Actor::User(grant.user_id.clone()),

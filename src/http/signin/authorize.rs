@@ -12,6 +12,7 @@ use crate::directory::apps::{self, VendorApp};
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::flows::{Request, Wanted};
 use crate::oidc::Asked;
+use crate::secret::Secret;
 
 /// The longest `state` that is handed back, in bytes.
 const MAX_STATE: usize = 2048;
@@ -27,7 +28,7 @@ pub struct Parameters {
     client_id: Option<String>,
     connection: Option<String>,
     redirect_uri: Option<String>,
-    state: Option<String>,
+    state: Option<Secret>,
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
     login_hint: Option<String>,
@@ -60,7 +61,11 @@ pub async fn get(
     let wanted = match wanted(&client, &parameters) {
         Ok(wanted) => wanted,
         Err(error) => {
-            let state = parameters.state.as_deref().filter(|state| state.len() <= MAX_STATE);
+            let state = parameters
+                .state
+                .as_ref()
+                .map(Secret::expose)
+                .filter(|state| state.len() <= MAX_STATE);
             return Ok(error.answer(&app.settings.public_url, &redirect_uri, state));
         }
     };
@@ -142,7 +147,7 @@ impl OAuthError {
 
 fn wanted(client: &VendorApp, parameters: &Parameters) -> Result<Wanted, OAuthError> {
     let error = |error, description| OAuthError { error, description, in_fragment: false };
-    if parameters.state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
+    if parameters.state.as_ref().is_some_and(|state| state.expose().len() > MAX_STATE) {
         return Err(error("invalid_request", "state is too long"));
     }
     let too_long =

@@ -27,8 +27,8 @@ use crate::oidc::{Answer, OidcError, Secret};
 /// What the provider sends by way of the browser.
 #[derive(Debug, Deserialize)]
 pub struct Parameters {
-    code: Option<String>,
-    state: Option<String>,
+    code: Option<Secret>,
+    state: Option<Secret>,
     iss: Option<String>,
     error: Option<String>,
 }
@@ -59,11 +59,13 @@ async fn finish(
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
     let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
-    let attempt = Attempt::begin(&app, &request, Credential::SignIn, &state)?;
+    let attempt = Attempt::begin(&app, &request, Credential::SignIn, state.expose())?;
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
     let flow = app
         .db
-        .note("take_flow", move |conn| flows::take(conn, &state, browser.as_deref(), now))
+        .note("take_flow", move |conn| {
+            flows::take(conn, state.expose(), browser.as_ref().map(Secret::expose), now)
+        })
         .await?;
     let Some(flow) = flow else {
         attempt.failed(Refusal::SignIn);
@@ -86,10 +88,10 @@ async fn finish(
         Err(text) => return Ok(page::provider_failed(text)),
     };
     let answer = Answer {
-        code: Secret::new(code),
+        code,
         issuer: parameters.iss,
-        nonce: Secret::new(flow.nonce.clone()),
-        pkce_verifier: Secret::new(flow.pkce_verifier.clone()),
+        nonce: flow.nonce.clone(),
+        pkce_verifier: flow.pkce_verifier.clone(),
     };
     let verified = match app.providers.finish(&registration, &answer, now).await {
         Ok(verified) => verified,
@@ -213,7 +215,7 @@ fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -
     }
     // RFC 9207: who answers.
     pairs.push(("iss", &app.settings.public_url));
-    pairs.extend(request.state.as_deref().map(|state| ("state", state)));
+    pairs.extend(request.state.as_ref().map(|state| ("state", state.expose())));
     match address(redirect_uri, &pairs, in_fragment) {
         Some(address) => redirect(&address),
         None => page::bad_request("The application's address cannot be used."),

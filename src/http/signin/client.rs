@@ -11,6 +11,7 @@ use crate::access::limit::Credential;
 use crate::app::App;
 use crate::directory::apps::{self, VendorApp};
 use crate::http::door::Attempt;
+use crate::secret::Secret;
 
 /// What a Basic header says, or that it says nothing readable.
 enum Basic {
@@ -29,7 +30,7 @@ pub async fn authenticate(
     app: &web::Data<App>,
     request: &HttpRequest,
     id: Option<String>,
-    secret: Option<String>,
+    secret: Option<Secret>,
 ) -> Result<VendorApp, OAuthFailure> {
     let (id, secret) = match basic(request) {
         Basic::Absent => (id.ok_or(OAuthFailure::InvalidClient)?, secret),
@@ -40,13 +41,14 @@ pub async fn authenticate(
                 "the client authenticates in the header and in the form",
             ));
         }
-        Basic::Is { id, secret } => (id, secret),
+        Basic::Is { id, secret } => (id, secret.map(Secret::new)),
     };
     // Whoever knows that an id and a secret were good has both.
-    let whole = format!("{id}\0{}", secret.as_deref().unwrap_or_default());
+    let whole = format!("{id}\0{}", secret.as_ref().map(Secret::expose).unwrap_or_default());
     let attempt = Attempt::begin(app, request, Credential::Client, &whole)?;
     let client = app.db.read(move |conn| apps::find(conn, &id)).await?;
-    let Some(client) = client.filter(|client| client.accepts(secret.as_deref())) else {
+    let Some(client) = client.filter(|client| client.accepts(secret.as_ref().map(Secret::expose)))
+    else {
         attempt.failed(Refusal::Client);
         return Err(OAuthFailure::InvalidClient);
     };

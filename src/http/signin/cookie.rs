@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::app::App;
 use crate::oidc::is_loopback;
+use crate::secret::Secret;
 
 /// How long a sign-in may take, in minutes.
 const FLOW_MINUTES: i64 = 10;
@@ -55,16 +56,22 @@ pub fn no_session(app: &App) -> Cookie<'static> {
 }
 
 /// What the browser sent back of a cookie.
-pub fn flow_value(app: &App, request: &HttpRequest) -> Option<String> {
+pub fn flow_value(app: &App, request: &HttpRequest) -> Option<Secret> {
     value(app, request, "flow")
 }
 
 /// The session's secret, if the browser has one.
-pub fn session_value(app: &App, request: &HttpRequest) -> Option<String> {
+pub fn session_value(app: &App, request: &HttpRequest) -> Option<Secret> {
     value(app, request, "session")
 }
 
-fn value(app: &App, request: &HttpRequest, plain: &str) -> Option<String> {
-    let value = request.cookie(&name(app, plain))?.value().to_owned();
-    (!value.is_empty() && value.len() <= 128).then_some(value)
+fn value(app: &App, request: &HttpRequest, plain: &str) -> Option<Secret> {
+    let name = name(app, plain);
+    let cookies = request.cookies().ok()?;
+    let mut found = cookies.iter().filter(|cookie| cookie.name() == name);
+    // A browser sends a cookie twice where a neighbour of the host has set one of that name too;
+    // which of them is ours, nobody can tell.
+    let (Some(cookie), None) = (found.next(), found.next()) else { return None };
+    let value = cookie.value();
+    (!value.is_empty() && value.len() <= 128).then(|| Secret::new(value))
 }

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +24,11 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
          frame-ancestors 'none'; base-uri 'none'"
     )
 });
+
+/// What a page may fetch, run and be shown in.
+pub fn page_policy() -> &'static str {
+    &POLICY
+}
 
 /// A page with a heading, a sentence that says what to do, and nothing else.
 pub fn page(status: StatusCode, title: &str, text: &str) -> HttpResponse {
@@ -64,19 +68,12 @@ pub fn question(title: &str, text: &str, action: &str, button: &str) -> HttpResp
 
 fn html(mut builder: HttpResponseBuilder, title: &str, body: &str) -> HttpResponse {
     let title = escaped(title);
-    builder
-        .insert_header((CACHE_CONTROL, "no-store"))
-        // With "no-referrer" browsers would hide the origin of the page's own forms too.
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .insert_header(("x-content-type-options", "nosniff"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY.as_str()))
-        .content_type("text/html; charset=utf-8")
-        .body(format!(
-            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+    builder.content_type("text/html; charset=utf-8").body(format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
              <style>{STYLE}</style></head>\
              <body><main><h1>{title}</h1>{body}</main></body></html>"
-        ))
+    ))
 }
 
 /// The text as a sentence.

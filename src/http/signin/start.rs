@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::Url;
 
@@ -57,9 +57,9 @@ pub async fn start(
     // A browser that signs in twice at once keeps its cookie, so that both can come back.
     let browser = match cookie::flow_value(app, request) {
         Some(browser) => browser,
-        None => PlainToken::generate_with("")?.expose().to_owned(),
+        None => Secret::new(PlainToken::generate_with("")?.expose()),
     };
-    let cookie = cookie::flow(app, browser.clone());
+    let cookie = cookie::flow(app, browser.expose().to_owned());
     let state = tokens::hash(started.state.expose());
     app.db
         .note("start_sign_in", move |conn| {
@@ -67,7 +67,7 @@ pub async fn start(
                 conn,
                 &connection.id,
                 started.state.expose(),
-                &browser,
+                browser.expose(),
                 started.nonce.expose(),
                 started.pkce_verifier.expose(),
                 &wanted,
@@ -104,8 +104,8 @@ pub async fn registration(
         None => None,
         Some(file) => {
             let read = web::block(move || std::fs::read_to_string(file)).await;
-            if let Ok(Ok(text)) = read {
-                Some(Secret::new(text.trim()))
+            if let Ok(Ok(text)) = read.map(|read| read.map(Secret::new)) {
+                Some(Secret::new(text.expose().trim()))
             } else {
                 log::error!("cannot read the client secret of connection={}", connection.name);
                 return Ok(Err("Muster cannot read its secret for the identity provider."));
@@ -116,11 +116,7 @@ pub async fn registration(
     Ok(Ok(Registration { issuer, client_id, client_secret, redirect_uri }))
 }
 
-/// Sends the browser elsewhere, by a GET, and tells nobody where it came from.
+/// Sends the browser elsewhere, by a GET.
 pub fn redirect(location: &str) -> HttpResponse {
-    HttpResponse::build(StatusCode::SEE_OTHER)
-        .insert_header((LOCATION, location))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .finish()
+    HttpResponse::build(StatusCode::SEE_OTHER).insert_header((LOCATION, location)).finish()
 }

@@ -1,7 +1,6 @@
 //! `/token` and `/introspect`: what applications ask for themselves.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,16 +15,17 @@ use crate::directory::grants;
 use crate::http::api::admin::is_admin;
 use crate::http::bearer::bearer;
 use crate::http::door::Attempt;
+use crate::secret::Secret;
 
 /// A request for a token (RFC 6749 section 4.1.3).
 #[derive(Debug, Deserialize)]
 pub struct TokenRequest {
     grant_type: Option<String>,
-    code: Option<String>,
+    code: Option<Secret>,
     redirect_uri: Option<String>,
-    code_verifier: Option<String>,
+    code_verifier: Option<Secret>,
     client_id: Option<String>,
-    client_secret: Option<String>,
+    client_secret: Option<Secret>,
 }
 
 /// `POST /token`
@@ -55,13 +55,13 @@ pub async fn exchange(
     let attempt = if client.is_confidential() {
         None
     } else {
-        Some(Attempt::begin(&app, &request, Credential::Code, &code)?)
+        Some(Attempt::begin(&app, &request, Credential::Code, code.expose())?)
     };
     let now = (app.clock)();
     let token = app
         .db
         .write("exchange_code", move |conn| {
-            grants::exchange(conn, &client, &code, &uri, &verifier, now)
+            grants::exchange(conn, &client, code.expose(), &uri, verifier.expose(), now)
         })
         .await?;
     let Some(token) = token else {
@@ -88,9 +88,9 @@ pub async fn exchange(
 /// A request for introspection (RFC 7662 section 2.1).
 #[derive(Debug, Deserialize)]
 pub struct Introspection {
-    token: Option<String>,
+    token: Option<Secret>,
     client_id: Option<String>,
-    client_secret: Option<String>,
+    client_secret: Option<Secret>,
 }
 
 /// `POST /introspect`: for the vendor's back end with an admin token, and for confidential
@@ -115,7 +115,7 @@ pub async fn introspect(
         client_id = Some(client.id);
     }
     let token = form.token.ok_or(OAuthFailure::Refused("invalid_request", "token is needed"))?;
-    let grant = app.db.snapshot(move |conn| grants::of_token(conn, &token, now)).await?;
+    let grant = app.db.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await?;
     let grant = grant.filter(|grant| client_id.is_none() || grant.app_id == client_id);
     // A token that is not (any more) is told apart from one of somebody else's by nobody
     // (RFC 7662 section 2.2).
@@ -139,7 +139,7 @@ pub async fn introspect(
     Ok(answer(StatusCode::OK, &body))
 }
 
-/// JSON that no cache keeps.
+/// JSON.
 pub fn answer(status: StatusCode, body: &Value) -> HttpResponse {
-    HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::build(status).json(body)
 }

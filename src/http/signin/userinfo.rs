@@ -32,13 +32,15 @@ pub async fn grant(
 ) -> Result<Option<Grant>, StoreError> {
     let now = (app.clock)();
     if let Some(token) = bearer(request) {
-        return app.db.snapshot(move |conn| grants::of_token(conn, &token, now)).await;
+        return app.db.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await;
     }
     let Some(secret) = cookie::session_value(app, request) else { return Ok(None) };
     let found = app
         .db
         .snapshot(move |conn| {
-            let Some(session) = sessions::find(conn, &secret, now)? else { return Ok(None) };
+            let Some(session) = sessions::find(conn, secret.expose(), now)? else {
+                return Ok(None);
+            };
             let grant = grants::of_session(conn, &session.id, now)?;
             Ok::<_, StoreError>(grant.map(|grant| (grant, session.note_use)))
         })

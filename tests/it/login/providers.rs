@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use muster::oidc::{Answer, Asked, Limits, OidcError, Providers};
+use muster::oidc::{Answer, Asked, Limits, OidcError, Providers, Reach};
 use serde_json::{Value, json};
 
 use super::harness::{
@@ -384,7 +384,7 @@ fn a_provider_that_never_answers_is_given_up() {
         for path in [DISCOVERY, KEYS] {
             let provider = Provider::start();
             provider.answers(path, Instead::Silence);
-            let providers = Providers::with_limits(limits).expect("providers");
+            let providers = Providers::with(limits, Reach::default()).expect("providers");
             let started = providers.start(&registration(&provider), &Asked::default(), now).await;
             let Err(OidcError::Provider(reason)) = started else { panic!("{path}: {started:?}") };
             assert!(reason.contains("takes too long"), "{path}: {reason}");
@@ -393,10 +393,10 @@ fn a_provider_that_never_answers_is_given_up() {
             let provider = Provider::start();
             let registration = registration(&provider);
             // Discovery may take its time on a busy machine; silence is for the path in question.
-            let providers = Providers::with_limits(Limits {
-                whole: Duration::from_secs(2),
-                ..Limits::default()
-            })
+            let providers = Providers::with(
+                Limits { whole: Duration::from_secs(2), ..Limits::default() },
+                Reach::default(),
+            )
             .expect("providers");
             let started =
                 providers.start(&registration, &Asked::default(), now).await.expect("a start");

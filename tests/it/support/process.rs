@@ -1,8 +1,9 @@
 //! The program itself, as a process: its commands, and servers that are started and ended like any.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::database::{Backend, TestDatabase};
 
@@ -44,14 +45,23 @@ pub struct Server {
     child: Child,
     /// What it printed when it was ready.
     pub lines: Vec<String>,
-    /// Reads its log all along: a server must not wait for somebody to do so.
-    log: Option<JoinHandle<String>>,
+    /// What it logs, line by line. It is read all along: a server must not wait for somebody to do so.
+    log: Receiver<String>,
+    /// What was read of it so far.
+    seen: String,
 }
 
 impl Server {
     /// Starts a server on the database, and waits until it can be asked.
     pub fn start(database: &TestDatabase, more: &[&str]) -> Self {
-        Self::launch(serve(database).args(more).env("RUST_LOG", "trace"))
+        Self::start_in(database, more, &[])
+    }
+
+    /// Starts a server with more in its environment.
+    pub fn start_in(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = serve(database);
+        command.args(more).envs(environment.iter().copied()).env("RUST_LOG", "trace");
+        Self::launch(&mut command)
     }
 
     /// Starts a server that logs what is wrong and nothing else.
@@ -63,10 +73,13 @@ impl Server {
     pub fn launch(command: &mut Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a server");
-        let mut errors = child.stderr.take().expect("its log");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            errors.read_to_string(&mut log).map(|_| log).expect("a readable log")
+        let errors = BufReader::new(child.stderr.take().expect("its log"));
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in errors.split(b'\n').map_while(Result::ok) {
+                // Nobody may be there any more to look at it.
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
         });
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut lines = Vec::new();
@@ -77,7 +90,7 @@ impl Server {
             assert!(read > 0, "the server ended before it was ready: {lines:?}");
             lines.push(line.trim().to_owned());
         }
-        Self { child, lines, log: Some(log) }
+        Self { child, lines, log, seen: String::new() }
     }
 
     /// A server on a store that the test has made.
@@ -103,15 +116,35 @@ impl Server {
         self.child.wait().expect("an end");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has logged this, after what was waited for before.
+    #[track_caller]
+    pub fn logs(&mut self, text: &str) {
+        loop {
+            let line = self.log.recv_timeout(Duration::from_mins(1));
+            let line = line.unwrap_or_else(|_| panic!("no '{text}' in {}", self.seen));
+            self.seen.extend([&line, "\n"]);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
     /// Sends it the signal by which a service manager ends it.
     pub fn tell_to_stop(&self) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(killed.expect("kill").success());
+        self.signal("TERM");
     }
 
     /// Waits for its end; gives back its exit code and what it logged.
     pub fn end(mut self) -> (Option<i32>, String) {
-        let log = self.log.take().expect("a log").join().expect("a log");
+        // The channel ends when the log does.
+        let rest: Vec<String> = self.log.iter().collect();
+        let log = format!("{}{}", self.seen, rest.join("\n"));
         (self.child.wait().expect("an end").code(), log)
     }
 

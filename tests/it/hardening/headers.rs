@@ -1,0 +1,245 @@
+//! The headers of every answer: a walk over the whole table of routes with every method.
+
+use std::collections::BTreeSet;
+
+use crate::login::harness::Login;
+use crate::support::{Answer, Case, TestApp, TestDatabase, cases, database_cases, pure_cases};
+
+pub fn cases() -> Vec<Case> {
+    let apps: &[Case] = cases![
+        every_answer_has_its_headers,
+        no_origin_is_let_in,
+        an_answer_to_a_panic_has_its_headers_too,
+        what_is_no_request_is_answered_with_nothing,
+    ];
+    let databases: &[Case] = database_cases![over_https_browsers_are_told_to_stay_there];
+    let pure: &[Case] = pure_cases![the_table_of_routes_is_read_whole];
+    [apps, databases, pure].concat()
+}
+
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
+
+/// The patterns of the table of routes, as its source has them.
+fn patterns() -> BTreeSet<String> {
+    let source = include_str!("../../../src/http/routes.rs");
+    let table = source.split("\nfn not_allowed").next().expect("the table");
+    let mut found = BTreeSet::new();
+    let mut prefix = String::new();
+    for line in table.lines() {
+        let texts: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        if line.starts_with("        .service(") {
+            prefix.clear();
+        }
+        if line.contains("scope(") {
+            texts[0].clone_into(&mut prefix);
+        } else if line.contains("resource(") || line.contains("read_only(") {
+            let paths = texts.iter().filter(|text| text.is_empty() || text.starts_with('/'));
+            found.extend(paths.map(|path| format!("{prefix}{path}")));
+        }
+    }
+    found
+}
+
+/// That a route written in another way does not hide from the walk.
+fn the_table_of_routes_is_read_whole() {
+    let source = include_str!("../../../src/http/routes.rs");
+    let table = source.split("pub fn configure").nth(1).expect("the table");
+    let table = table.split("\nfn not_allowed").next().expect("the table");
+    let uses = |text: &str| table.matches(text).count();
+    let paths = patterns();
+    // Three of the resources have two paths, and one of those differs in the slash alone.
+    let resources = uses("resource(") + uses("read_only(");
+    assert_eq!(paths.len(), resources + 2, "{paths:#?}");
+    assert_eq!(uses("scope("), 2, "the prefixes");
+    for path in
+        ["/healthz", "/login/callback/{connection}", "/scim/v2/Users/{id}", "/api/v1/events"]
+    {
+        assert!(paths.contains(path), "{path} in {paths:#?}");
+    }
+}
+
+/// The addresses to ask for: every pattern, and what has none.
+fn addresses() -> Vec<String> {
+    let known = patterns()
+        .into_iter()
+        .map(|path| path.replace("{id}", "0198").replace("{connection}", "default"));
+    let unknown =
+        ["/", "/nothing", "/scim/v2/Nothing", "/api/v1/nothing", "/scim/v1/Users", "/login/x/y/z"];
+    known.chain(unknown.map(str::to_owned)).collect()
+}
+
+#[track_caller]
+fn has_its_headers(answer: &Answer) {
+    let said = &answer.request;
+    let header = |name: &str| answer.header(name).unwrap_or_default();
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{said}: {name}");
+        assert_eq!(header(name), value, "{said}: {name}");
+    }
+    assert_eq!(answer.headers.get_all("content-security-policy").iter().count(), 1, "{said}");
+    let policy = header("content-security-policy");
+    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.contains(part), "{said}: {policy}");
+    }
+    assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{said}: {policy}");
+    if header("content-type").starts_with("text/html") {
+        assert_eq!(header("referrer-policy"), "same-origin", "{said}");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin", "{said}");
+        assert!(header("permissions-policy").contains("camera=()"), "{said}");
+        assert!(policy.contains("style-src 'sha256-"), "{said}: {policy}");
+    } else {
+        assert_eq!(header("referrer-policy"), "no-referrer", "{said}");
+        assert!(policy.contains("form-action 'none'"), "{said}: {policy}");
+    }
+    // Nothing says what serves this, and in which version.
+    for name in ["server", "x-powered-by", "via"] {
+        assert!(answer.headers.get(name).is_none(), "{said}: {name}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, value) in &answer.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        assert!(!value.contains(&format!("muster/{version}")), "{said}: {name}: {value}");
+        assert!(!value.to_lowercase().contains("actix"), "{said}: {name}: {value}");
+        assert!(!name.as_str().starts_with("access-control-"), "{said}: {name}");
+    }
+}
+
+async fn every_answer_has_its_headers(app: TestApp) {
+    let (scim, admin) = (app.scim(), app.admin().await);
+    let mut statuses = BTreeSet::new();
+    for address in addresses() {
+        for method in METHODS {
+            let anonymous = app.anonymous();
+            let mut requests = vec![anonymous.request(method, &address)];
+            if let Some(path) = address.strip_prefix("/scim/v2") {
+                requests.push(scim.request(method, path));
+            }
+            if let Some(path) = address.strip_prefix("/api/v1") {
+                requests.push(admin.request(method, path));
+            }
+            for request in requests {
+                let answer = anonymous.send(request).await;
+                has_its_headers(&answer);
+                statuses.insert(answer.status);
+            }
+        }
+    }
+    for status in [200, 400, 401, 404, 405] {
+        assert!(statuses.contains(&status), "{status} in {statuses:?}");
+    }
+    // The patterns that were read are those that the server has.
+    let counted = app.anonymous().get("/metrics").await.expect(200).text;
+    let routes: BTreeSet<&str> =
+        counted.split("route=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    // A second path of a resource is counted under its first.
+    let aliases = ["/login/callback/{connection}", "/scim/v2/"];
+    for pattern in patterns().into_iter().filter(|path| !aliases.contains(&path.as_str())) {
+        assert!(routes.contains(pattern.as_str()), "{pattern} in {routes:#?}");
+    }
+}
+
+/// Browsers let pages elsewhere read answers where the server says so; this one never does.
+async fn no_origin_is_let_in(app: TestApp) {
+    let client = app.anonymous();
+    let own = app.base_url.clone();
+    for address in addresses() {
+        for origin in ["https://evil.example", "null", own.as_str()] {
+            for (method, asked) in
+                [("OPTIONS", "PUT"), ("OPTIONS", "GET"), ("GET", ""), ("POST", "")]
+            {
+                let mut request = client.request(method, &address).header("origin", origin);
+                if !asked.is_empty() {
+                    request = request
+                        .header("access-control-request-method", asked)
+                        .header("access-control-request-headers", "authorization")
+                        .header("access-control-request-private-network", "true");
+                }
+                let answer = client.send(request).await;
+                has_its_headers(&answer);
+                assert!(method != "OPTIONS" || answer.status >= 400, "{}", answer.request);
+            }
+        }
+    }
+}
+
+/// Redirects and sign-in's own pages over https.
+async fn over_https_browsers_are_told_to_stay_there(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| {
+        "https://muster.example.com".clone_into(&mut settings.public_url);
+    })
+    .await;
+    let login = Login::new(&app).await;
+    let hsts = |answer: &Answer| answer.header("strict-transport-security").map(str::to_owned);
+    let off_to_the_provider = login.get(&login.code_request(), None).await.expect(303);
+    has_its_headers(&off_to_the_provider);
+    for answer in [
+        off_to_the_provider,
+        login.get("/logout", None).await.expect(200),
+        app.scim().get("/Users").await.expect(200),
+        app.anonymous().get("/nothing").await.expect(404),
+    ] {
+        has_its_headers(&answer);
+        assert_eq!(hsts(&answer).as_deref(), Some("max-age=31536000"), "{}", answer.request);
+    }
+    // Over plain http the header says nothing to a browser, and is not sent.
+    let plain = TestApp::start(app.database.clone()).await;
+    assert_eq!(hsts(&plain.scim().get("/Users").await), None);
+}
+
+async fn an_answer_to_a_panic_has_its_headers_too(app: TestApp) {
+    // A store without tables is the worst that a request can be made to meet from outside.
+    let broken = app.db.write("break", |conn| {
+        use diesel::connection::SimpleConnection;
+        conn.batch_execute("DROP TABLE flows; DROP TABLE access_tokens; DROP TABLE codes;")?;
+        Ok::<_, muster::db::StoreError>(())
+    });
+    broken.await.expect("a store without tables");
+    let request = app.anonymous().request("GET", "/userinfo").bearer_auth("x");
+    let answer = app.anonymous().send(request).await.expect(500);
+    has_its_headers(&answer);
+    assert!(answer.header("x-request-id").is_some());
+}
+
+/// What cannot be read as HTTP never comes to a handler: it is answered with a status alone.
+async fn what_is_no_request_is_answered_with_nothing(app: TestApp) {
+    use std::io::{Read, Write};
+    for request in [
+        "GARBAGE\r\n\r\n".to_owned(),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+        format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(200_000)),
+        format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "<script>".repeat(30_000)),
+        "POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
+        "POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx"
+            .to_owned(),
+        "POST /token HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, nonsense\r\n\r\n0\r\n\r\n"
+            .to_owned(),
+    ] {
+        let address = app.base_url.clone();
+        let answer = actix_web::web::block(move || {
+            let mut stream = super::wire::connect(&address);
+            // The server may close before all is sent.
+            let _ = stream.write_all(request.as_bytes());
+            let mut answer = Vec::new();
+            let mut part = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut part) {
+                answer.extend(&part[..read]);
+            }
+            String::from_utf8_lossy(&answer).into_owned()
+        });
+        let answer = answer.await.expect("an answer").to_lowercase();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        assert!(head.is_empty() || head.starts_with("http/1.1 4"), "{answer}");
+        assert_eq!(body, "", "{answer}");
+        for name in ["server:", "actix", "access-control-", "<script>"] {
+            assert!(!head.contains(name), "{answer}");
+        }
+    }
+    app.anonymous().get("/healthz").await.expect(200);
+}
