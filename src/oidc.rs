@@ -8,11 +8,11 @@
 mod fetch;
 mod flow;
 mod providers;
-mod token;
+pub mod token;
 
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
-pub use providers::Providers;
+pub use providers::{Metadata, Providers};
 
 use std::fmt;
 use std::net::IpAddr;

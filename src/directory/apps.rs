@@ -91,6 +91,19 @@ pub fn check_redirect_uri(uri: &str) -> Result<(), AdminError> {
     if scheme && plain && clean && url.has_host() { Ok(()) } else { Err(bad()) }
 }
 
+/// A redirect URI with parameters in its query, or in its fragment.
+pub fn address(redirect_uri: &str, pairs: &[(&str, &str)], in_fragment: bool) -> Option<String> {
+    let mut url = Url::parse(redirect_uri).ok()?;
+    if in_fragment {
+        let fragment =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        url.set_fragment(Some(&fragment));
+    } else {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    Some(url.into())
+}
+
 /// Adds an application; the secret, if it has one, is shown this once.
 ///
 /// # Errors
