@@ -13,6 +13,7 @@
 mod api;
 mod cli;
 mod fixtures;
+mod fuzz;
 mod layout;
 mod login;
 mod ops;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ops::CASES.to_vec(),
         store::cases(),
         fixtures::cases(),
+        fuzz::CASES.to_vec(),
         layout::CASES.to_vec(),
     ];
     support::run(cases.concat())
