@@ -3,14 +3,14 @@
 
 use std::sync::LazyLock;
 
-use muster::directory::claims::{GroupsClaim, Incomplete, SUSPICIOUS_COUNT, groups, identifier, text};
+use muster::directory::claims::{
+    GroupsClaim, Incomplete, SUSPICIOUS_COUNT, groups, identifier, text,
+};
 use muster::directory::signin::{Identity, profile};
 use muster::oidc::token::{Received, verify};
 use muster::oidc::{Metadata, Registration, VerifiedIdentity};
 use muster::scim::fold::fold;
-use openidconnect::core::{
-    CoreEdDsaPrivateSigningKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm,
-};
+use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{AccessToken, AuthorizationCode, JsonWebKeyId, Nonce, PrivateSigningKey};
 use serde_json::{Map, Value, json};
 
@@ -89,7 +89,8 @@ fn assert_groups(claims: &Map<String, Value>) {
         Some(single) => std::slice::from_ref(single),
         None => &[],
     };
-    let is_listed = |name: &String| elements.iter().any(|e| e.as_str().map(str::trim) == Some(name));
+    let is_listed =
+        |name: &String| elements.iter().any(|e| e.as_str().map(str::trim) == Some(name));
     for (folded, name) in &claim.groups {
         assert_eq!(folded, &fold(name), "a group is found by its folded name");
         assert!(is_listed(name), "{name} is not listed");

@@ -292,7 +292,10 @@ async fn prepare(db: &Db) -> (String, String) {
     .expect("a connection, a token and an application")
 }
 
-fn exchange(stream: &mut BufReader<TcpStream>, request: &Request) -> std::io::Result<(Answer, bool)> {
+fn exchange(
+    stream: &mut BufReader<TcpStream>,
+    request: &Request,
+) -> std::io::Result<(Answer, bool)> {
     stream.get_mut().write_all(&request.written())?;
     let mut answer = Answer::default();
     let mut line = String::new();

@@ -62,9 +62,8 @@ fn assert_put_back(resource_type: &Arc<ResourceType>, document: &Document) {
 fn assert_patched(resource_type: &Arc<ResourceType>, document: &Document) {
     let operation = json!({"op": "replace", "value": document.as_map()});
     let plan = PatchPlan::new(resource_type, json!({"Operations": [operation]}));
-    let patched = plan.expect("a document is refused as a value").apply(
-        document.clone(),
-        &mut Quirks::default(),
-    );
+    let patched = plan
+        .expect("a document is refused as a value")
+        .apply(document.clone(), &mut Quirks::default());
     assert_eq!(patched.as_ref(), Ok(document), "a PATCH by itself changes something");
 }

@@ -21,6 +21,7 @@ mod scim;
 mod signin;
 mod simulation;
 mod store;
+mod supply;
 mod support;
 mod takeover;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         fixtures::cases(),
         fuzz::CASES.to_vec(),
         layout::CASES.to_vec(),
+        supply::CASES.to_vec(),
     ];
     support::run(cases.concat())
 }
