@@ -9,11 +9,11 @@ mod fetch;
 mod flow;
 mod providers;
 mod reach;
-mod token;
+pub mod token;
 
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
-pub use providers::Providers;
+pub use providers::{Metadata, Providers};
 pub use reach::{Lookup, Reach};
 
 pub use crate::secret::Secret;

@@ -79,7 +79,7 @@ pub fn equal(a: &str, b: &str) -> bool {
 }
 
 /// Checks an address that browsers may be sent back to: absolute, `https` or on this machine, and
-/// without a fragment (RFC 6749 section 3.1.2).
+/// without a fragment (RFC 6749 section 3.1.2). Its host stands there as every reader sees it.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -91,7 +91,34 @@ pub fn check_redirect_uri(uri: &str) -> Result<(), AdminError> {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     // Addresses are compared as they stand, so an asterisk would match nothing.
     let clean = uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\*".contains(&byte));
-    if scheme && plain && clean && url.has_host() { Ok(()) } else { Err(bad()) }
+    if scheme && plain && clean && is_literal(uri, &url) { Ok(()) } else { Err(bad()) }
+}
+
+/// Whether scheme and host stand in the text as they were understood.
+///
+/// To the URL standard `https:app.example.com` is an address on its own, or one on the page's own
+/// host, as the page is; and `https://127.1` is `127.0.0.1`, but not to everybody.
+fn is_literal(text: &str, url: &Url) -> bool {
+    let (Some((scheme, rest)), Some(host)) = (text.split_once("://"), url.host_str()) else {
+        return false;
+    };
+    let Some((start, end)) = rest.split_at_checked(host.len()) else { return false };
+    scheme.eq_ignore_ascii_case(url.scheme())
+        && start.eq_ignore_ascii_case(host)
+        && (end.is_empty() || end.starts_with([':', '/', '?']))
+}
+
+/// A redirect URI with parameters in its query, or in its fragment.
+pub fn address(redirect_uri: &str, pairs: &[(&str, &str)], in_fragment: bool) -> Option<String> {
+    let mut url = Url::parse(redirect_uri).ok()?;
+    if in_fragment {
+        let fragment =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        url.set_fragment(Some(&fragment));
+    } else {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    Some(url.into())
 }
 
 /// Adds an application; the secret, if it has one, is shown this once.
@@ -339,6 +366,8 @@ mod tests {
             "https://app.example.com/callback?tenant=1",
             "http://localhost:3000/cb",
             "http://127.0.0.1/cb",
+            "http://[::1]:8080",
+            "HTTPS://App.Example.com:443?x",
         ] {
             assert!(check_redirect_uri(good).is_ok(), "{good}");
         }
@@ -354,6 +383,16 @@ mod tests {
             "javascript:alert(1)",
             "data:text/html,x",
             "myapp:callback",
+            // Read in one way on their own, and in another from a page of Muster's.
+            "https:app.example.com/cb",
+            "https:/app.example.com/cb",
+            "https:///app.example.com/cb",
+            // Not every reader sees the same host.
+            "https://ex%61mple.com/cb",
+            "https://127.1/cb",
+            "http://0x7f.1/cb",
+            "http://2130706433/cb",
+            "http://[0:0::1]/cb",
         ] {
             assert!(check_redirect_uri(bad).is_err(), "{bad}");
         }

@@ -309,7 +309,14 @@ fn is_pushed_as_another(row: &UserRow, external_id: Option<&str>) -> bool {
 }
 
 /// What the token says of the person, as a SCIM user.
-fn profile(user_type: &ResourceType, identity: &Identity, user_name: &str) -> ScimResult<Document> {
+///
+/// # Errors
+/// A claim that no user may have.
+pub fn profile(
+    user_type: &ResourceType,
+    identity: &Identity,
+    user_name: &str,
+) -> ScimResult<Document> {
     let claim = |name: &str| claims::text(&identity.claims, name);
     let email = claim("email")
         .map(|address| json!([{ "value": address, "type": "work", "primary": true }]));

@@ -22,7 +22,7 @@ const LEEWAY: TimeDelta = TimeDelta::minutes(2);
 const MAX_SUBJECT: usize = 255;
 
 /// What the provider gave for a code, and what it was asked with.
-pub(super) struct Received<'a> {
+pub struct Received<'a> {
     pub token: &'a CoreIdToken,
     pub access_token: &'a AccessToken,
     pub code: AuthorizationCode,
@@ -30,7 +30,8 @@ pub(super) struct Received<'a> {
 }
 
 /// Why a token is not accepted for now.
-pub(super) enum Rejected {
+#[derive(Debug)]
+pub enum Rejected {
     /// It names a key that is not known; the provider may have a new one.
     UnknownKey,
     /// For good.
@@ -42,7 +43,10 @@ fn invalid(what: &'static str) -> Rejected {
 }
 
 /// Checks the token and gives who it is about.
-pub(super) fn verify(
+///
+/// # Errors
+/// The check that it did not stand.
+pub fn verify(
     received: &Received<'_>,
     metadata: &Metadata,
     registration: &Registration,

@@ -17,6 +17,7 @@ mod brake;
 mod cli;
 mod crash;
 mod fixtures;
+mod fuzz;
 mod hardening;
 mod layout;
 mod login;
@@ -26,6 +27,7 @@ mod scim;
 mod signin;
 mod simulation;
 mod store;
+mod supply;
 mod support;
 mod takeover;
 
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         store::cases(),
         fixtures::cases(),
         hardening::cases(),
+        fuzz::CASES.to_vec(),
         layout::CASES.to_vec(),
+        supply::CASES.to_vec(),
     ];
     support::run(cases.concat())
 }

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use url::Url;
 
 use super::failure::PageFailure;
 use super::parameters::PageQuery;
@@ -138,7 +137,7 @@ impl OAuthError {
         let mut pairs =
             vec![("error", self.error), ("error_description", self.description), ("iss", issuer)];
         pairs.extend(state.map(|state| ("state", state)));
-        match address(redirect_uri, &pairs, self.in_fragment) {
+        match apps::address(redirect_uri, &pairs, self.in_fragment) {
             Some(address) => start::redirect(&address),
             None => page::bad_request(self.description),
         }
@@ -174,17 +173,4 @@ fn wanted(client: &VendorApp, parameters: &Parameters) -> Result<Wanted, OAuthEr
         },
         Some(_) => Err(error("unsupported_response_type", "use response_type=code")),
     }
-}
-
-/// The address with parameters in its query, or in its fragment.
-pub fn address(redirect_uri: &str, pairs: &[(&str, &str)], in_fragment: bool) -> Option<String> {
-    let mut url = Url::parse(redirect_uri).ok()?;
-    if in_fragment {
-        let fragment =
-            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        url.set_fragment(Some(&fragment));
-    } else {
-        url.query_pairs_mut().extend_pairs(pairs);
-    }
-    Some(url.into())
 }

@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::authorize::address;
 use super::failure::PageFailure;
 use super::page::sentence;
 use super::parameters::{PageForm, PageQuery};
@@ -15,6 +14,7 @@ use crate::access::Refusal;
 use crate::access::limit::Credential;
 use crate::app::App;
 use crate::db::StoreError;
+use crate::directory::apps;
 use crate::directory::flows::{self, Flow, Wanted};
 use crate::directory::grants::{self, Grant};
 use crate::directory::signin::{self, Identity, SignInError};
@@ -216,7 +216,7 @@ fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -
     // RFC 9207: who answers.
     pairs.push(("iss", &app.settings.public_url));
     pairs.extend(request.state.as_ref().map(|state| ("state", state.expose())));
-    match address(redirect_uri, &pairs, in_fragment) {
+    match apps::address(redirect_uri, &pairs, in_fragment) {
         Some(address) => redirect(&address),
         None => page::bad_request("The application's address cannot be used."),
     }
