@@ -4,7 +4,7 @@
 mod accepted;
 mod applications;
 mod flow;
-mod harness;
+pub mod harness;
 mod keys;
 mod me;
 mod mix_up;

@@ -16,6 +16,7 @@ mod fixtures;
 mod layout;
 mod login;
 mod ops;
+mod races;
 mod scim;
 mod signin;
 mod simulation;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         takeover::CASES.to_vec(),
         api::cases(),
         cli::cases(),
+        races::cases(),
         ops::CASES.to_vec(),
         store::cases(),
         fixtures::cases(),

@@ -239,6 +239,12 @@ pub struct ScimClient {
 }
 
 impl ScimClient {
+    /// A client of a server that is somewhere else, with a token.
+    pub fn at(http: &reqwest::Client, base_url: &str, token: &str) -> Self {
+        let authorization = Some(format!("Bearer {token}"));
+        Self { http: http.clone(), base_url: base_url.to_owned(), authorization }
+    }
+
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base_url));

@@ -44,10 +44,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on the database, and waits until it can be asked.
     pub fn start(database: &TestDatabase, more: &[&str]) -> Self {
+        Self::start_logging(database, more, "trace")
+    }
+
+    /// Starts a server that logs as `RUST_LOG` says, for one that is asked a great deal.
+    pub fn start_logging(database: &TestDatabase, more: &[&str], log: &str) -> Self {
         let mut child = muster(&["serve", "--listen", "127.0.0.1:0"])
             .args(["--database-url", &database.url])
             .args(more)
-            .env("RUST_LOG", "trace")
+            .env("RUST_LOG", log)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
