@@ -37,10 +37,12 @@ pub enum Wants {
 }
 
 impl<'a> People<'a> {
-    /// People of the connection `default`, whose external ids are the provider's subjects.
-    pub async fn of(stage: &'a Stage) -> Self {
+    /// People of the connection `default`, whose external ids are the provider's subjects, and an
+    /// application of that name.
+    pub async fn of(stage: &'a Stage, app: &str) -> Self {
         let provider = Provider::start();
         let (issuer, now) = (provider.issuer.clone(), muster::clock::system()());
+        let name = app.to_owned();
         let app = stage
             .db
             .write("set_up", move |conn| {
@@ -50,12 +52,17 @@ impl<'a> People<'a> {
                     settings.sign_in.external_id_claim = Some("sub".to_owned());
                 };
                 connections::update(conn, "default", change, now)?;
-                let (app, _) = apps::create(conn, "app", &[CALLBACK.to_owned()], true, false, now)?;
+                let (app, _) = apps::create(conn, &name, &[CALLBACK.to_owned()], true, false, now)?;
                 Ok::<_, AdminError>(app.id)
             })
             .await
             .expect("a set-up");
         Self { stage, provider, app, codes: AtomicU64::new(0) }
+    }
+
+    /// The application's client id.
+    pub fn app(&self) -> &str {
+        &self.app
     }
 
     /// The identity's issuer.

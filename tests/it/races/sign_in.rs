@@ -42,7 +42,7 @@ async fn meanwhile(
 }
 
 async fn deactivation_ends_what_sign_ins_begin(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
@@ -85,7 +85,7 @@ async fn deactivation_ends_what_sign_ins_begin(stage: &Stage) {
 }
 
 async fn deletion_ends_what_sign_ins_begin(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
@@ -136,7 +136,7 @@ async fn is_one_of_both(stage: &Stage, people: &People<'_>, turn: usize, subject
 }
 
 async fn a_push_and_sign_ins_make_one_user(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
@@ -177,7 +177,7 @@ async fn a_push_and_sign_ins_make_one_user(stage: &Stage) {
 }
 
 async fn a_write_takes_over_a_user_who_signs_in(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
@@ -214,7 +214,7 @@ async fn a_write_takes_over_a_user_who_signs_in(stage: &Stage) {
 }
 
 async fn a_code_is_exchanged_once(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let said = claims("ann", &["Staff"]);
         let arriving = people.arriving(round, Wants::Code, &said).await;
@@ -229,7 +229,7 @@ async fn a_code_is_exchanged_once(stage: &Stage) {
 }
 
 async fn a_sign_in_is_finished_once(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let arriving = people.arriving(round, Wants::Token, &said).await;

@@ -67,7 +67,7 @@ async fn is_claimed_by_all(stage: &Stage, people: &People<'_>, tokens: &[String]
 }
 
 async fn one_name_is_one_team(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(16) {
         let name = |number: usize| format!("Team {round}-{}", number % 3);
         // Each names them in another order, and SCIM pushes one of them.
@@ -88,7 +88,7 @@ async fn one_name_is_one_team(stage: &Stage) {
 }
 
 async fn a_team_that_is_renamed_takes_in_what_claims_say(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(16) {
         let id = stage.group(round, &format!("Team {round}, old"), &[]).await;
         let name = format!("Team {round}");
@@ -113,7 +113,7 @@ async fn a_team_that_is_renamed_takes_in_what_claims_say(stage: &Stage) {
 }
 
 async fn a_team_that_is_deleted_is_gone_or_new(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(16) {
         let name = format!("Team {round}");
         let deleted = stage.group(round, &name, &[]).await;

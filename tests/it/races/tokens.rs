@@ -1,12 +1,13 @@
 //! Tokens are taken back while requests with them are under way: none that begins afterwards
 //! succeeds, at any server.
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
+use muster::directory::apps;
 use muster::directory::connections::{self, AdminError};
 use muster::directory::tokens;
 use serde_json::json;
 
-use super::people::{People, claims};
+use super::people::{People, Wants, access_token, claims};
 use super::races;
 use super::stage::{Stage, at_once};
 use crate::support::{Answer, Case};
@@ -15,6 +16,7 @@ pub const CASES: &[Case] = races![
     a_token_that_is_revoked_is_refused,
     an_access_token_that_is_given_back_is_over,
     a_connection_that_is_deleted_is_gone,
+    an_application_that_is_deleted_lets_nobody_in,
 ];
 
 /// Adds a token to a connection, which is made if need be; gives the id and the token.
@@ -87,7 +89,7 @@ async fn a_token_that_is_revoked_is_refused(stage: &Stage) {
 }
 
 async fn an_access_token_that_is_given_back_is_over(stage: &Stage) {
-    let people = People::of(stage).await;
+    let people = People::of(stage, "app").await;
     for round in stage.rounds(20) {
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let token = people.sign_in(round, &said).await;
@@ -129,5 +131,31 @@ async fn a_connection_that_is_deleted_is_gone(stage: &Stage) {
         };
         let (answers, ()) = join(flood(stage, round, &token), deletes).await;
         is_over(stage, round, &token, &answers).await;
+    }
+}
+
+async fn an_application_that_is_deleted_lets_nobody_in(stage: &Stage) {
+    for round in stage.rounds(20) {
+        let people = People::of(stage, &format!("app{round}")).await;
+        let said = claims(&format!("p{}", round % 3), &["Staff"]);
+        let arrivals = join_all((0..4).map(|turn| {
+            let wants = if turn % 2 == 0 { Wants::Token } else { Wants::Code };
+            people.arriving(turn + round, wants, &said)
+        }))
+        .await;
+        let entries = arrivals.iter().enumerate().map(|(turn, at)| people.enter(turn + round, at));
+        let app = people.app().to_owned();
+        let deletes = async {
+            stage.pass(round, 2 * (round % 7)).await;
+            let deleted = stage.db.write("delete", move |conn| apps::delete(conn, &app));
+            deleted.await.expect("an application that is deleted");
+        };
+        let (entered, ()) = join(at_once(entries), deletes).await;
+        for answer in &entered {
+            stage.is_one_of(answer, &[303, 403]);
+            if let Some(token) = access_token(answer) {
+                assert_eq!(people.whose(round, &token).await, None, "round {round}");
+            }
+        }
     }
 }
