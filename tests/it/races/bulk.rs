@@ -29,7 +29,7 @@ fn statuses(answer: &Value) -> Vec<u16> {
 
 async fn a_bulk_job_takes_turns_with_single_requests(stage: &Stage) {
     let ids = stage.users("member", EACH * 3).await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let group = format!("/Groups/{}", stage.group(round, &format!("Team {round}"), &[]).await);
         let name = |number: usize| format!("new{round}-{number}");
         let add = |id: &String| patch_one("add", "members", Some(references([id])));

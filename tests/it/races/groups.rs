@@ -28,7 +28,7 @@ async fn members_are_added_and_removed_one_by_one(stage: &Stage) {
     let id = stage.group(0, "Team", &[]).await;
     let path = format!("/Groups/{id}");
     let mut before = stage.scim(0).get(&path).await.expect(200).body;
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         // Whoever is in leaves, and whoever is not comes; a few more each time.
         let inside: BTreeSet<String> = member_ids(&before).into_iter().collect();
         let changing: Vec<&String> =
@@ -132,7 +132,7 @@ async fn writes_of_one_group_are_in_an_order(stage: &Stage) {
     let id = stage.group(0, "Team", &[]).await;
     let path = format!("/Groups/{id}");
     let mut before = stage.scim(0).get(&path).await.expect(200).body;
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let mut requests = requests(round, &ids);
         let turns = requests.len();
         requests.rotate_left(round % turns);

@@ -45,7 +45,7 @@ async fn holders(stage: &Stage, kind: usize, key: &str, turn: usize) -> Vec<Valu
 }
 
 async fn one_key_is_one_resource(stage: &Stage) {
-    for round in stage.rounds(60) {
+    for round in stage.rounds(30) {
         let (kind, key) = (round % KINDS, format!("key{round}"));
         let answers = at_once((0..MANY).map(|turn| {
             let (endpoint, body) = resource(kind, &key, turn);
@@ -73,7 +73,7 @@ async fn a_key_that_many_take_goes_to_one(stage: &Stage) {
         }
         paths.push(made);
     }
-    for round in stage.rounds(60) {
+    for round in stage.rounds(30) {
         let (kind, key) = (round % KINDS, format!("key{round}"));
         let answers = at_once(paths[kind].iter().enumerate().map(|(turn, path)| {
             let (_, body) = resource(kind, &key, turn);
@@ -106,7 +106,7 @@ async fn whoever_wants_anothers_name_is_refused(stage: &Stage) {
             paths.push((format!("{endpoint}/{id}"), key, name));
         }
     }
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let (mut wanted, some) = (Vec::new(), if round % 2 == 0 { 0 } else { 3 });
         for number in 0..3 {
             let (path, key, own) = &paths[some + number];
@@ -130,7 +130,7 @@ async fn whoever_wants_anothers_name_is_refused(stage: &Stage) {
 
 /// An inactive user gives its name up to whoever takes it, unless it is brought back before.
 async fn a_name_is_given_up_or_brought_back(stage: &Stage) {
-    for round in stage.rounds(30) {
+    for round in stage.rounds(16) {
         let name = format!("name{round}");
         let left = format!("/Users/{}", stage.user(0, &name).await);
         let taker = format!("/Users/{}", stage.user(1, &format!("taker{round}")).await);

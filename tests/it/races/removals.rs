@@ -11,7 +11,7 @@ pub const CASES: &[Case] =
 
 async fn a_user_is_deleted_for_good(stage: &Stage) {
     let stays = stage.user(0, "stays").await;
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let id = stage.user(round, &format!("goes{round}")).await;
         let user = format!("/Users/{id}");
         let mut groups = Vec::new();
@@ -68,7 +68,7 @@ async fn a_user_is_deleted_for_good(stage: &Stage) {
 
 async fn a_group_is_deleted_for_good(stage: &Stage) {
     let ids = stage.users("member", 3).await;
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let name = format!("Team {round}");
         let id = stage.group(round, &name, &ids[..1]).await;
         let path = format!("/Groups/{id}");
@@ -120,7 +120,7 @@ async fn a_group_is_deleted_for_good(stage: &Stage) {
 }
 
 async fn a_deletion_is_done_once(stage: &Stage) {
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let path = if round % 2 == 0 {
             format!("/Users/{}", stage.user(round, &format!("goes{round}")).await)
         } else {

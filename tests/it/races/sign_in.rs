@@ -43,7 +43,7 @@ async fn meanwhile(
 
 async fn deactivation_ends_what_sign_ins_begin(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
         let name = format!("{subject}@example.com");
@@ -86,7 +86,7 @@ async fn deactivation_ends_what_sign_ins_begin(stage: &Stage) {
 
 async fn deletion_ends_what_sign_ins_begin(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
         let name = format!("{subject}@example.com");
@@ -137,7 +137,7 @@ async fn is_one_of_both(stage: &Stage, people: &People<'_>, turn: usize, subject
 
 async fn a_push_and_sign_ins_make_one_user(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
         // Okta pushes the external id; where none is pushed, the name is what they have in common.
@@ -178,7 +178,7 @@ async fn a_push_and_sign_ins_make_one_user(stage: &Stage) {
 
 async fn a_write_takes_over_a_user_who_signs_in(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let subject = format!("p{round}");
         let said = claims(&subject, &["Staff"]);
         let name = format!("{subject}@example.com");
@@ -215,7 +215,7 @@ async fn a_write_takes_over_a_user_who_signs_in(stage: &Stage) {
 
 async fn a_code_is_exchanged_once(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let said = claims("ann", &["Staff"]);
         let arriving = people.arriving(round, Wants::Code, &said).await;
         let code = code(&people.enter(round + 1, &arriving).await).expect("a code");
@@ -230,7 +230,7 @@ async fn a_code_is_exchanged_once(stage: &Stage) {
 
 async fn a_sign_in_is_finished_once(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let arriving = people.arriving(round, Wants::Token, &said).await;
         let (people, arriving) = (&people, &arriving);

@@ -58,12 +58,12 @@ fn older(backend: Backend, age: usize) -> TestDatabase {
         let hash = tokens::hash(TOKEN);
         conn.batch_execute(&format!(
             "INSERT INTO connections (id, name, name_fold, provider, membership, unknown_members, \
-             created_at, updated_at) VALUES ('c', 'acme', 'acme', 'okta', 'scim', 'refuse', 0, 0); \
+             created_at, updated_at) VALUES ('c', 'acme', 'acme', 'okta', 'scim-first', 'reject', 0, 0); \
              INSERT INTO tokens (id, connection_id, hash, label, created_at) \
              VALUES ('t', 'c', '{hash}', 'okta', 0); \
              INSERT INTO users (id, connection_id, user_name, user_name_fold, external_id, active, \
              scim_owned, document, version, created_at, updated_at) VALUES \
-             ('u1', 'c', 'Ann', 'ann', 'x1', TRUE, TRUE, '{{\"userName\":\"Ann\",\"active\":true}}', 3, 1, 2), \
+             ('u1', 'c', 'Ann', 'ann', 'x1', TRUE, TRUE, '{{\"userName\":\"Ann\",\"externalId\":\"x1\",\"active\":true}}', 3, 1, 2), \
              ('u2', 'c', 'JOS\u{c9}', 'jos\u{e9}', NULL, FALSE, FALSE, \
              '{{\"userName\":\"JOS\u{c9}\",\"active\":false}}', 1, 1, 2); \
              INSERT INTO teams (id, connection_id, display_name, display_name_fold, scim_managed, \
@@ -256,6 +256,9 @@ fn cut_off_on_sqlite(older: &TestDatabase, age: usize) -> TestDatabase {
     for end in ["", "-wal"] {
         std::fs::copy(file(older, end), file(&cut, end)).expect("a copy");
     }
+    let left = pending(&cut, &mut cut.connect());
+    assert_eq!(succeeds(&run(&cut, &["migrate"])).lines().count(), left, "of age {age}");
+    assert_eq!(left, names.len() - age);
     cut
 }
 

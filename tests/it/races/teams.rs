@@ -68,7 +68,7 @@ async fn is_claimed_by_all(stage: &Stage, people: &People<'_>, tokens: &[String]
 
 async fn one_name_is_one_team(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(16) {
+    for round in stage.rounds(10) {
         let name = |number: usize| format!("Team {round}-{}", number % 3);
         // Each names them in another order, and SCIM pushes one of them.
         let groups = |turn: usize| (0..3).map(|n| name(n + turn)).collect();
@@ -89,7 +89,7 @@ async fn one_name_is_one_team(stage: &Stage) {
 
 async fn a_team_that_is_renamed_takes_in_what_claims_say(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(16) {
+    for round in stage.rounds(10) {
         let id = stage.group(round, &format!("Team {round}, old"), &[]).await;
         let name = format!("Team {round}");
         let rename = patch_one("replace", "displayName", Some(json!(name)));
@@ -114,7 +114,7 @@ async fn a_team_that_is_renamed_takes_in_what_claims_say(stage: &Stage) {
 
 async fn a_team_that_is_deleted_is_gone_or_new(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(16) {
+    for round in stage.rounds(10) {
         let name = format!("Team {round}");
         let deleted = stage.group(round, &name, &[]).await;
         let client = stage.scim(round / 2);

@@ -68,7 +68,7 @@ async fn is_over(stage: &Stage, round: usize, token: &str, answers: &[Answer]) {
 }
 
 async fn a_token_that_is_revoked_is_refused(stage: &Stage) {
-    for round in stage.rounds(30) {
+    for round in stage.rounds(16) {
         let (id, token) = token(stage, "default").await;
         let revokes = async {
             stage.pass(round, round % 7).await;
@@ -90,7 +90,7 @@ async fn a_token_that_is_revoked_is_refused(stage: &Stage) {
 
 async fn an_access_token_that_is_given_back_is_over(stage: &Stage) {
     let people = People::of(stage, "app").await;
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let token = people.sign_in(round, &said).await;
         let (people, token) = (&people, token.as_str());
@@ -118,7 +118,7 @@ async fn an_access_token_that_is_given_back_is_over(stage: &Stage) {
 }
 
 async fn a_connection_that_is_deleted_is_gone(stage: &Stage) {
-    for round in stage.rounds(30) {
+    for round in stage.rounds(16) {
         let name = format!("customer{round}");
         let (_, token) = token(stage, &name).await;
         let deletes = async {
@@ -135,7 +135,7 @@ async fn a_connection_that_is_deleted_is_gone(stage: &Stage) {
 }
 
 async fn an_application_that_is_deleted_lets_nobody_in(stage: &Stage) {
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let people = People::of(stage, &format!("app{round}")).await;
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let arrivals = join_all((0..4).map(|turn| {

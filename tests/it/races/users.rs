@@ -98,7 +98,7 @@ fn requests(round: usize) -> Vec<(&'static str, Value, Change)> {
 async fn writes_of_one_user_are_in_an_order(stage: &Stage) {
     let path = format!("/Users/{}", stage.user(0, "ann").await);
     let mut before = stage.scim(0).get(&path).await.expect(200).body;
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let mut requests = requests(round);
         let turns = requests.len();
         requests.rotate_left(round % turns);
@@ -147,7 +147,7 @@ async fn conditionally(
 async fn of_many_writes_of_one_version_one_is_done(stage: &Stage) {
     let user = format!("/Users/{}", stage.user(0, "ann").await);
     let group = format!("/Groups/{}", stage.group(0, "Team", &[]).await);
-    for round in stage.rounds(40) {
+    for round in stage.rounds(20) {
         let (path, name, key, attribute) = if round % 2 == 0 {
             (&user, "ann", "userName", "title")
         } else {
@@ -181,7 +181,7 @@ async fn readers_who_write_back_lose_nothing(stage: &Stage) {
     const CLIENTS: usize = 4;
     let path = format!("/Users/{}", stage.user(0, "ann").await);
     let path = path.as_str();
-    for round in stage.rounds(20) {
+    for round in stage.rounds(12) {
         let writers = (0..CLIENTS).map(|turn| async move {
             let own =
                 json!({ "value": format!("own{turn}@example.com"), "type": format!("{round}") });
