@@ -128,7 +128,8 @@ async fn replicas_that_start_at_once_share_one_store(database: TestDatabase) {
             let starts: Vec<_> = (0..processes)
                 .map(|_| scope.spawn(|| Server::start_logging(&empty, &[], "muster=debug")))
                 .collect();
-            starts.into_iter().map(|start| start.join().expect("a server that starts")).collect()
+            let joined = starts.into_iter().map(std::thread::ScopedJoinHandle::join);
+            joined.map(|done| done.unwrap_or_else(|why| std::panic::resume_unwind(why))).collect()
         });
         let made: Vec<String> =
             servers.iter().filter_map(|server| server.field("API token")).collect();

@@ -68,7 +68,10 @@ impl Server {
         while !lines.last().is_some_and(|line: &String| line.contains("redirect")) {
             let mut line = String::new();
             let read = output.read_line(&mut line).expect("a line");
-            assert!(read > 0, "the server ended before it was ready: {lines:?}");
+            if read == 0 {
+                let log = log.join().expect("a log");
+                panic!("the server ended before it was ready: {lines:?}\n{log}");
+            }
             lines.push(line.trim().to_owned());
         }
         Self { child, lines, log: Some(log) }
