@@ -13,6 +13,7 @@ pub const CASES: &[Case] = races![
     deletion_ends_what_sign_ins_begin,
     a_push_and_sign_ins_make_one_user,
     a_write_takes_over_a_user_who_signs_in,
+    who_becomes_somebody_else_is_not_signed_in_to,
     a_code_is_exchanged_once,
     a_sign_in_is_finished_once,
 ];
@@ -210,6 +211,36 @@ async fn a_write_takes_over_a_user_who_signs_in(stage: &Stage) {
         }
         // Nobody who was in is out.
         assert_eq!(people.whose(round, &first).await.as_ref(), Some(&id), "round {round}");
+    }
+}
+
+/// SCIM says that a user is another person while the first one signs in, for the first time or again.
+async fn who_becomes_somebody_else_is_not_signed_in_to(stage: &Stage) {
+    let people = People::of(stage, "app").await;
+    for round in stage.rounds(12) {
+        let subject = format!("p{round}");
+        let said = claims(&subject, &["Staff"]);
+        let body = json!({ "userName": format!("user{round}"), "externalId": subject });
+        let user = stage.scim(round).post("/Users", &body).await.expect(201).id();
+        let path = format!("/Users/{user}");
+        if round % 4 > 1 {
+            people.sign_in(round, &said).await;
+        }
+        let arrivals = arrivals(&people, round, &said).await;
+        let other = patch_one("replace", "externalId", Some(json!(format!("{subject}, another"))));
+        let client = stage.scim(round / 2);
+        let (entered, answer) =
+            meanwhile(stage, &people, round, &arrivals, client.patch(&path, &other)).await;
+        stage.is_one_of(&answer, &[200]);
+        for answer in &entered {
+            // Whoever comes later is somebody whom SCIM does not know.
+            stage.is_one_of(answer, &[303]);
+            let token = access_token(answer).expect("a token");
+            assert_ne!(people.whose(round, &token).await.as_ref(), Some(&user), "round {round}");
+        }
+        let body = stage.api(round).get(&format!("/users/{user}/explain")).await.expect(200).body;
+        assert_eq!(body["user"]["identity"], json!(null), "round {round}: {body}");
+        assert_eq!(body["memberships"], json!([]), "round {round}: {body}");
     }
 }
 
