@@ -92,6 +92,10 @@ async fn a_team_that_is_renamed_takes_in_what_claims_say(stage: &Stage) {
     for round in stage.rounds(10) {
         let id = stage.group(round, &format!("Team {round}, old"), &[]).await;
         let name = format!("Team {round}");
+        if round % 4 > 1 {
+            // A claim has made the team already.
+            people.sign_in(round, &claims("first", &[name.as_str()])).await;
+        }
         let rename = patch_one("replace", "displayName", Some(json!(name)));
         let put = json!({ "displayName": name });
         let path = format!("/Groups/{id}");
