@@ -173,6 +173,18 @@ fn entity_tag<'a>(version: i64, shown: impl Iterator<Item = (&'a str, &'a str)>)
     condition::entity_tag(version, related.filter(|_| !is_empty))
 }
 
+/// What it means that a new user or team could not be added: the one row that either refers to is
+/// its connection's. Whoever deleted that took the token along that the request came with.
+fn of_connection(error: diesel::result::Error) -> DirectoryError {
+    use diesel::result::{DatabaseErrorKind::ForeignKeyViolation, Error::DatabaseError};
+    match error {
+        DatabaseError(ForeignKeyViolation, _) => {
+            ScimError::new(401, "the token's connection has been deleted").into()
+        }
+        other => other.into(),
+    }
+}
+
 /// A new resource id: a UUID whose order is the order of creation.
 fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()

@@ -384,7 +384,12 @@ pub async fn first(
         if !crate::db::connections::is_empty(conn)? {
             return Ok(None);
         }
-        let connection = connections::create(conn, "default", Settings::default(), now)?;
+        let connection = match connections::create(conn, "default", Settings::default(), now) {
+            Ok(connection) => connection,
+            // Another server that starts on the same store was faster by a moment.
+            Err(AdminError::NameTaken(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let (_, token) =
             crate::directory::tokens::create(conn, &connection, "first", expires_at, now)?;
         Ok(Some((connection, token)))

@@ -57,13 +57,31 @@ pub fn find(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
 ///
 /// SQLite has a single writer, so there the transaction itself is the lock.
 pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<TeamRow>> {
+    // No key changes, so memberships that refer to the row need not wait.
+    locked(conn, connection_id, id, " FOR NO KEY UPDATE")
+}
+
+/// Locks a team that is about to be deleted, against those too who would refer to it.
+pub fn lock_for_removal(
+    conn: &mut Conn,
+    connection_id: &str,
+    id: &str,
+) -> QueryResult<Option<TeamRow>> {
+    locked(conn, connection_id, id, " FOR UPDATE")
+}
+
+fn locked(
+    conn: &mut Conn,
+    connection_id: &str,
+    id: &str,
+    lock: &str,
+) -> QueryResult<Option<TeamRow>> {
     if conn.is_postgres() {
         Sql::new("SELECT * FROM teams WHERE connection_id = ")
             .text(connection_id)
             .raw(" AND id = ")
             .text(id)
-            // No key changes, so memberships that refer to the row need not wait.
-            .raw(" FOR NO KEY UPDATE")
+            .raw(lock)
             .get_result(conn)
             .optional()
     } else {

@@ -66,26 +66,36 @@ pub fn find(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
 ///
 /// SQLite has a single writer, so there the transaction itself is the lock.
 pub fn lock(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<UserRow>> {
+    // No key changes, so memberships that refer to the row need not wait.
+    locked(conn, connection_id, id, " FOR NO KEY UPDATE")
+}
+
+/// Locks a user that is about to be deleted, against those too who would refer to it.
+pub fn lock_for_removal(
+    conn: &mut Conn,
+    connection_id: &str,
+    id: &str,
+) -> QueryResult<Option<UserRow>> {
+    locked(conn, connection_id, id, " FOR UPDATE")
+}
+
+fn locked(
+    conn: &mut Conn,
+    connection_id: &str,
+    id: &str,
+    lock: &str,
+) -> QueryResult<Option<UserRow>> {
     if conn.is_postgres() {
         Sql::new("SELECT * FROM users WHERE connection_id = ")
             .text(connection_id)
             .raw(" AND id = ")
             .text(id)
-            // No key changes, so memberships that refer to the row need not wait.
-            .raw(" FOR NO KEY UPDATE")
+            .raw(lock)
             .get_result(conn)
             .optional()
     } else {
         find(conn, connection_id, id)
     }
-}
-
-/// Locks a user that is about to be deleted, against those too who would refer to it.
-pub fn lock_for_removal(conn: &mut Conn, id: &str) -> QueryResult<()> {
-    if conn.is_postgres() {
-        Sql::new("SELECT 1 FROM users WHERE id = ").text(id).raw(" FOR UPDATE").execute(conn)?;
-    }
-    Ok(())
 }
 
 /// Id of the user with that folded user name.

@@ -7,7 +7,7 @@ use super::apps::equal;
 use super::connections::Connection;
 use super::tokens;
 use crate::db::flows::{self as rows, FlowRow};
-use crate::db::{Conn, StoreError, connections};
+use crate::db::{Conn, StoreError, apps, connections};
 use crate::secret::{self, Secret};
 
 /// How long a person may take at the provider, in microseconds.
@@ -108,4 +108,21 @@ pub fn take(
         pkce_verifier: Secret::new(row.pkce_verifier),
         request: serde_json::from_str(&row.request)?,
     }))
+}
+
+/// Whether the connection of a sign-in, or the application that asked for it, has been deleted while
+/// the person was at the provider.
+///
+/// # Errors
+/// The store's.
+pub fn is_orphaned(
+    conn: &mut Conn,
+    connection: &Connection,
+    request: &Request,
+) -> Result<bool, StoreError> {
+    let app_is_gone = match &request.app_id {
+        Some(id) => apps::find(conn, id)?.is_none(),
+        None => false,
+    };
+    Ok(app_is_gone || connections::find(conn, &connection.id)?.is_none())
 }

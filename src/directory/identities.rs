@@ -139,7 +139,7 @@ pub(super) fn absorb(
     from: UserRow,
     into: &mut UserRow,
 ) -> DirectoryResult<()> {
-    rows::lock_for_removal(conn, &from.id)?;
+    rows::lock_for_removal(conn, &from.connection_id, &from.id)?;
     let touched = memberships::move_user(conn, &from.id, &into.id, into.subject.is_none())?;
     teams::touch(conn, touched.iter().map(String::as_str), context.now)?;
     rows::delete(conn, &from.connection_id, &from.id)?;

@@ -16,7 +16,7 @@ use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, uniqueness};
+use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
@@ -297,7 +297,7 @@ pub fn delete(
     condition: &Condition,
 ) -> DirectoryResult<()> {
     let connection_id = context.connection.id.as_str();
-    let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    let row = rows::lock_for_removal(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(row.version)?;
     let members = members_of(conn, context, &[id])?;
     let roles = roles::of_teams(conn, &[id])?;
@@ -330,7 +330,7 @@ fn insert(
         created_at: context.now,
         updated_at: context.now,
     };
-    rows::insert(conn, &row)?;
+    rows::insert(conn, &row).map_err(of_connection)?;
     uniqueness::take(conn, context, Kind::Team, &row.id, None, document)?;
     let members = apply_steps(conn, context, &row.id, steps)?;
     let data = json!({ "after": document.as_map(), "members": members.to_json() });
@@ -444,7 +444,7 @@ fn check_keys(
     if keys.display_name_fold != before.display_name_fold {
         let holder = rows::find_by_display_name(conn, connection_id, &keys.display_name_fold)?;
         if let Some(holder) = holder.filter(|id| *id != before.id) {
-            match rows::lock(conn, connection_id, &holder)? {
+            match rows::lock_for_removal(conn, connection_id, &holder)? {
                 Some(other) if !other.scim_managed => absorb(conn, &other)?,
                 Some(_) => return Err(display_name_taken(document).into()),
                 None => {}
@@ -460,7 +460,7 @@ fn check_keys(
         // A claim that came first has made a team of that name.
         let claimed = rows::find_claimed(conn, connection_id, &fold(external_id))?;
         if let Some(id) = claimed.filter(|id| *id != before.id)
-            && let Some(claimed) = rows::lock(conn, connection_id, &id)?
+            && let Some(claimed) = rows::lock_for_removal(conn, connection_id, &id)?
             && !claimed.scim_managed
         {
             absorb(conn, &claimed)?;
@@ -500,7 +500,7 @@ pub(super) fn insert_claimed(
         created_at: context.now,
         updated_at: context.now,
     };
-    rows::insert(conn, &row)?;
+    rows::insert(conn, &row).map_err(of_connection)?;
     let data = json!({ "after": document });
     record(conn, context, Subject::Team, &row.id, Action::Created, &data)?;
     Ok(row.id)

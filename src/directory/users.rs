@@ -13,7 +13,7 @@ use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, uniqueness};
+use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
@@ -277,7 +277,8 @@ pub fn delete(
     condition: &Condition,
 ) -> DirectoryResult<()> {
     let connection_id = context.connection.id.as_str();
-    let row = rows::lock(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
+    // A team that the user is just being added to is one of those that are left.
+    let row = rows::lock_for_removal(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(row.version)?;
     let teams_left: Vec<String> =
         memberships::of_users(conn, &[id])?.into_iter().map(|row| row.team_id).collect();
@@ -316,7 +317,7 @@ fn insert(
         signed_in_at: None,
         token_issued_at: None,
     };
-    rows::insert(conn, &row)?;
+    rows::insert(conn, &row).map_err(of_connection)?;
     uniqueness::take(conn, context, Kind::User, &row.id, None, document)?;
     let addresses = folded_emails(document);
     emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;

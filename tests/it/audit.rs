@@ -261,7 +261,7 @@ async fn what_belongs_to_no_connection_is_in_the_log(app: TestApp) {
 fn client(server: &Server) -> ScimClient {
     let base = server.field("SCIM base URL").expect("a URL");
     let token = server.field("API token").expect("a token");
-    ScimClient::at(&base, &token)
+    ScimClient::of(&base, &token)
 }
 
 fn json_of(database: &TestDatabase, arguments: &[&str]) -> Value {
@@ -333,7 +333,7 @@ async fn a_store_is_built_from_an_exported_log(database: TestDatabase) {
     server.stop();
     // The store works, with the same token, and finds users by what is not in the log itself.
     let server = Server::start(&copy, &[]);
-    let client = ScimClient::at(&server.field("SCIM base URL").expect("a URL"), &token);
+    let client = ScimClient::of(&server.field("SCIM base URL").expect("a URL"), &token);
     let found = client.find("/Users", "emails.value eq \"ann2@example.com\"").await;
     assert_eq!(found[0]["id"], ids[2].as_str());
     write_some(&client, "bob").await;

@@ -323,7 +323,7 @@ async fn the_command_line_lets_it_through(database: TestDatabase) {
     succeeds(&run(&database, &set));
     let base = server.field("SCIM base URL").expect("a URL");
     let token = server.field("API token").expect("a token");
-    let client = ScimClient::at(&base, &token);
+    let client = ScimClient::of(&base, &token);
     let ids = people(&client, 3).await;
     deactivate(&client, &ids[0]).await.expect(200);
     held(deactivate(&client, &ids[1]).await);

@@ -23,6 +23,7 @@ mod layout;
 mod login;
 mod ops;
 mod overload;
+mod races;
 mod scim;
 mod signin;
 mod simulation;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         brake::cases(),
         cli::cases(),
         crash::cases(),
+        races::cases(),
         ops::CASES.to_vec(),
         overload::cases(),
         store::cases(),

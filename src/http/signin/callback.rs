@@ -134,6 +134,9 @@ async fn enter(
         .db
         .write("sign_in", move |conn| {
             let (context, identity, wanted) = &kept;
+            if flows::is_orphaned(conn, &context.connection, wanted)? {
+                return Ok(None);
+            }
             let user_type = registry_app.registry.user();
             let session = signin::sign_in(conn, context, user_type, identity)?;
             let handed = match (&wanted.wanted, &wanted.app_id, &wanted.redirect_uri) {
@@ -150,11 +153,17 @@ async fn enter(
                 None => grants::of_session(conn, &session.id, now)?,
                 Some(_) => None,
             };
-            Ok::<_, SignInError>((session.secret.expose().to_owned(), handed, who))
+            Ok::<_, SignInError>(Some((session.secret.expose().to_owned(), handed, who)))
         })
         .await;
     let (secret, handed, who) = match entered {
-        Ok(entered) => entered,
+        Ok(Some(entered)) => entered,
+        Ok(None) => {
+            return Ok(page::refused(
+                "The application that you began at may not ask for sign-in any more. Begin again \
+                 at the application; if it stays so, tell the administrator.",
+            ));
+        }
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
             log::warn!("sign-in failed connection={}: {error}", context.connection.name);
             return Ok(page::refused(

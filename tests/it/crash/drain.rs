@@ -102,7 +102,7 @@ fn until_closed(server: &Server) {
 }
 
 async fn what_was_begun_is_finished(database: TestDatabase) {
-    let server = Server::start_quietly(&database);
+    let server = Server::start_logging(&database, &[], "warn");
     let token = server.field("API token").expect("a token");
     let admin = succeeds(&run(&database, &["admin-token", "create"]));
     let mut idle = Raw::to(&server, &token);
@@ -132,7 +132,7 @@ async fn what_was_begun_is_finished(database: TestDatabase) {
 }
 
 async fn under_load_each_write_is_answered_or_not_begun(database: TestDatabase) {
-    let server = Server::start_quietly(&database);
+    let server = Server::start_logging(&database, &[], "warn");
     let token = server.field("API token").expect("a token");
     let address = server.field("Listening on").expect("an address");
     let client = Client::new(&address, &token, "");
@@ -164,7 +164,7 @@ async fn under_load_each_write_is_answered_or_not_begun(database: TestDatabase) 
     .await;
     let (code, log) = server.end();
     assert_eq!(code, Some(0), "{log}");
-    let again = Server::start_quietly(&database);
+    let again = Server::start_logging(&database, &[], "warn");
     let client = Client::new(&again.field("Listening on").expect("an address"), &token, "");
     let total = client.read("/scim/v2/Users?count=0").await.expect("a list");
     assert_eq!(total["totalResults"], created.iter().sum::<usize>(), "created, and not told so");
@@ -172,7 +172,7 @@ async fn under_load_each_write_is_answered_or_not_begun(database: TestDatabase) 
 }
 
 async fn told_twice_a_server_ends_at_once(database: TestDatabase) {
-    let server = Server::start_quietly(&database);
+    let server = Server::start_logging(&database, &[], "warn");
     let mut begun = Raw::to(&server, &server.field("API token").expect("a token"));
     begun.begin("ann");
     let told = Instant::now();

@@ -175,7 +175,7 @@ fn until_alone(database: &TestDatabase) {
 }
 
 async fn a_server_that_is_killed_loses_nothing(database: TestDatabase) {
-    let mut server = Server::start_quietly(&database);
+    let mut server = Server::start_logging(&database, &[], "warn");
     let token = server.field("API token").expect("a token");
     let admin_token = admin_token(&database);
     let mut crowd = Crowd::new();
@@ -187,7 +187,7 @@ async fn a_server_that_is_killed_loses_nothing(database: TestDatabase) {
         }
         crowd.write(&client, async || server.kill()).await;
         until_alone(&database);
-        server = Server::start_quietly(&database);
+        server = Server::start_logging(&database, &[], "warn");
     };
     crowd.finish(&last, database.backend.name()).await;
     if database.backend == Backend::Sqlite {
@@ -201,7 +201,7 @@ fn postgres_that_is_killed_loses_nothing() {
     actix_web::rt::System::new().block_on(async {
         let mut cluster = Cluster::durable();
         let database = cluster.database();
-        let server = Server::start_quietly(&database);
+        let server = Server::start_logging(&database, &[], "warn");
         let token = server.field("API token").expect("a token");
         let client = client(&server, &token, &admin_token(&database));
         let mut crowd = Crowd::new();

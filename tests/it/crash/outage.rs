@@ -44,7 +44,7 @@ fn postgres_can_be_restarted_under_load() {
     actix_web::rt::System::new().block_on(async {
         let mut cluster = Cluster::durable();
         let database = cluster.database();
-        let server = Server::start_quietly(&database);
+        let server = Server::start_logging(&database, &[], "warn");
         let token = server.field("API token").expect("a token");
         let admin = succeeds(&run(&database, &["admin-token", "create"]));
         let address = server.field("Listening on").expect("an address");

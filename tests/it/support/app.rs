@@ -243,13 +243,15 @@ pub struct ScimClient {
 }
 
 impl ScimClient {
-    /// A client of a server that runs somewhere.
-    pub fn at(base_url: &str, token: &str) -> Self {
-        Self {
-            http: http_client(),
-            base_url: base_url.to_owned(),
-            authorization: Some(format!("Bearer {token}")),
-        }
+    /// A client with a token of a server that runs somewhere.
+    pub fn of(base_url: &str, token: &str) -> Self {
+        Self::at(&http_client(), base_url, token)
+    }
+
+    /// A client of a server that is somewhere else, with a token.
+    pub fn at(http: &reqwest::Client, base_url: &str, token: &str) -> Self {
+        let authorization = Some(format!("Bearer {token}"));
+        Self { http: http.clone(), base_url: base_url.to_owned(), authorization }
     }
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {

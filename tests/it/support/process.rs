@@ -64,9 +64,9 @@ impl Server {
         Self::launch(&mut command)
     }
 
-    /// Starts a server that logs what is wrong and nothing else.
-    pub fn start_quietly(database: &TestDatabase) -> Self {
-        Self::launch(serve(database).env("RUST_LOG", "warn"))
+    /// Starts a server that logs as `RUST_LOG` says, for one that is asked a great deal.
+    pub fn start_logging(database: &TestDatabase, more: &[&str], log: &str) -> Self {
+        Self::launch(serve(database).args(more).env("RUST_LOG", log))
     }
 
     /// Starts a server by a command, and waits until it can be asked.
@@ -87,7 +87,10 @@ impl Server {
         while !lines.last().is_some_and(|line: &String| line.contains("redirect")) {
             let mut line = String::new();
             let read = output.read_line(&mut line).expect("a line");
-            assert!(read > 0, "the server ended before it was ready: {lines:?}");
+            if read == 0 {
+                let log: Vec<String> = log.iter().collect();
+                panic!("the server ended before it was ready: {lines:?}\n{}", log.join("\n"));
+            }
             lines.push(line.trim().to_owned());
         }
         Self { child, lines, log, seen: String::new() }
