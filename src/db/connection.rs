@@ -205,7 +205,7 @@ fn with_patience(url: &str) -> String {
     for (name, value) in PATIENCE {
         if !is_given(name) {
             url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&format!("{name}={value}"));
+            url.extend([name, "=", value]);
         }
     }
     url
@@ -335,8 +335,8 @@ mod tests {
 
     #[test]
     fn a_store_that_keeps_nothing_is_told_from_one_that_refuses() {
-        let error = |kind, text: &str| DieselError::DatabaseError(kind, Box::new(text.to_owned()));
         use DatabaseErrorKind::{NotNullViolation, ReadOnlyTransaction, Unknown};
+        let error = |kind, text: &str| DieselError::DatabaseError(kind, Box::new(text.to_owned()));
         assert!(is_storage_fault(&error(Unknown, "database or disk is full")));
         assert!(is_storage_fault(&error(ReadOnlyTransaction, "whatever")));
         assert!(!is_storage_fault(&error(Unknown, "no such table: users")));
