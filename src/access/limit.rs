@@ -185,12 +185,12 @@ impl Limiter {
 
     /// Counts an attempt that failed.
     pub fn failed(&self, credential: Credential, address: IpAddr, hash: &str, now: i64) {
-        self.is_over(credential, hash);
+        self.ended(credential, hash);
         self.failures.charge((credential, network(address)), 1, now);
     }
 
     /// Takes down that a credential is good no more.
-    pub fn is_over(&self, credential: Credential, hash: &str) {
+    pub fn ended(&self, credential: Credential, hash: &str) {
         if let Some(good) = self.good.get(credential.place()) {
             good.forget(hash);
         }

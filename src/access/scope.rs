@@ -117,9 +117,8 @@ mod tests {
             assert_eq!(scopes.iter().collect::<Scopes>(), scopes);
         }
         assert_eq!(Scopes::default(), Scope::ALL.into_iter().collect());
-        assert_eq!("groups:read users:read".parse::<Scopes>().unwrap().to_string(), {
-            "users:read groups:read"
-        });
+        let read: Scopes = "groups:read users:read".parse().unwrap();
+        assert_eq!(read.to_string(), "users:read groups:read");
         for wrong in ["users", "users:delete", "Users:read", "users:read,users:write"] {
             let error = wrong.parse::<Scopes>().unwrap_err();
             assert!(error.contains("users:read users:write"), "{error}");

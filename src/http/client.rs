@@ -158,8 +158,8 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
                 TokenRefused::AnotherKind => attempt.failed(Refusal::OtherToken),
                 // Nobody guesses these. A provider asks for many customers from one address, and
                 // goes on with the old token of one while another enters a new one.
-                TokenRefused::Expired => attempt.is_over(Refusal::ExpiredToken),
-                TokenRefused::Revoked => attempt.is_over(Refusal::RevokedToken),
+                TokenRefused::Expired => attempt.ended(Refusal::ExpiredToken),
+                TokenRefused::Revoked => attempt.ended(Refusal::RevokedToken),
             }
             return Err(unauthorized(&refused.to_string()));
         }

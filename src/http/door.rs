@@ -67,9 +67,9 @@ impl Attempt {
     }
 
     /// It was good once, and is no more: that is no guess.
-    pub fn is_over(self, why: Refusal) {
+    pub fn ended(self, why: Refusal) {
         self.app.metrics.count_refused(why);
-        self.app.limiter.is_over(self.credential, &self.hash);
+        self.app.limiter.ended(self.credential, &self.hash);
     }
 }
 

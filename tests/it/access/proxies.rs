@@ -97,9 +97,9 @@ async fn the_log_names_the_client(database: TestDatabase) {
     assert_eq!(ask("[2001:db8::17]:4711").await, 401);
     let log = server.stop();
     for client in ["198.51.100.7", "2001:db8::17"] {
-        let line = format!("GET /scim/v2/Users status=401 ms=");
+        let line = "GET /scim/v2/Users status=401 ms=";
         let found = log.lines().find(|found| found.contains(&format!("client={client} ")));
-        assert!(found.is_some_and(|found| found.contains(&line)), "{client} in {log}");
+        assert!(found.is_some_and(|found| found.contains(line)), "{client} in {log}");
     }
     assert!(!log.contains("client=203.0.113.9"), "{log}");
     assert!(!log.contains("muster_scim_wrong"), "{log}");
