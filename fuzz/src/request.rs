@@ -267,7 +267,7 @@ impl Server {
             return answer;
         }
         let stream = TcpStream::connect(self.address).expect("a connection");
-        let timeout = Some(Duration::from_secs(8));
+        let timeout = Some(Duration::from_secs(60));
         stream.set_read_timeout(timeout).expect("a bound");
         stream.set_nodelay(true).expect("no delay");
         let mut stream = BufReader::new(stream);
