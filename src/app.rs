@@ -24,7 +24,7 @@ use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
 
 /// How often the log is sealed: an event is open to tampering for so long.
-const SEAL_EVERY: Duration = Duration::from_secs(60);
+const SEAL_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the application cannot be put together.
 #[derive(Debug, thiserror::Error)]

@@ -213,13 +213,13 @@ impl Metrics {
             limited,
             requests,
             durations,
+            held,
             turned_away,
             in_use,
             waiting,
             bodies,
             answers,
             bulk,
-            held,
         }
     }
 

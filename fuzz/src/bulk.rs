@@ -63,7 +63,7 @@ fn carry_out(body: Value, refused: usize) {
 
 /// A write that succeeds, or is refused; what is new has an id of its own.
 fn write(write: &Write, count: usize, refused: usize) -> Result<Written, ScimError> {
-    if count % refused == 0 {
+    if count.is_multiple_of(refused) {
         return Err(ScimError::not_found("there is no resource with this id"));
     }
     let resource_type = match write.endpoint.to_string().as_str() {

@@ -10,11 +10,11 @@ pub fn run(data: &[u8]) {
     assert_eq!(AttrPath::split(&path.path.to_string()), path.path, "the attribute");
     let mut written = path.path.to_string();
     if let Some(filter) = &path.filter {
-        written.push_str(&format!("[{filter}]"));
+        written = format!("{written}[{filter}]");
     }
     if let Some(sub) = &path.sub {
         assert!(path.filter.is_some(), "a sub-attribute after a filter that is none");
-        written.push_str(&format!(".{sub}"));
+        written = format!("{written}.{sub}");
     }
     let again = parse_patch_path(&written);
     // Escapes can make the text longer than what is read.

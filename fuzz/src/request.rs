@@ -106,9 +106,10 @@ impl Request {
     }
 
     fn written(&self) -> Vec<u8> {
-        let mut out = format!("{} {} HTTP/1.1\r\nHost: muster\r\n", self.method, self.target);
-        out.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
-        let mut out = out.into_bytes();
+        let (method, target, length) = (&self.method, &self.target, self.body.len());
+        let mut out =
+            format!("{method} {target} HTTP/1.1\r\nHost: muster\r\nContent-Length: {length}\r\n")
+                .into_bytes();
         for (name, value) in &self.headers {
             out.extend(name.as_bytes());
             out.extend(b": ");
@@ -267,7 +268,7 @@ impl Server {
             return answer;
         }
         let stream = TcpStream::connect(self.address).expect("a connection");
-        let timeout = Some(Duration::from_secs(60));
+        let timeout = Some(Duration::from_mins(1));
         stream.set_read_timeout(timeout).expect("a bound");
         stream.set_nodelay(true).expect("no delay");
         let mut stream = BufReader::new(stream);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often the log says that it lasts.
-const REMINDER: Duration = Duration::from_secs(60);
+const REMINDER: Duration = Duration::from_mins(1);
 /// How many causes of one fault are told of.
 const MAX_CAUSES: usize = 8;
 /// How long nobody tries again after an attempt that failed.

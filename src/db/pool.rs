@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before the database is tried again when the program starts.
 const AGAIN: Duration = Duration::from_millis(300);
 /// How long PostgreSQL may take for one statement that writes, where there are limits at all.
-const WRITING: Duration = Duration::from_secs(60);
+const WRITING: Duration = Duration::from_mins(1);
 /// How often a transaction is run again when another one was in its way.
 const MAX_ATTEMPTS: u32 = 10;
 /// Seconds that a client is asked to wait when the database does not answer.

@@ -56,7 +56,7 @@ mod tests {
     fn time_is_up_for_the_work_alone() {
         assert!(!is_up());
         assert!(within(Some(Duration::ZERO), is_up));
-        assert!(!within(Some(Duration::from_secs(3600)), is_up));
+        assert!(!within(Some(Duration::from_hours(1)), is_up));
         assert!(!within(None, is_up));
         within(Some(Duration::ZERO), || assert!(!within(None, is_up)));
         assert!(!is_up());

@@ -117,16 +117,12 @@ impl Turns {
             queue.line.push_back((id, sender));
             (Place { turns: self, tenant, id: Some(id) }, coming)
         };
-        match tokio::time::timeout(patience, &mut coming).await {
-            Ok(Ok(turn)) => {
-                place.id = None;
-                Ok(turn)
-            }
-            _ => {
-                self.lock().load.late += 1;
-                Err(NoTurn::Late)
-            }
+        if let Ok(Ok(turn)) = tokio::time::timeout(patience, &mut coming).await {
+            place.id = None;
+            return Ok(turn);
         }
+        self.lock().load.late += 1;
+        Err(NoTurn::Late)
     }
 
     /// Whether the tenant has less than its share of the turns: half, so that the other half is there
@@ -234,17 +230,16 @@ impl Drop for Place<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
-    fn tenant(name: &str) -> Tenant {
-        Some(Arc::from(name))
+    fn tenant(name: &str) -> Arc<str> {
+        Arc::from(name)
     }
 
     fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
@@ -261,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn one_tenant_takes_half_and_the_others_the_rest() {
         let turns = Turns::new(4, 10);
-        let (a, b) = (tenant("a"), tenant("b"));
+        let (a, b) = (Some(tenant("a")), Some(tenant("b")));
         let _first = now(&turns, &a).unwrap().unwrap();
         let _second = now(&turns, &a).unwrap().unwrap();
         assert!(now(&turns, &a).is_none(), "it waits, though there are turns");
@@ -275,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_served_in_turn() {
         let turns = Turns::new(1, 10);
-        let (a, b) = (tenant("a"), tenant("b"));
+        let (a, b) = (Some(tenant("a")), Some(tenant("b")));
         let held = now(&turns, &a).unwrap().unwrap();
         let mut first = pin!(turns.take(&a, LONG));
         let mut second = pin!(turns.take(&a, LONG));
@@ -298,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn the_line_has_an_end_and_a_share_of_it() {
         let turns = Turns::new(1, 4);
-        let (a, b) = (tenant("a"), tenant("b"));
+        let (a, b) = (Some(tenant("a")), Some(tenant("b")));
         let held = now(&turns, &a).unwrap().unwrap();
         let mut waiting = Vec::new();
         for tenant in [&a, &a, &b, &None] {
@@ -324,7 +319,7 @@ mod tests {
     async fn patience_ends() {
         let turns = Turns::new(1, 4);
         let _held = now(&turns, &None).unwrap().unwrap();
-        let late = turns.take(&tenant("a"), Duration::ZERO).await;
+        let late = turns.take(&Some(tenant("a")), Duration::ZERO).await;
         assert_eq!(late.unwrap_err(), NoTurn::Late);
         assert_eq!((turns.load().waiting, turns.load().late), (0, 1));
     }
@@ -333,7 +328,7 @@ mod tests {
     async fn a_turn_that_came_too_late_goes_to_the_next() {
         let turns = Turns::new(1, 4);
         let held = now(&turns, &None).unwrap().unwrap();
-        let (a, b) = (tenant("a"), tenant("b"));
+        let (a, b) = (Some(tenant("a")), Some(tenant("b")));
         let mut gone = Box::pin(turns.take(&a, LONG));
         let mut next = pin!(turns.take(&b, LONG));
         assert!(poll(gone.as_mut()).is_none());

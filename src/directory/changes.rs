@@ -27,10 +27,10 @@ pub fn told(
                     document.clear();
                 }
             }
-            Change::Said { source: Source::Scim, users, member, .. } => {
-                if listed(data, *member).is_some_and(|listed| users.iter().eq(listed)) {
-                    users.clear();
-                }
+            Change::Said { source: Source::Scim, users, member, .. }
+                if listed(data, *member).is_some_and(|listed| users.iter().eq(listed)) =>
+            {
+                users.clear();
             }
             _ => {}
         }

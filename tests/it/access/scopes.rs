@@ -103,7 +103,7 @@ fn the_table_of_routes_names_every_scope() {
     let mut found = Vec::new();
     for resource in text.split("resource(").skip(1) {
         let (paths, routes) = resource.split_once(')').expect("the paths of a resource");
-        let path = paths.split('"').filter(|path| path.starts_with('/')).next_back();
+        let path = paths.split('"').rfind(|path| path.starts_with('/'));
         for route in routes.split(".route(").skip(1) {
             let route = route.split(".default_service").next().expect("a route");
             let inner = route

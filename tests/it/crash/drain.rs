@@ -37,7 +37,7 @@ impl Raw {
         let host = address.trim_start_matches("http://").to_owned();
         let stream = TcpStream::connect(&host).expect("a connection");
         // A test that would wait for ever has failed.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a setting");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a setting");
         Self { stream: BufReader::new(stream), host, token: token.to_owned() }
     }
 

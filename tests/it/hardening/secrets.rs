@@ -47,11 +47,11 @@ impl Watch {
     /// The answer, which has to refuse: what it says is watched.
     #[track_caller]
     fn refused(&mut self, answer: Answer, status: u16) {
-        self.said(answer.expect(status));
+        self.said(&answer.expect(status));
     }
 
     /// Watches an answer that repeats nothing, whatever it says.
-    fn said(&mut self, answer: Answer) {
+    fn said(&mut self, answer: &Answer) {
         let text = format!("{:?} {}", answer.headers, answer.text);
         self.texts.push((answer.request.split('?').next().unwrap_or_default().to_owned(), text));
     }
@@ -253,9 +253,9 @@ async fn provision(
         json!([password]),
     ] {
         // A password is ignored in whatever form it comes; the rest may be refused.
-        watch.said(http.send("POST", "/scim/v2/Users", &scim, &wrong).await);
+        watch.said(&http.send("POST", "/scim/v2/Users", &scim, &wrong).await);
         let body = patch_body(json!([{ "op": "replace", "value": wrong }]));
-        watch.said(http.send("PATCH", &path, &scim, &body).await);
+        watch.said(&http.send("PATCH", &path, &scim, &body).await);
     }
     for filter in [
         format!("password eq \"{password}\""),
@@ -454,7 +454,7 @@ async fn the_store_and_its_copy_are_their_owners_alone(database: TestDatabase) {
     for file in std::fs::read_dir(folder.path()).expect("a folder") {
         let file = file.expect("a file");
         let mode = file.metadata().expect("a mode").permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{:?} {mode:o}", file.path());
+        assert_eq!(mode & 0o077, 0, "{} {mode:o}", file.path().display());
     }
     assert!(store.is_file() && copy.is_file());
 }

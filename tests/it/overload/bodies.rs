@@ -23,7 +23,7 @@ async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
     let app = app.await;
     let token = app.default_token().to_owned();
     for path in ["/scim/v2/Users", "/scim/v2/Groups", "/scim/v2/Bulk", "/scim/v2/.search"] {
-        let answer = Raw::begin(&app, &token, path, 100, "").to_end().await;
+        let answer = Raw::begin(&app, &token, path, 100, "").rest().await;
         assert_eq!(status(&answer), 408, "{path}");
         assert!(answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"), "{answer}");
         assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
@@ -35,7 +35,7 @@ async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
             "POST {path} HTTP/1.1\r\nHost: muster\r\nContent-Length: 100\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n\r\n"
         ));
-        assert_eq!(status(&raw.to_end().await), 408, "{path}");
+        assert_eq!(status(&raw.rest().await), 408, "{path}");
         app.anonymous().get("/healthz").await.expect(200);
     }
     assert!(counted(&app, r#"muster_turned_away_total{reason="slow-body"}"#).await >= 9);

@@ -30,7 +30,7 @@ async fn slow_heads_keep_nobody_out(database: TestDatabase) {
     // Whoever comes later is served all the same, once the first have been given up.
     app.anonymous().get("/healthz").await.expect(200);
     app.scim().get("/Users").await.expect(200);
-    let answer = slow.remove(0).to_end().await;
+    let answer = slow.remove(0).rest().await;
     assert_eq!(status(&answer), 408);
     for raw in slow {
         raw.hang_up();
@@ -62,7 +62,7 @@ async fn clients_that_hang_up_leave_nothing_behind(database: TestDatabase) {
 async fn heads_that_are_too_large_are_refused(database: TestDatabase) {
     let app = TestApp::start(database).await;
     let long = "x".repeat(200_000);
-    let many: String = (0..200).map(|number| format!("X-{number}: a\r\n")).collect();
+    let many = (0..200).map(|number| format!("X-{number}: a\r\n")).collect::<Vec<_>>().concat();
     let token = app.default_token();
     let url = format!("/scim/v2/Users?filter=userName%20eq%20%22{}%22", "x".repeat(60_000));
     for (what, head, expected) in [

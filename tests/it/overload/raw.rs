@@ -14,7 +14,7 @@ impl Raw {
         let address = app.base_url.strip_prefix("http://").expect("an address");
         let stream = TcpStream::connect(address).expect("a connection");
         // Nothing takes that long; a test that waits for ever says nothing.
-        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_mins(2))).expect("a timeout");
         Self(stream)
     }
 
@@ -38,7 +38,7 @@ impl Raw {
     }
 
     /// All that the server sends until it closes the connection.
-    pub async fn to_end(mut self) -> String {
+    pub async fn rest(mut self) -> String {
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
             // A server that does not want the rest may end the connection by a reset.

@@ -235,7 +235,7 @@ async fn create(load: &Load, own: &mut Own) {
         "emails": [{ "value": format!("{name}@example.com"), "type": "work", "primary": true }],
     });
     let request = load.scim(Method::POST, "/Users").body(body.to_string());
-    if let Some(id) = load.ask("create user", request).await.and_then(id) {
+    if let Some(id) = load.ask("create user", request).await.as_ref().and_then(id) {
         own.users.push_back(id);
     }
 }
@@ -246,7 +246,7 @@ async fn churn(load: &Load, own: &mut Own) {
     let Some(group) = &own.group else {
         let body = json!({ "displayName": format!("group of {}", own.name), "members": members });
         let request = load.scim(Method::POST, "/Groups").body(body.to_string());
-        own.group = load.ask("create group", request).await.and_then(id);
+        own.group = load.ask("create group", request).await.as_ref().and_then(id);
         return;
     };
     let first = own.users.front().cloned().unwrap_or_default();
@@ -285,7 +285,7 @@ async fn hang_up(load: &Load) {
     load.count("hung up", "-".to_owned());
 }
 
-fn id(body: Value) -> Option<String> {
+fn id(body: &Value) -> Option<String> {
     Some(body.get("id")?.as_str()?.to_owned())
 }
 

@@ -21,7 +21,7 @@ const ACME: &str = "urn:example:params:scim:schemas:extension:acme:2.0:User";
 /// apart what may not be the same besides.
 fn resource(kind: usize, key: &str, number: usize) -> (&'static str, Value) {
     // Upper and lower case are one name.
-    let name = if number % 2 == 0 { key.to_owned() } else { key.to_uppercase() };
+    let name = if number.is_multiple_of(2) { key.to_owned() } else { key.to_uppercase() };
     let other = format!("{key}-{number}");
     match kind {
         0 => ("/Users", json!({ "userName": name })),

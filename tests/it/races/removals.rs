@@ -26,7 +26,7 @@ async fn a_user_is_deleted_for_good(stage: &Stage) {
         });
         let title = patch_one("replace", "title", Some(json!("Guide")));
         let nothing = json!(null);
-        let mut requests = vec![
+        let mut requests = [
             ("DELETE", &user, &nothing),
             ("PATCH", &groups[1], &add),
             ("PUT", &groups[2], &both),
@@ -78,7 +78,7 @@ async fn a_group_is_deleted_for_good(stage: &Stage) {
         let again = json!({ "displayName": name });
         let nothing = json!(null);
         let groups = "/Groups".to_owned();
-        let mut requests = vec![
+        let mut requests = [
             ("DELETE", &path, &nothing),
             ("PATCH", &path, &add),
             ("PATCH", &path, &rename),

@@ -163,7 +163,7 @@ async fn a_push_and_sign_ins_make_one_user(stage: &Stage) {
             assert_eq!(one.status + other.status, 201 + 409, "round {round}");
             if one.status == 201 { one } else { other }
         };
-        let (entered, made) = meanwhile(stage, &people, round, &arrivals, both).await;
+        let (entered, made) = Box::pin(meanwhile(stage, &people, round, &arrivals, both)).await;
         let id = is_one_of_both(stage, &people, round, &subject).await;
         assert_eq!(made.id(), id, "round {round}");
         let user = stage.scim(round).get(&format!("/Users/{id}")).await.expect(200).body;

@@ -150,7 +150,9 @@ async fn replicas_that_start_at_once_share_one_store(database: TestDatabase) {
         assert_eq!(connections[0]["name"], "default", "round {round}");
         let tokens = listed("token");
         assert_eq!(tokens.as_array().map(Vec::len), Some(1), "round {round}: {tokens}");
-        servers.into_iter().for_each(|server| has_no_errors(&server.stop()));
+        for server in servers {
+            has_no_errors(&server.stop());
+        }
     }
 }
 

@@ -78,8 +78,8 @@ fn requests(round: usize) -> Vec<(&'static str, Value, Change)> {
         ("PATCH", patch_one("remove", "title", None), changes(|user| user.title = None)),
         (
             "PATCH",
-            patch_one("replace", "active", Some(json!(round % 2 == 0))),
-            changes(move |user| user.active = round % 2 == 0),
+            patch_one("replace", "active", Some(json!(round.is_multiple_of(2)))),
+            changes(move |user| user.active = round.is_multiple_of(2)),
         ),
     ];
     for number in 0..3 {
@@ -148,7 +148,7 @@ async fn of_many_writes_of_one_version_one_is_done(stage: &Stage) {
     let user = format!("/Users/{}", stage.user(0, "ann").await);
     let group = format!("/Groups/{}", stage.group(0, "Team", &[]).await);
     for round in stage.rounds(20) {
-        let (path, name, key, attribute) = if round % 2 == 0 {
+        let (path, name, key, attribute) = if round.is_multiple_of(2) {
             (&user, "ann", "userName", "title")
         } else {
             (&group, "Team", "displayName", "externalId")
