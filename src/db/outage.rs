@@ -19,15 +19,23 @@ pub struct Outage {
     what: String,
     /// Spares everybody the lock as long as all is well.
     is_on: AtomicBool,
-    state: Mutex<Option<Lasting>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lasting: Option<Lasting>,
+    /// The causes that the log has told of, and when: a fault that comes and goes, as on a disk with
+    /// room for little, is not told of each time.
+    causes: Vec<(String, Instant)>,
 }
 
 #[derive(Debug)]
 struct Lasting {
     /// The latest cause.
     cause: String,
-    /// The causes that the log has told of.
-    causes: Vec<String>,
+    /// Whether the log has told of it.
+    is_told: bool,
     began: Instant,
     told: Instant,
     tried: Instant,
@@ -40,10 +48,10 @@ struct Lasting {
 impl Outage {
     /// A fault that is not there yet.
     pub fn new(what: String) -> Self {
-        Self { what, is_on: AtomicBool::new(false), state: Mutex::new(None) }
+        Self { what, is_on: AtomicBool::new(false), state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<Lasting>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,7 +65,7 @@ impl Outage {
             return Ok(());
         }
         let mut state = self.state();
-        let Some(lasting) = state.as_mut() else { return Ok(()) };
+        let Some(lasting) = state.lasting.as_mut() else { return Ok(()) };
         if lasting.is_tried || lasting.tried.elapsed() < PAUSE {
             lasting.met += 1;
             return Err(lasting.cause.clone());
@@ -69,10 +77,11 @@ impl Outage {
     /// Somebody has met the fault.
     pub fn met(&self, cause: &str) {
         let mut state = self.state();
+        let State { lasting, causes } = &mut *state;
         let now = Instant::now();
-        let lasting = state.get_or_insert_with(|| Lasting {
+        let lasting = lasting.get_or_insert_with(|| Lasting {
             cause: String::new(),
-            causes: Vec::new(),
+            is_told: false,
             began: now,
             told: now,
             tried: now,
@@ -83,12 +92,15 @@ impl Outage {
         lasting.met += 1;
         lasting.tried = now;
         lasting.is_tried = false;
-        if lasting.causes.len() < MAX_CAUSES && !lasting.causes.iter().any(|told| told == cause) {
-            lasting.causes.push(cause.to_owned());
+        causes.retain(|(_, told)| told.elapsed() < REMINDER);
+        if causes.len() < MAX_CAUSES && !causes.iter().any(|(told, _)| told == cause) {
+            causes.push((cause.to_owned(), now));
+            lasting.is_told = true;
             log::error!("{}: {cause}", self.what);
         }
         if lasting.told.elapsed() >= REMINDER {
             lasting.told = now;
+            lasting.is_told = true;
             let (seconds, met) = (lasting.began.elapsed().as_secs(), lasting.met);
             log::error!("{} for {seconds} s, and {met} times: {cause}", self.what);
         }
@@ -102,7 +114,7 @@ impl Outage {
         }
         let mut state = self.state();
         self.is_on.store(false, Ordering::Release);
-        if let Some(lasting) = state.take() {
+        if let Some(lasting) = state.lasting.take().filter(|lasting| lasting.is_told) {
             let (seconds, met) = (lasting.began.elapsed().as_secs(), lasting.met);
             log::warn!("no more after {seconds} s, and {met} times: {}", self.what);
         }
@@ -119,7 +131,7 @@ mod tests {
         assert_eq!((outage.may_try(), outage.may_try()), (Ok(()), Ok(())));
         outage.met("a cable");
         assert_eq!(outage.may_try(), Err("a cable".to_owned()), "it was tried just now");
-        if let Some(lasting) = outage.state().as_mut() {
+        if let Some(lasting) = outage.state().lasting.as_mut() {
             lasting.tried = Instant::now().checked_sub(PAUSE).expect("a time before");
         }
         assert_eq!(outage.may_try(), Ok(()));

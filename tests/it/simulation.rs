@@ -115,6 +115,7 @@ async fn histories_converge(app: TestApp) {
 }
 
 async fn a_broken_rule_is_noticed(app: TestApp) {
+    app.database.without_log();
     let browser = Browser::new(&app).await;
     for sabotage in Sabotage::ALL {
         let failure = explore(&app, &browser, 1, SOON, Some(sabotage)).await;

@@ -347,6 +347,7 @@ async fn a_token_from_before_may_do_everything(app: TestApp) {
          SELECT 'before', id, '{}', 'before', 0 FROM connections WHERE name = 'default'",
         tokens::hash(token)
     );
+    app.database.without_log();
     let inserted = diesel::sql_query(insert).execute(&mut app.database.connect());
     assert_eq!(inserted.expect("an insertion"), 1);
     let client = app.with_token(token);

@@ -227,14 +227,16 @@ async fn one_connection_shows_nothing_of_another(app: TestApp) {
     grant(&app, "Staff", "editor").await;
     for (path, name) in [("/users", "users"), ("/teams", "teams"), ("/events", "events")] {
         let all = admin.get(path).await.expect(200).body;
-        let all = all[name].as_array().expect("a list");
+        let of_one = |item: &&Value| !item["connection"].is_null();
+        let all: Vec<&Value> =
+            all[name].as_array().expect("a list").iter().filter(of_one).collect();
         let mut apart = 0;
         for connection in ["default", "other"] {
             let body = admin.get(&format!("{path}?connection={connection}")).await.expect(200).body;
             let found = body[name].as_array().expect("a list");
             assert!(!found.is_empty(), "{path} of {connection}");
             assert!(found.iter().all(|item| item["connection"] == connection), "{body}");
-            assert!(found.iter().all(|item| all.contains(item)));
+            assert!(found.iter().all(|item| all.contains(&item)));
             apart += found.len();
         }
         assert_eq!(apart, all.len(), "{path}");

@@ -19,6 +19,8 @@ use crate::support::{Backend, Case, Cluster, TestDatabase, database_cases, needi
 const WRITERS: u64 = 16;
 const KILLS: u64 = 4;
 const WRITES_A_KILL: u64 = 60;
+/// Bounds so wide that no client of so few meets them.
+const WIDE: [&str; 4] = ["--max-bulk", "64", "--rate-limit", "0"];
 
 pub fn cases() -> Vec<Case> {
     let server: &[Case] = database_cases![a_server_that_is_killed_loses_nothing];
@@ -175,7 +177,7 @@ fn until_alone(database: &TestDatabase) {
 }
 
 async fn a_server_that_is_killed_loses_nothing(database: TestDatabase) {
-    let mut server = Server::start_logging(&database, &[], "warn");
+    let mut server = Server::start_logging(&database, &WIDE, "warn");
     let token = server.field("API token").expect("a token");
     let admin_token = admin_token(&database);
     let mut crowd = Crowd::new();
@@ -187,7 +189,7 @@ async fn a_server_that_is_killed_loses_nothing(database: TestDatabase) {
         }
         crowd.write(&client, async || server.kill()).await;
         until_alone(&database);
-        server = Server::start_logging(&database, &[], "warn");
+        server = Server::start_logging(&database, &WIDE, "warn");
     };
     crowd.finish(&last, database.backend.name()).await;
     if database.backend == Backend::Sqlite {
@@ -201,7 +203,7 @@ fn postgres_that_is_killed_loses_nothing() {
     actix_web::rt::System::new().block_on(async {
         let mut cluster = Cluster::durable();
         let database = cluster.database();
-        let server = Server::start_logging(&database, &[], "warn");
+        let server = Server::start_logging(&database, &WIDE, "warn");
         let token = server.field("API token").expect("a token");
         let client = client(&server, &token, &admin_token(&database));
         let mut crowd = Crowd::new();
