@@ -1,7 +1,7 @@
 //! `muster events`
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::token::{duration, micros};
 use super::{output, store};
 use crate::clock::system;
-use crate::db::{DatabaseUrl, Db, MayBeStore, StoreError, events, keep_private, state};
+use crate::db::{DatabaseUrl, Db, StoreError, events, keep_private, state};
 use crate::directory::replay::{self, ReplayError};
 use crate::directory::sealing::{self, Broken, Report, VerifyError};
 
@@ -49,36 +49,6 @@ pub enum EventsCommand {
         #[arg(long, value_name = "AGE", value_parser = duration)]
         older_than: Duration,
     },
-}
-
-/// Why the log cannot be exported.
-#[derive(Debug, thiserror::Error)]
-enum ExportError {
-    #[error("the file cannot be written: {0}")]
-    Write(#[from] std::io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<diesel::result::Error> for ExportError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<serde_json::Error> for ExportError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl MayBeStore for ExportError {
-    fn store_error(&self) -> Option<&StoreError> {
-        match self {
-            Self::Store(error) => Some(error),
-            Self::Write(_) => None,
-        }
-    }
 }
 
 /// Carries out the command. A log that is found not to be whole is a failure, not an error.
@@ -177,22 +147,13 @@ async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
     }
     let lines = db
         .snapshot(move |conn| {
-            let mut lines = 0_u64;
-            let mut out: BufWriter<Box<dyn Write>> = if file == Path::new("-") {
-                BufWriter::new(Box::new(std::io::stdout().lock()))
-            } else {
-                // It holds personal data.
-                keep_private(&file);
-                BufWriter::new(Box::new(File::options().write(true).open(&file)?))
-            };
-            sealing::walk(conn, after, |piece| {
-                serde_json::to_writer(&mut out, &piece)?;
-                out.write_all(b"\n")?;
-                lines += 1;
-                Ok::<_, ExportError>(())
-            })?;
-            out.flush()?;
-            Ok::<_, ExportError>(lines)
+            if file == Path::new("-") {
+                return sealing::export(conn, after, &mut std::io::stdout().lock());
+            }
+            // It holds personal data.
+            keep_private(&file);
+            let mut out = BufWriter::new(File::options().write(true).open(&file)?);
+            sealing::export(conn, after, &mut out)
         })
         .await?;
     Ok(lines)

@@ -1,7 +1,7 @@
 //! One connection to either database, and how it is opened.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
@@ -19,6 +19,9 @@ use crate::scim::value::format::plain;
 
 /// How long SQLite waits for another process's lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait before a lock that SQLite does not wait for is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A connection to SQLite or PostgreSQL.
 #[derive(diesel::MultiConnection)]
@@ -211,6 +214,7 @@ fn with_patience(url: &str) -> String {
     url
 }
 
+#[expect(clippy::disallowed_methods, reason = "SQLite tells nobody when a lock is free")]
 fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection> {
     let name = file.to_str().ok_or_else(|| {
         ConnectionError::BadConnection("the name of the database file is not UTF-8".to_owned())
@@ -224,7 +228,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
         // The file remembers its mode, so one connection's word is enough.
         Access::Write => "PRAGMA journal_mode = WAL;",
     };
-    conn.batch_execute(&format!(
+    let settings = format!(
         "PRAGMA busy_timeout = {};
          {mode}
          PRAGMA synchronous = FULL;
@@ -232,8 +236,16 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
          PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -16384;",
         BUSY_TIMEOUT.as_millis()
-    ))
-    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    );
+    // SQLite itself waits for no lock where the mode changes: several processes that open a new
+    // file take turns.
+    let begun = Instant::now();
+    while let Err(error) = conn.batch_execute(&settings) {
+        if !error.to_string().contains("is locked") || begun.elapsed() >= BUSY_TIMEOUT {
+            return Err(ConnectionError::CouldntSetupConfiguration(error));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
     register_functions(&mut conn).map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }

@@ -5,6 +5,8 @@
 //! before. Whoever noted the hash of one seal elsewhere (the server logs it) can tell later whether
 //! anything up to it was altered, added or removed.
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -352,6 +354,53 @@ pub fn walk<E: From<StoreError>>(
         done = last;
     }
     Ok(())
+}
+
+/// Why the log cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("the file cannot be written: {0}")]
+    Write(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for ExportError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<serde_json::Error> for ExportError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl crate::db::MayBeStore for ExportError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Write(_) => None,
+        }
+    }
+}
+
+/// Writes the log after a position, a line of JSON for each piece; returns how many there are. Has to
+/// be called in a snapshot.
+///
+/// # Errors
+/// The store's, or that it cannot be written.
+pub fn export(conn: &mut Conn, after: i64, out: &mut dyn Write) -> Result<u64, ExportError> {
+    let mut lines = 0;
+    walk(conn, after, |piece| {
+        serde_json::to_writer(&mut *out, &piece)?;
+        out.write_all(b"\n")?;
+        lines += 1;
+        Ok::<_, ExportError>(())
+    })?;
+    out.flush()?;
+    Ok(lines)
 }
 
 /// Holds the log against its seals. Has to be called in a snapshot.

@@ -258,6 +258,16 @@ fn auth_type(metadata: &Metadata) -> AuthType {
     }
 }
 
+/// The errors of a token endpoint (RFC 6749 section 5.2).
+const KNOWN_ERRORS: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
+
 /// The provider's words are not repeated: they may hold what it was sent.
 fn refused<E: std::error::Error + 'static>(
     error: RequestTokenError<E, StandardErrorResponse<CoreErrorResponseType>>,
@@ -265,8 +275,8 @@ fn refused<E: std::error::Error + 'static>(
     match error {
         RequestTokenError::ServerResponse(response) => {
             let code = response.error().to_string();
-            let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_graphic());
-            OidcError::CodeRefused(if plain { code } else { "unknown error".to_owned() })
+            let is_known = KNOWN_ERRORS.contains(&code.as_str());
+            OidcError::CodeRefused(if is_known { code } else { "an error of its own".to_owned() })
         }
         RequestTokenError::Request(error) => {
             OidcError::Provider(format!("its token endpoint: {error}"))

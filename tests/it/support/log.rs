@@ -10,12 +10,8 @@ use super::database::{Backend, TestDatabase};
 pub async fn exported(db: &Db) -> Vec<u8> {
     db.snapshot(|conn| {
         let mut lines = Vec::new();
-        sealing::walk(conn, 0, |piece| {
-            serde_json::to_writer(&mut lines, &piece)?;
-            lines.push(b'\n');
-            Ok::<_, StoreError>(())
-        })?;
-        Ok::<_, StoreError>(lines)
+        sealing::export(conn, 0, &mut lines)?;
+        Ok::<_, sealing::ExportError>(lines)
     })
     .await
     .expect("a log")
