@@ -170,24 +170,6 @@ pub fn exceeds(conn: &mut Conn, team_id: &str, limit: i64) -> QueryResult<bool> 
     Ok(row.total > limit)
 }
 
-/// Those of `ids` that are no users of the connection.
-pub fn unknown_users<'a>(
-    conn: &mut Conn,
-    connection_id: &str,
-    ids: impl IntoIterator<Item = &'a str>,
-) -> QueryResult<Vec<String>> {
-    Sql::new("SELECT listed_ids.value AS id FROM (")
-        .set(conn, ids)
-        .raw(
-            ") AS listed_ids WHERE NOT EXISTS \
-             (SELECT 1 FROM users WHERE users.id = listed_ids.value AND users.connection_id = ",
-        )
-        .text(connection_id)
-        .raw(")")
-        .load(conn)
-        .map(ids_of)
-}
-
 /// SCIM says that the users are in the team. Returns those of whom it had not said so before.
 ///
 /// Ids that are no users of the connection are passed over.
@@ -220,6 +202,24 @@ pub fn add_scim<'a>(
     .load(conn)
     .map(ids_of)
     .inspect(|users| note_scim(team_id, users, true, said))
+}
+
+/// Those of `ids` of whom SCIM does not say that they are in the team.
+pub fn lacking_scim<'a>(
+    conn: &mut Conn,
+    team_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> QueryResult<Vec<String>> {
+    Sql::new("SELECT listed_ids.value AS id FROM (")
+        .set(conn, ids)
+        .raw(
+            ") AS listed_ids WHERE NOT EXISTS (SELECT 1 FROM memberships AS m \
+             WHERE m.user_id = listed_ids.value AND m.scim AND m.team_id = ",
+        )
+        .text(team_id)
+        .raw(")")
+        .load(conn)
+        .map(ids_of)
 }
 
 /// SCIM says that the listed users are not in the team. Returns those of whom it had said so.

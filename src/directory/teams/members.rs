@@ -67,11 +67,11 @@ pub(super) fn apply_steps(
                     changes.remove(removed);
                 }
                 if !add.is_empty() {
-                    changes.skipped.extend(unknown(conn, context, add)?);
                     let connection_id = &context.connection.id;
                     let added =
                         memberships::add_scim(conn, connection_id, team_id, listed(), said)?;
                     changes.add(added);
+                    changes.skipped.extend(unknown(conn, context, team_id, add)?);
                 }
             }
             MemberStep::RemoveWhere(filter) => {
@@ -92,10 +92,12 @@ pub(super) fn apply_steps(
 fn unknown(
     conn: &mut Conn,
     context: &Context,
+    team_id: &str,
     ids: &BTreeSet<String>,
 ) -> DirectoryResult<Vec<String>> {
-    let unknown =
-        memberships::unknown_users(conn, &context.connection.id, ids.iter().map(String::as_str))?;
+    // Looked for after they were added, and among the members: who is deleted at that moment either
+    // waits for this transaction, or is unknown to it.
+    let unknown = memberships::lacking_scim(conn, team_id, ids.iter().map(String::as_str))?;
     if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
         return Ok(unknown);
     }
