@@ -253,7 +253,7 @@ async fn a_proxy_of_the_environment_is_used_only_where_that_is_said(database: Te
 async fn a_network_that_is_none_is_refused(database: TestDatabase) {
     for wrong in ["10.0.0.0/33", "intranet", "10.0.0.0/99"] {
         let output = run(&database, &["serve", "--allow-issuer-network", wrong]);
-        assert!(fails(&output, 2).contains("10.1.0.0/16"), "{wrong}");
+        assert!(fails(&output, 2).contains("is no network"), "{wrong}");
     }
     Server::start(&database, &["--allow-issuer-network", "10.0.0.0/8,fd00::/8"]).stop();
     // Whoever sets such an issuer is told what it takes.
