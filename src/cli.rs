@@ -14,6 +14,7 @@ mod output;
 mod restore;
 mod role;
 mod serve;
+mod signals;
 mod store;
 mod token;
 

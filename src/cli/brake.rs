@@ -46,7 +46,7 @@ pub async fn run(command: BrakeCommand, url: DatabaseUrl, as_json: bool) -> anyh
             let until = now.saturating_add(micros(r#for));
             let released = db
                 .write("release_brake", move |conn| {
-                    brake::release(conn, &connection, &Actor::CommandLine, until, now)
+                    brake::release(conn, &connection, &Actor::CommandLine, None, until, now)
                 })
                 .await?;
             if as_json {

@@ -13,6 +13,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde_json::{Map, Value};
 
+use super::signals::Signals;
 use super::token::duration;
 use super::{connection, hangup, output};
 use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
@@ -269,48 +270,6 @@ fn check(public_url: &str) -> anyhow::Result<()> {
         log::warn!("clients cannot reach {public_url}; say where they can with --public-url");
     }
     Ok(())
-}
-
-/// SIGTERM and Ctrl-C; they are caught from the start on, not from the first wait.
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Ctrl-C.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            log::error!("cannot listen for signals: {error}");
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 fn public_url(text: &str) -> Result<String, String> {

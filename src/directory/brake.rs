@@ -235,6 +235,7 @@ pub fn release(
     conn: &mut Conn,
     name: &str,
     actor: &Actor,
+    request_id: Option<&str>,
     until: i64,
     now: i64,
 ) -> Result<State, AdminError> {
@@ -250,7 +251,7 @@ pub fn release(
         connection_id: &connection.id,
         at: now,
         actor,
-        request_id: None,
+        request_id,
         subject: Subject::Connection,
         subject_id: &connection.id,
         action: Action::Released,

@@ -171,7 +171,7 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     if token.note_use {
         note_use(&app, token.token_id.clone(), now);
     }
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let request_id = RequestId::of(request);
     let db = app.db.of(&token.connection.id);
     Ok(Client { app, db, token, request_id })
 }

@@ -9,7 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 
 use super::address;
@@ -22,7 +22,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request, as the log, the event log and the answer carry it.
 #[derive(Debug, Clone)]
-pub struct RequestId(pub String);
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id of the request, which `observe` has given it.
+    pub fn of(request: &HttpRequest) -> Option<String> {
+        request.extensions().get::<Self>().map(|id| id.0.clone())
+    }
+}
 
 /// Gives each request an id, logs how it went and counts it. The query stays out of the log: it may name
 /// people.

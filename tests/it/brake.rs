@@ -62,7 +62,7 @@ async fn let_through(app: &TestApp, seconds: i64) {
     let now = app.clock.now();
     let until = now + seconds * 1_000_000;
     app.db
-        .write("test", move |conn| release(conn, "default", &Actor::CommandLine, until, now))
+        .write("test", move |conn| release(conn, "default", &Actor::CommandLine, None, until, now))
         .await
         .expect("a release");
 }
@@ -307,13 +307,15 @@ async fn the_back_end_lets_it_through(app: TestApp) {
         admin.post(&format!("/brakes/default/release?{wrong}"), &nothing).await.expect(400);
     }
     held(deactivate(&client, &ids[2]).await);
-    let released = admin.post("/brakes/default/release?for=60", &nothing).await.expect(200).body;
-    assert_eq!(released["status"], "released");
+    let released = admin.post("/brakes/default/release?for=60", &nothing).await.expect(200);
+    assert_eq!(released.body["status"], "released");
     deactivate(&client, &ids[2]).await.expect(200);
     let events = admin.get("/events?count=1000").await.expect(200).body;
     let last = events["events"].as_array().expect("events").iter();
     let release = last.rev().find(|event| event["action"] == "brake-released");
-    assert_eq!(release.expect("an event")["actor"]["type"], "admin-token");
+    let release = release.expect("an event");
+    assert_eq!(release["actor"]["type"], "admin-token");
+    assert_eq!(release["requestId"].as_str(), released.header("x-request-id"));
 }
 
 async fn the_command_line_lets_it_through(database: TestDatabase) {

@@ -9,6 +9,7 @@ use super::parameters::Parameters;
 use crate::app::App;
 use crate::directory::Actor;
 use crate::directory::brake::{self, State};
+use crate::http::middleware::RequestId;
 
 /// Seconds for which what was held goes through, unless the request says so.
 const RELEASED_FOR: i64 = 3600;
@@ -32,12 +33,14 @@ pub async fn release(
     let parameters = Parameters::read(&request, &["for"])?;
     let seconds = parameters.number("for", 1..=LONGEST)?.unwrap_or(RELEASED_FOR);
     let connection = request.match_info().get("connection").unwrap_or_default().to_owned();
-    let now = (app.clock)();
+    let (request_id, now) = (RequestId::of(&request), (app.clock)());
     let until = now.saturating_add(seconds * 1_000_000);
     let actor = Actor::Admin(admin.into_inner().0);
     let released = app
         .db
-        .write("release_brake", move |conn| brake::release(conn, &connection, &actor, until, now))
+        .write("release_brake", move |conn| {
+            brake::release(conn, &connection, &actor, request_id.as_deref(), until, now)
+        })
         .await?;
     Ok(ok(&released.to_json()))
 }

@@ -22,6 +22,7 @@ use crate::directory::tokens::{self, PlainToken};
 use crate::directory::{Actor, Context, DirectoryError};
 use crate::http::address;
 use crate::http::door::Attempt;
+use crate::http::middleware::RequestId;
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -110,7 +111,7 @@ async fn finish(
         issued_at: verified.issued_at,
         claims: verified.claims,
     };
-    enter(&app, flow, identity, now).await
+    enter(&app, flow, identity, RequestId::of(&request), now).await
 }
 
 /// Lets the person in, or says why not.
@@ -118,12 +119,13 @@ async fn enter(
     app: &web::Data<App>,
     flow: Flow,
     identity: Identity,
+    request_id: Option<String>,
     now: i64,
 ) -> Result<HttpResponse, PageFailure> {
     let context = Context {
         connection: flow.connection,
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
-        request_id: None,
+        request_id,
         now,
         base_url: app.scim_base_url.clone(),
         registry: app.registry.clone(),

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, ORIGIN};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use url::Url;
 
 use super::failure::PageFailure;
@@ -36,7 +36,7 @@ pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
         return Ok(page::bad_request("Signing out has to begin on Muster's own page."));
     }
     if let Some(grant) = grant(&app, &request).await? {
-        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        let request_id = RequestId::of(&request);
         let now = (app.clock)();
         app.db
             .write("sign_out", move |conn| {

@@ -12,6 +12,7 @@ use muster::db::schema::events;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::login::harness::Login;
 use crate::support::{
     Backend, Case, ScimClient, TestApp, TestDatabase, cases, database_cases, patch_body,
 };
@@ -19,6 +20,7 @@ use crate::support::{
 pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![
         an_event_says_who_did_what_when,
+        events_of_a_sign_in_carry_the_id_of_its_request,
         pages_go_from_the_beginning_to_the_end,
         the_events_of_a_deleted_connection_stay,
         a_page_is_bounded_by_what_its_events_hold,
@@ -83,6 +85,27 @@ async fn an_event_says_who_did_what_when(app: TestApp) {
     assert_eq!(event["action"], "created");
     assert_eq!(event["subject"], json!({ "type": "user", "id": answer.id() }));
     assert_eq!(event["data"]["after"]["userName"], "ann");
+}
+
+async fn events_of_a_sign_in_carry_the_id_of_its_request(app: TestApp) {
+    let login = Login::new(&app).await;
+    let admin = app.admin().await;
+    let (_, start) = page(&admin, "").await;
+    let answer = login.sign_in(&app, &login.code_request()).await.expect(303);
+    app.set(|settings| settings.sign_in.jit = false).await;
+    let begun = login.begin(&login.code_request()).await;
+    let mut stranger = login.token(&app, &begun);
+    stranger.claims["sub"] = "00ubob".into();
+    stranger.claims["preferred_username"] = "bob@example.com".into();
+    login.provider.gives(stranger);
+    let refusal = login.come_back(&begun).await.expect(403);
+    let (events, _) = page(&admin, &format!("after={start}&count=1000")).await;
+    let of_sign_ins = events.iter().filter(|event| event["actor"]["type"] == "sign-in");
+    let mut ids: Vec<&str> =
+        of_sign_ins.map(|event| event["requestId"].as_str().expect("an id")).collect();
+    ids.dedup();
+    let expected = [&answer, &refusal].map(|answer| answer.header("x-request-id").expect("an id"));
+    assert_eq!(ids, expected);
 }
 
 async fn pages_go_from_the_beginning_to_the_end(app: TestApp) {

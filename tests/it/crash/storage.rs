@@ -215,15 +215,11 @@ fn tells_of_it_once(log: &str, cause: &str) {
 }
 
 /// Writes fail with an error that is not that of a full disk, as on a broken one. A limit of the
-/// process does it, which every machine has.
+/// process does it, which every machine has; the signal that comes with it is no end either.
 fn a_disk_that_fails_is_no_end() {
     let database = TestDatabase::migrated(Backend::Sqlite);
-    // The signal that comes with the limit would end the process.
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
-    let serve = serve(&database);
-    command.arg(serve.get_program()).args(serve.get_args()).env_clear().env("RUST_LOG", "warn");
-    let fixture = Fixture::new(Server::launch(&mut command), Place::Here(database));
+    let server = Server::start_logging(&database, &[], "warn");
+    let fixture = Fixture::new(server, Place::Here(database));
     let limit = |bytes: &str| {
         let id = fixture.server.id().to_string();
         let done =

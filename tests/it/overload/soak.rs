@@ -70,9 +70,10 @@ async fn memory_stays_level_under_full_load(database: TestDatabase) {
     assert_eq!(left["totalResults"], 0, "users are left");
     let left = load.answer(load.scim(Method::GET, "/Groups")).await.expect("an answer").1;
     assert_eq!(left["totalResults"], 0, "groups are left");
+    let log = server.stop();
     for (what, expected) in [("200", true), ("201", true), ("204", true), ("500", false)] {
         let seen = counts.keys().any(|(_, status)| status == what);
-        assert_eq!(seen, expected, "{what}: {counts:?}");
+        assert_eq!(seen, expected, "{what}: {counts:?}\n{log}");
     }
     let (settled, last) = (memory[memory.len() / 5], median(&memory[memory.len() * 9 / 10..]));
     // In a few seconds nothing settles.
@@ -80,7 +81,6 @@ async fn memory_stays_level_under_full_load(database: TestDatabase) {
         assert!(last <= settled + GROWTH, "memory grew from {settled} KiB to {last} KiB");
     }
     assert!(last < 1024 * 1024, "{last} KiB");
-    server.stop();
 }
 
 /// What the clients share.
