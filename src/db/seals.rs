@@ -29,6 +29,11 @@ pub fn last(conn: &mut Conn) -> QueryResult<Option<SealRow>> {
     seals::table.order(seals::number.desc()).first(conn).optional()
 }
 
+/// The seal of that number.
+pub fn find(conn: &mut Conn, number: i64) -> QueryResult<Option<SealRow>> {
+    seals::table.filter(seals::number.eq(number)).first(conn).optional()
+}
+
 /// The latest seal that ends at a position or before it.
 pub fn last_up_to(conn: &mut Conn, position: i64) -> QueryResult<Option<SealRow>> {
     seals::table

@@ -81,6 +81,11 @@ pub fn delete_expired(conn: &mut Conn, now: i64) -> QueryResult<usize> {
     diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(conn)
 }
 
+/// Ends all sessions, with their codes and access tokens.
+pub fn delete_all(conn: &mut Conn) -> QueryResult<usize> {
+    diesel::delete(sessions::table).execute(conn)
+}
+
 /// Adds a code.
 pub fn insert_code(conn: &mut Conn, row: &CodeRow) -> QueryResult<()> {
     diesel::insert_into(codes::table).values(row).execute(conn).map(drop)

@@ -85,6 +85,15 @@ pub struct Held {
     what: String,
     limit: String,
     window: i64,
+    /// Whether the brake was on already.
+    is_on: bool,
+}
+
+impl Held {
+    /// Whether the brake was on already, when the request came.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
 }
 
 /// Counts what a request of SCIM's takes away, in its transaction, before it is final.
@@ -110,6 +119,7 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
         what,
         limit,
         window: settings.window,
+        is_on: brake.held_at.is_some(),
     };
     let begin = context.now.saturating_sub(settings.window.saturating_mul(SECOND));
     rows::forget(conn, id, begin)?;

@@ -76,7 +76,7 @@ impl crate::db::MayBeStore for FeedError {
 pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
     let connection_id = wanted.connection_id.as_deref();
     let first = if wanted.after > 0 { rows::first_position(conn)? } else { None };
-    if first.is_some_and(|first| first > wanted.after + 1) {
+    if first.is_some_and(|first| first - 1 > wanted.after) {
         return Err(FeedError::Gone);
     }
     let sizes = rows::sizes(conn, connection_id, wanted.after, wanted.count)?;
@@ -103,12 +103,14 @@ pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
     Ok(FeedPage { events, next: last.position, incomplete })
 }
 
-/// Gives a batch of committed events their positions, in a write transaction that does nothing else.
+/// Gives a batch of committed events their positions, in a write transaction that does nothing else;
+/// says whether there were more than one batch holds.
 ///
 /// # Errors
 /// The store's.
-pub fn place(conn: &mut Conn) -> Result<(), StoreError> {
-    Ok(rows::place(conn, BATCH).map(drop)?)
+pub fn place(conn: &mut Conn) -> Result<bool, StoreError> {
+    let placed = rows::place(conn, BATCH)?;
+    Ok(i64::try_from(placed).is_ok_and(|placed| placed >= BATCH))
 }
 
 /// A position as readers keep it.

@@ -9,7 +9,8 @@ use super::sealing::{Broken, Piece, Report, Verifier};
 use super::users::folded_emails;
 use crate::db::events::{self as rows, LogRow};
 use crate::db::journal::Change;
-use crate::db::{Conn, Db, MayBeStore, StoreError, emails, replay, seals};
+use crate::db::seals::SealRow;
+use crate::db::{Conn, Db, MayBeStore, StoreError, emails, replay, seals, sessions};
 use crate::scim::resource::Document;
 
 /// How many pieces of a log are carried over in one transaction.
@@ -41,6 +42,12 @@ pub enum ReplayError {
     /// The store's own log goes another way.
     #[error("the store is not a backup of the one that the log is from: position {0} differs")]
     Another(i64),
+    /// The store's seals go another way, and those of the log would not be a chain with them.
+    #[error(
+        "the store is not a backup of the one that the log is from, or has sealed its log by itself \
+         since: seal {0} is another. Restore the backup anew, and replay before anything else"
+    )]
+    Sealed(i64),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -79,7 +86,8 @@ fn piece(line: usize, text: &str) -> Result<Piece, ReplayError> {
 
 /// Does in a store, whose tables are there, what an exported log says was done; events that the
 /// store has already are held against the log and passed over. Each batch is one transaction, and a
-/// run that was interrupted can be run again. Whether the log is whole is for [`verify`] to say.
+/// run that was interrupted can be run again. Everybody is signed out by it. Whether the log is whole
+/// is for [`verify`] to say.
 ///
 /// # Errors
 /// The log does not fit to the store, or cannot be read; the store's.
@@ -99,12 +107,16 @@ async fn carry_over(db: &Db, batch: Vec<Piece>) -> Result<(), ReplayError> {
         for piece in &batch {
             match piece {
                 Piece::After(_) => {}
-                Piece::Seal(seal) => {
-                    let last = seals::last(conn)?.map_or(0, |seal| seal.number);
-                    if seal.number > last {
-                        seals::insert(conn, seal)?;
+                Piece::Seal(seal) => match seals::find(conn, seal.number)? {
+                    // Either may have removed events since.
+                    Some(own)
+                        if (SealRow { pruned_at: seal.pruned_at, ..own.clone() }) != *seal =>
+                    {
+                        return Err(ReplayError::Sealed(seal.number));
                     }
-                }
+                    Some(_) => {}
+                    None => seals::insert(conn, seal)?,
+                },
                 Piece::Event(event) => redo(conn, event)?,
             }
         }
@@ -134,6 +146,8 @@ fn redo(conn: &mut Conn, event: &LogRow) -> Result<(), ReplayError> {
         }
         return Ok(rows::set_position(conn, event.sequence, position)?);
     }
+    // Which sessions have ended since a backup was made, the log does not tell.
+    sessions::delete_all(conn)?;
     let told = event.changes.as_deref().ok_or(ReplayError::NoChanges(position))?;
     let data: Value = serde_json::from_str(&event.data).map_err(StoreError::from)?;
     for change in changes::read(told, &event.subject_id, &data)? {

@@ -159,6 +159,10 @@ impl Verifier {
     pub fn look(&mut self, piece: &Piece) -> Result<(), Broken> {
         match piece {
             Piece::After(position) => {
+                // A beginning may be left out, and nothing else.
+                if self.last.is_some() || self.position != 0 || *position <= 0 {
+                    return Err(Broken::Gap(self.position + 1));
+                }
                 self.after = *position;
                 self.position = *position;
                 Ok(())
@@ -224,6 +228,10 @@ impl Verifier {
     /// The events under the last seal are not what was sealed, or the hash did not come up.
     pub fn finish(mut self) -> Result<Report, Broken> {
         self.end_seal()?;
+        let sealed = self.last.as_ref().map_or(0, |seal| seal.last_position);
+        if self.after > sealed {
+            return Err(Broken::Gap(sealed + 1));
+        }
         if self.expected.is_some() {
             return Err(Broken::Unknown);
         }
@@ -251,17 +259,22 @@ impl Verifier {
     }
 }
 
-/// Gives every committed event its position, and lays seals over all of them. Several processes may do it at once: one of them
-/// is faster.
+/// Gives every committed event its position, and lays seals over all of them. What is written
+/// meanwhile is for the next time: under load there would be no end to it. Several processes may do
+/// it at once: one of them is faster.
 ///
 /// # Errors
 /// The store's.
 pub async fn seal(db: &Db, now: i64) -> Result<(), StoreError> {
     while db.read(|conn| Ok::<_, StoreError>(rows::any_without_position(conn)?)).await? {
-        db.note("place_events", feed::place).await?;
+        if !db.note("place_events", feed::place).await? {
+            break;
+        }
     }
+    let end = db.read(|conn| Ok::<_, StoreError>(rows::last_position(conn)?)).await?;
     loop {
-        let Some(next) = db.read(move |conn| next_seal(conn, now)).await? else { return Ok(()) };
+        let next = db.read(move |conn| next_seal(conn, end, now)).await?;
+        let Some(next) = next else { return Ok(()) };
         let (hash, last) = (next.hash.clone(), next.last_position);
         let is_first = db
             .note("seal_events", move |conn| {
@@ -281,10 +294,13 @@ pub async fn seal(db: &Db, now: i64) -> Result<(), StoreError> {
     }
 }
 
-/// The seal over the next events, unless there are none.
-fn next_seal(conn: &mut Conn, now: i64) -> Result<Option<SealRow>, StoreError> {
+/// The seal over the next events, unless all are sealed up to a position.
+fn next_seal(conn: &mut Conn, end: i64, now: i64) -> Result<Option<SealRow>, StoreError> {
     let before = seals::last(conn)?;
     let (number, after) = before.as_ref().map_or((0, 0), |seal| (seal.number, seal.last_position));
+    if after >= end {
+        return Ok(None);
+    }
     let Some(last) = rows::batch_end(conn, after, BATCH, MAX_BYTES)? else { return Ok(None) };
     let mut events = EventsHash::default();
     for event in rows::log(conn, after + 1, last)? {
@@ -603,6 +619,27 @@ mod tests {
         rest.insert(0, Piece::After(3));
         let report = look(&rest, None).unwrap();
         assert_eq!((report.seals, report.sealed, report.unsealed, report.removed), (2, 3, 1, 0));
+    }
+
+    #[test]
+    fn nothing_but_a_sealed_beginning_is_left_out() {
+        // The events of the second seal are taken away, and called left out.
+        let mut middle = log();
+        middle.splice(5..8, [Piece::After(6)]);
+        assert!(look(&middle, None).is_err());
+        let mut end = log();
+        end.push(Piece::After(i64::MAX));
+        assert!(look(&end, None).is_err());
+        for after in [2, 7, i64::MAX, -1] {
+            let mut rest = log();
+            rest.retain(|piece| match piece {
+                Piece::Event(event) => event.position > Some(after),
+                _ => true,
+            });
+            rest.insert(0, Piece::After(after));
+            assert!(look(&rest, None).is_err(), "{after}");
+        }
+        assert!(look(&[Piece::After(3)], None).is_err());
     }
 
     #[test]

@@ -383,6 +383,7 @@ fn write_back(
         members.add(later.difference(&earlier).cloned().collect());
         members.remove(earlier.difference(&later).cloned().collect());
     }
+    brake::count(conn, context, Removed { users: 0, members: amount(&members.removed) })?;
     let mut data = Map::new();
     if document_changes {
         data.insert("before".to_owned(), old.into_map().into());

@@ -84,8 +84,13 @@ impl Client {
 
     /// Puts the mass-change brake on, because a request went too far.
     pub async fn put_brake_on(&self, held: Held) {
-        log::warn!("{held}");
         self.app.metrics.count_held();
+        // Thousands may come after the one that was too much: they are held, and no news.
+        if held.is_on() {
+            log::debug!("{held}");
+            return;
+        }
+        log::warn!("{held}");
         let context = self.context();
         let put_on =
             self.app.db.write("put_brake_on", move |conn| brake::put_on(conn, &context, &held));

@@ -3,6 +3,7 @@
 
 use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
+use muster::db::sessions::{self, SessionRow};
 use muster::db::users::UserRow;
 use muster::db::{Conn, Db, StoreError, users};
 use muster::directory::sealing::{self, VerifyError};
@@ -21,12 +22,15 @@ pub fn cases() -> Vec<Case> {
         old_events_are_removed_seal_by_seal,
         a_reader_who_stayed_away_too_long_is_told,
         what_belongs_to_no_connection_is_in_the_log,
+        sealing_ends_however_much_is_written_meanwhile,
     ];
     let databases: &[Case] = database_cases![
         a_server_seals_what_it_wrote,
         a_log_that_was_cut_off_shows_by_its_seal,
         a_store_is_built_from_an_exported_log,
         a_backup_is_brought_up_to_date_by_the_log,
+        a_replay_signs_everybody_out,
+        a_copy_that_sealed_its_log_by_itself_takes_no_other,
         a_log_of_another_store_is_refused,
         a_backup_under_load_is_of_one_moment,
         a_backup_is_restored_into_an_empty_store_only,
@@ -257,6 +261,44 @@ async fn what_belongs_to_no_connection_is_in_the_log(app: TestApp) {
     assert!(!events.to_string().contains("hash"), "{events}");
 }
 
+/// Every event that gets its place brings another one along, and every seal gives one its place: as
+/// under a load that never ends.
+async fn sealing_ends_however_much_is_written_meanwhile(app: TestApp) {
+    // If it is without end, the test is not.
+    let brings = "INSERT INTO events (connection_id, at, actor, action, subject, subject_id, data, \
+                  changes) SELECT '', 1, 'a', 'a', 'a', 'a', '{}', '[]' \
+                  WHERE (SELECT COUNT(*) FROM events) < 300";
+    let places = "UPDATE events SET position = (SELECT MAX(position) + 1 FROM events) \
+                  WHERE sequence = (SELECT MIN(sequence) FROM events WHERE position IS NULL)";
+    let mut conn = app.database.connect();
+    for (name, when, what) in [
+        ("brings", "AFTER UPDATE OF position ON events", brings),
+        ("places", "AFTER INSERT ON seals", places),
+    ] {
+        let trigger = match app.database.backend {
+            Backend::Sqlite => format!("CREATE TRIGGER {name} {when} BEGIN {what}; END"),
+            Backend::Postgres => format!(
+                "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql \
+                 AS $$ BEGIN {what}; RETURN NULL; END $$; \
+                 CREATE TRIGGER {name} {when} FOR EACH ROW EXECUTE FUNCTION {name}()"
+            ),
+        };
+        execute(&mut conn, &trigger);
+    }
+    sealing::seal(&app.db, app.clock.now()).await.expect("seals");
+    let report = verified(&app.db, None).await.expect("a whole log");
+    assert_eq!(report.seals, 1, "{report:?}");
+    let more = app
+        .db
+        .read(|conn| muster::db::events::any_without_position(conn).map_err(StoreError::from));
+    assert!(more.await.expect("a look"), "what came meanwhile is for the next time");
+    let of = if app.database.backend == Backend::Postgres { ("events", "seals") } else { ("", "") };
+    for (name, table) in [("brings", of.0), ("places", of.1)] {
+        let on = if table.is_empty() { String::new() } else { format!(" ON {table}") };
+        execute(&mut conn, &format!("DROP TRIGGER {name}{on}"));
+    }
+}
+
 /// A client of a server that runs as a process.
 fn client(server: &Server) -> ScimClient {
     let base = server.field("SCIM base URL").expect("a URL");
@@ -367,6 +409,68 @@ async fn a_backup_is_brought_up_to_date_by_the_log(database: TestDatabase) {
     assert_ne!(digest(&copy), digest(&database));
     let built = json_of(&copy, &["events", "replay", &log]);
     assert_eq!(built["digest"], digest(&database));
+}
+
+/// Which sessions ended since the backup, the log does not tell: none of them may come back to life.
+async fn a_replay_signs_everybody_out(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&database, &[]);
+    let client = client(&server);
+    let ids = write_some(&client, "ann").await;
+    let db = Db::new(database.url.parse().expect("a database URL"), 1);
+    let user_id = ids[2].clone();
+    db.write("test", move |conn| {
+        let row = SessionRow {
+            id: "session".to_owned(),
+            hash: "hash".to_owned(),
+            connection_id: muster::db::connections::all(conn)?.remove(0).id,
+            user_id: user_id.clone(),
+            created_at: 1,
+            last_seen_at: 1,
+            expires_at: i64::MAX,
+        };
+        Ok::<_, StoreError>(sessions::insert(conn, &row)?)
+    })
+    .await
+    .expect("a session");
+    let (backup, log) = (file(&folder, "backup.db"), file(&folder, "log.jsonl"));
+    succeeds(&run(&database, &["backup", &backup]));
+    // It ends by a deactivation, and is over also when the user is back.
+    for active in [false, true] {
+        let set = patch_body(json!([{ "op": "replace", "path": "active", "value": active }]));
+        client.patch(&format!("/Users/{}", ids[2]), &set).await.expect(200);
+    }
+    succeeds(&run(&database, &["events", "export", &log]));
+    let copy = TestDatabase::empty(database.backend);
+    succeeds(&run(&copy, &["restore", &backup]));
+    let session = |database: &TestDatabase| {
+        sessions::find_by_hash(&mut database.connect(), "hash").expect("a look")
+    };
+    assert!(session(&copy).is_some(), "it is in the backup");
+    let built = json_of(&copy, &["events", "replay", &log]);
+    assert_eq!(built["digest"], digest(&database));
+    assert!(session(&database).is_none());
+    assert!(session(&copy).is_none());
+}
+
+async fn a_copy_that_sealed_its_log_by_itself_takes_no_other(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&database, &[]);
+    let client = client(&server);
+    write_some(&client, "ann").await;
+    let (backup, log) = (file(&folder, "backup.db"), file(&folder, "log.jsonl"));
+    succeeds(&run(&database, &["backup", &backup]));
+    let copy = TestDatabase::empty(database.backend);
+    succeeds(&run(&copy, &["restore", &backup]));
+    // Exporting seals what is not sealed yet.
+    succeeds(&run(&copy, &["events", "export", &file(&folder, "own.jsonl")]));
+    write_some(&client, "bob").await;
+    succeeds(&run(&database, &["events", "export", &log]));
+    let before = digest(&copy);
+    let said = fails(&run(&copy, &["events", "replay", &log]), 2);
+    assert!(said.contains("sealed its log by itself"), "{said}");
+    assert_eq!(digest(&copy), before);
+    succeeds(&run(&copy, &["events", "verify"]));
 }
 
 async fn a_log_of_another_store_is_refused(database: TestDatabase) {

@@ -5,6 +5,7 @@ use muster::directory::brake::{Limit, release};
 use muster::directory::{Actor, connections};
 use serde_json::{Value, json};
 
+use crate::signin::{identity, sign_in};
 use crate::support::process::{Server, fails, run, succeeds};
 use crate::support::{
     Answer, Case, ScimClient, TestApp, TestDatabase, cases, database_cases, patch_body,
@@ -19,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         a_window_goes_by,
         what_is_held_stays_held,
         members_have_a_limit_of_their_own,
+        a_group_that_changes_hands_counts_who_is_left_out,
         what_gives_goes_on,
         a_bulk_job_is_held_operation_by_operation,
         of_many_at_once_no_more_than_the_limit_go_through,
@@ -211,6 +213,34 @@ async fn members_have_a_limit_of_their_own(app: TestApp) {
     }
 }
 
+/// Claims put people into a group; when SCIM takes it over, those whom it does not name are out.
+async fn a_group_that_changes_hands_counts_who_is_left_out(app: TestApp) {
+    app.set(|settings| settings.brake.members = Some(1)).await;
+    let client = app.scim();
+    let ids = people(&client, 3).await;
+    for number in 0..3 {
+        let subject = format!("x{number}");
+        let claims = json!({
+            "sub": subject, "preferred_username": format!("user{number}"), "groups": ["Team"],
+        });
+        sign_in(&app, identity(&subject, 1_000_000, claims)).await;
+    }
+    let members = async || {
+        let group = client.find("/Groups", "displayName eq \"Team\"").await[0].clone();
+        group["members"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(members().await, 3);
+    let listed =
+        |ids: &[String]| -> Value { ids.iter().map(|id| json!({ "value": id })).collect() };
+    let taken_over = |ids: &[String]| json!({ "displayName": "Team", "members": listed(ids) });
+    held(client.post("/Groups", &taken_over(&[])).await);
+    held(client.post("/Groups", &taken_over(&ids[..1])).await);
+    assert_eq!(members().await, 3);
+    // Whoever is named stays.
+    client.post("/Groups", &taken_over(&ids)).await.expect(201);
+    assert_eq!(members().await, 3);
+}
+
 async fn what_gives_goes_on(app: TestApp) {
     app.set(|settings| {
         settings.brake.users = Some(Limit::Number(0));
@@ -328,7 +358,9 @@ async fn the_command_line_lets_it_through(database: TestDatabase) {
     let client = ScimClient::of(&base, &token);
     let ids = people(&client, 3).await;
     deactivate(&client, &ids[0]).await.expect(200);
-    held(deactivate(&client, &ids[1]).await);
+    for _ in 0..3 {
+        held(deactivate(&client, &ids[1]).await);
+    }
     let listed = succeeds(&run(&database, &["brake", "list", "--json"]));
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     assert_eq!(listed[0]["status"], "held");
@@ -340,5 +372,7 @@ async fn the_command_line_lets_it_through(database: TestDatabase) {
     succeeds(&run(&database, &["connection", "update", "default", "--brake-users", "off"]));
     deactivate(&client, &ids[2]).await.expect(200);
     let log = server.stop();
-    assert!(log.contains("mass-change brake"), "{log}");
+    // When it is put on, and not for each of the thousands that come after.
+    let warned = |line: &&str| line.contains(" WARN ") && line.contains("the mass-change brake");
+    assert_eq!(log.lines().filter(warned).count(), 1, "{log}");
 }

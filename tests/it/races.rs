@@ -34,7 +34,10 @@ macro_rules! races {
                         database.backend, number, stringify!($name),
                     ).await;
                     $name(&stage).await;
+                    let database = stage.database.clone();
                     stage.clear();
+                    // What the processes wrote at once, one log tells in one order.
+                    $crate::support::log::tells_all(&database, 1).await;
                 }
             })),
         }),*]

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::member;
-use crate::db::brakes::Removed;
 use crate::db::{Conn, memberships};
 use crate::directory::connections::UnknownMembers;
-use crate::directory::{Context, DirectoryResult, brake};
+use crate::directory::{Context, DirectoryResult};
 use crate::scim::ScimError;
 use crate::scim::filter::matches_element;
 use crate::scim::patch::MemberStep;
@@ -84,7 +83,6 @@ pub(super) fn apply_steps(
             }
         }
     }
-    brake::count(conn, context, Removed { users: 0, members: amount(&changes.removed) })?;
     Ok(changes)
 }
 

@@ -125,6 +125,9 @@ async fn pages_go_from_the_beginning_to_the_end(app: TestApp) {
     assert_eq!(again, all, "a page can be had again");
     let (none, next) = page(&admin, "after=10").await;
     assert!(none.is_empty() && next == "10");
+    for ahead in ["11", "9223372036854775807"] {
+        admin.get(&format!("/events?after={ahead}")).await.expect(400);
+    }
 }
 
 async fn the_events_of_a_deleted_connection_stay(app: TestApp) {

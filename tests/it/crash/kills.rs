@@ -14,7 +14,7 @@ use super::client::{Client, Outcome};
 use super::feed::{Followed, Replica};
 use super::writer::{Progress, Tally, Writer};
 use crate::support::process::{Server, run, succeeds};
-use crate::support::{Backend, Case, Cluster, TestDatabase, database_cases, needing};
+use crate::support::{Backend, Case, Cluster, TestDatabase, database_cases, log, needing};
 
 const WRITERS: u64 = 16;
 const KILLS: u64 = 4;
@@ -192,6 +192,7 @@ async fn a_server_that_is_killed_loses_nothing(database: TestDatabase) {
         server = Server::start_logging(&database, &WIDE, "warn");
     };
     crowd.finish(&last, database.backend.name()).await;
+    log::tells_all(&database, 1).await;
     if database.backend == Backend::Sqlite {
         assert_eq!(database.integrity(), "ok");
     }
@@ -215,6 +216,7 @@ fn postgres_that_is_killed_loses_nothing() {
         }
         crowd.finish(&client, "PostgreSQL killed").await;
         server.stop();
+        log::tells_all(&database, 1).await;
     });
 }
 
