@@ -153,7 +153,9 @@ async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
             // It holds personal data.
             keep_private(&file);
             let mut out = BufWriter::new(File::options().write(true).open(&file)?);
+            // What was written of it could be taken for all.
             sealing::export(conn, after, &mut out)
+                .inspect_err(|_| drop(std::fs::remove_file(&file)))
         })
         .await?;
     Ok(lines)

@@ -200,26 +200,28 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         signals.next().await;
         log::info!("stopping; requests under way are finished first");
         stopped.stop_waiting();
-        tokio::select! {
-            () = handle.stop(true) => {}
-            () = signals.next() => {
-                // Whoever waits for it is gone only if the server is, too.
-                let _ = cut_off.send(());
-            }
-        }
+        let again = async {
+            signals.next().await;
+            // Whoever waits for it is gone only if the server is, too.
+            let _ = cut_off.send(());
+        };
+        tokio::join!(handle.stop(true), again);
     });
     let keeper = app.clone();
     actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });
+    let all = async {
+        server.await?;
+        app.seal_events(None).await;
+        app.save_quirks().await;
+        Ok(ExitCode::SUCCESS)
+    };
     tokio::select! {
-        done = server => done?,
+        done = all => done,
         Ok(()) = is_cut_off => {
             log::warn!("told to stop a second time; requests under way are cut off");
-            return Ok(ExitCode::FAILURE);
+            Ok(ExitCode::FAILURE)
         }
     }
-    app.seal_events(None).await;
-    app.save_quirks().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Says where the server is and, on a new store, what the identity provider's form asks for.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const REMINDER: Duration = Duration::from_mins(1);
 /// How many causes of one fault are told of.
 const MAX_CAUSES: usize = 8;
+/// How long an attempt is waited for that nobody has heard of again.
+const LOST: Duration = Duration::from_mins(1);
 /// How long nobody tries again after an attempt that failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -66,11 +68,12 @@ impl Outage {
         }
         let mut state = self.state();
         let Some(lasting) = state.lasting.as_mut() else { return Ok(()) };
-        if lasting.is_tried || lasting.tried.elapsed() < PAUSE {
+        let pause = if lasting.is_tried { LOST } else { PAUSE };
+        if lasting.tried.elapsed() < pause {
             lasting.met += 1;
             return Err(lasting.cause.clone());
         }
-        lasting.is_tried = true;
+        (lasting.is_tried, lasting.tried) = (true, Instant::now());
         Ok(())
     }
 

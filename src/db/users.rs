@@ -283,6 +283,12 @@ pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> Q
     super::count(conn, all.append(meeting(connection_id, condition)))
 }
 
+/// How many inactive users the connection has.
+pub fn inactive(conn: &mut Conn, connection_id: &str) -> QueryResult<i64> {
+    let all = Sql::new("SELECT COUNT(*) AS total FROM users WHERE NOT active AND connection_id = ");
+    super::count(conn, all.text(connection_id))
+}
+
 /// Whether the connection has more than `number` users, looking at no more than that.
 pub fn are_more_than(conn: &mut Conn, connection_id: &str, number: i64) -> QueryResult<bool> {
     let some =

@@ -10,6 +10,7 @@ use super::{new_id, tokens};
 use crate::access::network::Networks;
 use crate::clock::rfc3339;
 use crate::db::apps::{self as rows, AdminTokenRow, AppRow};
+use crate::db::connection::changed_meanwhile;
 use crate::db::{Conn, StoreError};
 use crate::scim::fold::fold;
 
@@ -186,7 +187,9 @@ pub fn delete(conn: &mut Conn, id_or_name: &str, now: i64) -> Result<VendorApp, 
         None => rows::find_by_name(conn, &fold(id_or_name))?,
     };
     let row = row.ok_or_else(|| AdminError::NoApp(id_or_name.to_owned()))?;
-    rows::delete(conn, &row.id)?;
+    if rows::delete(conn, &row.id)? == 0 {
+        return Err(changed_meanwhile().into());
+    }
     let app = VendorApp::from_row(row)?;
     let data = json!({ "before": app.to_json() });
     record(conn, Subject::App, &app.id, Action::Deleted, &data, now)?;

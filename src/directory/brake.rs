@@ -96,7 +96,7 @@ impl Held {
     }
 }
 
-/// Counts what a request of SCIM's takes away, in its transaction, before it is final.
+/// Counts what a request of SCIM's takes away, in its transaction, before it writes that.
 ///
 /// # Errors
 /// It is too much, or the brake is on already.
@@ -129,7 +129,9 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
     if let Some(limit) = settings.users.filter(|_| limited.users > 0) {
         let too_many = match limit {
             Limit::Number(number) => users > number,
-            Limit::Share(share) => users > FEW && !has_enough(conn, id, users, share)?,
+            Limit::Share(share) => {
+                users > FEW && !has_enough(conn, id, (users, earlier.users), share)?
+            }
         };
         if brake.held_at.is_some() || too_many {
             let what = format!("with this request {users} users would be deactivated or deleted");
@@ -145,12 +147,20 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
     Ok(rows::add(conn, &new_id(), id, context.now, limited)?)
 }
 
-/// Whether the connection has so many users that `part` are no more than a share of them, looking at
-/// no more users than that takes.
-fn has_enough(conn: &mut Conn, id: &str, part: i64, share: i64) -> DirectoryResult<bool> {
-    let Some(needed) = part.saturating_mul(100).checked_div(share) else { return Ok(false) };
-    let rest = i64::from(needed.saturating_mul(share) < part.saturating_mul(100));
-    Ok(users::are_more_than(conn, id, needed + rest - 1)?)
+/// Whether so many users were active when the window began that those who would be gone are no more
+/// than a share of them, looking at no more of them than that takes.
+fn has_enough(
+    conn: &mut Conn,
+    id: &str,
+    (gone, earlier): (i64, i64),
+    share: i64,
+) -> DirectoryResult<bool> {
+    let Some(needed) = gone.saturating_mul(100).checked_div(share) else { return Ok(false) };
+    let rest = i64::from(needed.saturating_mul(share) < gone.saturating_mul(100));
+    // Those who went earlier are inactive now, or no rows any more.
+    let active = needed.saturating_add(rest).saturating_sub(earlier);
+    let all = active.saturating_add(users::inactive(conn, id)?);
+    Ok(users::are_more_than(conn, id, all - 1)?)
 }
 
 /// Puts the brake on, because a request went too far; once it is on it stays on until it is released.

@@ -9,6 +9,7 @@ use super::events::{self, Action, Actor, Subject};
 use super::membership::Policy;
 use super::{DirectoryError, brake, new_id};
 use crate::clock::rfc3339;
+use crate::db::connection::changed_meanwhile;
 use crate::db::connections::{self as rows, ConnectionRow};
 use crate::db::{Conn, MayBeStore, StoreError};
 use crate::scim::fold::fold;
@@ -420,7 +421,9 @@ pub fn update(
 /// There is no such connection.
 pub fn delete(conn: &mut Conn, name: &str, now: i64) -> Result<Connection, AdminError> {
     let connection = find(conn, name)?;
-    rows::delete(conn, &connection.id)?;
+    if rows::delete(conn, &connection.id)? == 0 {
+        return Err(changed_meanwhile().into());
+    }
     record(conn, &connection, Action::Deleted, now, &json!({ "before": connection.to_json() }))?;
     Ok(connection)
 }

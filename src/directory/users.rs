@@ -283,8 +283,8 @@ pub fn delete(
     let teams_left: Vec<String> =
         memberships::of_users(conn, &[id])?.into_iter().map(|row| row.team_id).collect();
     teams::touch_teams_of(conn, id, context.now)?;
-    rows::delete(conn, connection_id, id)?;
     brake::count(conn, context, Removed { users: 1, members: 0 })?;
+    rows::delete(conn, connection_id, id)?;
     let data = json!({ "before": stored(&row)?.as_map(), "teams": teams_left });
     Ok(record(conn, context, Subject::User, id, Action::Deleted, &data)?)
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use super::answer::{Failure, ok};
 use super::parameters::Parameters;
 use crate::app::App;
+use crate::db::StoreError;
 use crate::directory::feed::{self, FeedPage, Wanted};
 use crate::directory::read;
 
@@ -80,7 +81,8 @@ async fn look(app: &web::Data<App>, wanted: &Wanted) -> Result<FeedPage, Failure
         return Ok(page);
     }
     // Of many who look at once, one brings the events into order, and the others find them so.
-    let _turn = app.placing.lock().await;
+    let turn = tokio::time::timeout(app.settings.queue_patience, app.placing.lock()).await;
+    let _turn = turn.map_err(|_| StoreError::Unavailable("events wait for an order".to_owned()))?;
     for _ in 0..MAX_BATCHES {
         page = read_page(app, wanted).await?;
         if !page.incomplete {

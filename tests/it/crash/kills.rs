@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel::RunQueryDsl;
 use futures_util::future::{join, join_all};
@@ -17,6 +17,8 @@ use crate::support::process::{Server, run, succeeds};
 use crate::support::{Backend, Case, Cluster, TestDatabase, database_cases, log, needing};
 
 const WRITERS: u64 = 16;
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_mins(2);
 const KILLS: u64 = 4;
 const WRITES_A_KILL: u64 = 60;
 /// Bounds so wide that no client of so few meets them.
@@ -222,11 +224,13 @@ fn postgres_that_is_killed_loses_nothing() {
 
 /// Asks until the server reaches its database again.
 async fn until_ready(client: &Client) {
-    loop {
+    let begun = Instant::now();
+    while begun.elapsed() < LONG {
         match client.send("GET", "/readyz", None).await {
             Outcome::Answered { status: 200, .. } => return,
             Outcome::Answered { status: 503, .. } => tokio::task::yield_now().await,
             other => panic!("/readyz: {other:?}"),
         }
     }
+    panic!("it is not ready after {LONG:?}");
 }
