@@ -52,37 +52,36 @@ impl Proxies {
     /// The client's address: that of the peer, unless it is a trusted proxy and says for whom it
     /// asks. `lines` are the values of the header, in the order in which they stand.
     ///
-    /// What cannot be read ends the way back: whoever is beyond is not known, and the last proxy
-    /// stands for them.
+    /// What cannot be read ends the way back: whoever is beyond is not known. The last proxy does not
+    /// stand for them: a client may have made the line unreadable, and may not pass for a proxy.
     pub fn client<'a>(
         &self,
         peer: IpAddr,
         lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    ) -> IpAddr {
+    ) -> Option<IpAddr> {
         let mut client = peer.to_canonical();
         for line in lines.rev() {
-            let Some(hops) = std::str::from_utf8(line).ok().and_then(|line| self.hops(line)) else {
-                return client;
-            };
-            for hop in hops.into_iter().rev() {
+            if !self.trusted.contains(client) {
+                break;
+            }
+            for hop in self.hops(line)?.into_iter().rev() {
                 if !self.trusted.contains(client) {
-                    return client;
+                    break;
                 }
-                match hop {
-                    Some(named) => client = named,
-                    None => return client,
-                }
+                client = hop?;
             }
         }
-        client
+        Some(client)
     }
 
-    /// The addresses that a line of the header names, as far as they can be read.
-    fn hops(&self, line: &str) -> Option<Vec<Option<IpAddr>>> {
+    /// The addresses that a line of the header names, as far as they can be read. What is no text
+    /// spoils the element that it is in, and no other.
+    fn hops(&self, line: &[u8]) -> Option<Vec<Option<IpAddr>>> {
+        let line = String::from_utf8_lossy(line);
         match self.header {
             ProxyHeader::XForwardedFor => Some(line.split(',').map(address).collect()),
             ProxyHeader::Forwarded => {
-                Some(elements(line, ',')?.into_iter().map(forwarded_for).collect())
+                Some(elements(&line, ',')?.into_iter().map(forwarded_for).collect())
             }
         }
     }
@@ -131,10 +130,11 @@ mod tests {
 
     use super::*;
 
-    fn client(header: ProxyHeader, peer: &str, lines: &[&str]) -> String {
+    fn client(header: ProxyHeader, peer: &str, lines: &[impl AsRef<[u8]>]) -> String {
         let trusted = "10.0.0.0/8 127.0.0.1 fd00::/8".parse().unwrap();
-        let lines = lines.iter().map(|line| line.as_bytes());
-        Proxies { trusted, header }.client(peer.parse().unwrap(), lines).to_string()
+        let lines = lines.iter().map(AsRef::as_ref);
+        let found = Proxies { trusted, header }.client(peer.parse().unwrap(), lines);
+        found.map_or_else(|| "unknown".to_owned(), |found| found.to_string())
     }
 
     #[test]
@@ -161,11 +161,14 @@ mod tests {
         assert_eq!(at("127.0.0.1", &["::ffff:198.51.100.7"]), "198.51.100.7");
         assert_eq!(at("127.0.0.1", &["198.51.100.7:4711"]), "198.51.100.7");
         for garbage in ["", "unknown", "_hidden", "198.51.100", "[::1", "1.2.3.4:x", "a,", "ü"] {
-            assert_eq!(at("127.0.0.1", &["198.51.100.7", garbage]), "127.0.0.1", "{garbage}");
+            assert_eq!(at("127.0.0.1", &["198.51.100.7", garbage]), "unknown", "{garbage}");
+            assert_eq!(at("192.0.2.1", &[garbage]), "192.0.2.1", "{garbage}");
+            assert_eq!(at("127.0.0.1", &[garbage, "198.51.100.7"]), "198.51.100.7");
         }
-        let lines = [b"198.51.100.7".as_slice(), b"\xff"];
-        let proxies = Proxies { trusted: "::/0".parse().unwrap(), ..Proxies::default() };
-        assert_eq!(proxies.client("::1".parse().unwrap(), lines.into_iter()).to_string(), "::1");
+        // What is no text is what a client sent; the proxy has written behind it.
+        let lines = [b"198.51.100.7".as_slice(), b"\xff, 203.0.113.9"];
+        assert_eq!(client(ProxyHeader::XForwardedFor, "127.0.0.1", &lines), "203.0.113.9");
+        assert_eq!(client(ProxyHeader::XForwardedFor, "127.0.0.1", &[b"\xff"]), "unknown");
     }
 
     #[test]
@@ -179,7 +182,7 @@ mod tests {
         assert_eq!(at(&["for=198.51.100.7;host=\"a\\\",for=203.0.113.9\""]), "198.51.100.7");
         for garbage in ["for=unknown", "for=_x", "proto=https", "198.51.100.7", "for=", "for=\"\""]
         {
-            assert_eq!(at(&["for=198.51.100.7", garbage]), "127.0.0.1", "{garbage}");
+            assert_eq!(at(&["for=198.51.100.7", garbage]), "unknown", "{garbage}");
         }
     }
 
@@ -188,22 +191,26 @@ mod tests {
         /// the end of the last one.
         #[test]
         fn nobody_can_pass_for_another(
-            lines in prop::collection::vec("[ -~\u{80}-\u{ff}]{0,40}", 0..4),
+            lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4),
             last in r#"((for=|)("|\\|,|;|203\.0\.113\.9|x=| ){0,8})|.{0,40}"#,
+            bytes in prop::collection::vec(any::<u8>(), 0..3),
         ) {
-            let at = |header, added: String| {
-                let lines: Vec<&str> = lines.iter().map(String::as_str).chain([&*added]).collect();
+            let last = [last.as_bytes(), &bytes, b", "].concat();
+            let at = |header, before: &[u8], added: &str| {
+                let mut lines = lines.clone();
+                lines.push([before, added.as_bytes()].concat());
                 client(header, "127.0.0.1", &lines)
             };
-            for added in ["198.51.100.7".to_owned(), format!("{last}, 198.51.100.7")] {
-                prop_assert_eq!(at(ProxyHeader::XForwardedFor, added), "198.51.100.7");
+            for before in [b"".as_slice(), &last] {
+                let found = at(ProxyHeader::XForwardedFor, before, "198.51.100.7");
+                prop_assert_eq!(found, "198.51.100.7");
             }
-            let alone = at(ProxyHeader::Forwarded, "for=198.51.100.7;host=\"a\"".to_owned());
+            let alone = at(ProxyHeader::Forwarded, b"", "for=198.51.100.7;host=\"a\"");
             prop_assert_eq!(alone, "198.51.100.7");
             for own in ["for=198.51.100.7", "for=\"198.51.100.7:1\";host=\"a,for=203.0.113.8\""] {
-                // A quote that the client opened leaves nothing but the proxy to be known.
-                let found = at(ProxyHeader::Forwarded, format!("{last}, {own}"));
-                prop_assert!(["198.51.100.7", "127.0.0.1"].contains(&found.as_str()), "{}", found);
+                // A quote that the client opened leaves nobody to be known.
+                let found = at(ProxyHeader::Forwarded, &last, own);
+                prop_assert!(["198.51.100.7", "unknown"].contains(&found.as_str()), "{}", found);
             }
         }
     }

@@ -25,7 +25,7 @@ pub fn resolve(app: &App, request: &HttpRequest) -> Option<IpAddr> {
     {
         app.warn_of_proxy(peer);
     }
-    let client = peer.map(|peer| proxies.client(peer, lines.into_iter()));
+    let client = peer.and_then(|peer| proxies.client(peer, lines.into_iter()));
     request.extensions_mut().insert(ClientAddress(client));
     client
 }

@@ -35,7 +35,8 @@ pub enum NotReceived {
     /// It takes more memory than there is for all.
     NeverFits,
     Slow,
-    /// The client's bodies have their share of the memory already.
+    /// The bodies of the client's connection, or of all who have none, have their share of the memory
+    /// already.
     Share,
     /// There is no memory for it now.
     NoMemory,
@@ -114,7 +115,8 @@ pub async fn receive(
     let memory = {
         let extensions = request.extensions();
         let client = extensions.get::<Client>();
-        app.bodies.begin(client.map(|client| client.connection().id.as_str()))
+        // Whoever has not said who they are shares with all others who have not.
+        app.bodies.begin(Some(client.map_or("", |client| client.connection().id.as_str())))
     };
     let mut received = Received { bytes: BytesMut::new(), memory };
     match fill(&mut received, payload, limit, app.settings.body_patience).await {

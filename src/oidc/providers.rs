@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
@@ -67,6 +68,8 @@ struct Known {
     fetched_at: i64,
     /// When a fetch was last tried, with or without success.
     tried_at: Option<i64>,
+    /// When a fetch last came to nothing: whoever waited for it then need not try it again.
+    failed: Option<Instant>,
     /// When keys were last asked for out of turn, with or without success. A provider may change
     /// its keys a moment after it was discovered, so the one does not count for the other.
     keys_tried_at: Option<i64>,
@@ -103,17 +106,22 @@ impl Providers {
         now: i64,
     ) -> Result<Arc<Metadata>, OidcError> {
         let entry = self.entry(issuer);
+        let begun = Instant::now();
         let mut known = entry.lock().await;
+        let has_waited = known.failed.is_some_and(|failed| failed >= begun);
         match &known.metadata {
             Some(metadata) if now - known.fetched_at < LIFETIME => return Ok(metadata.clone()),
             Some(metadata) if !is_due(known.tried_at, now, INTERVAL) => return Ok(metadata.clone()),
-            None if !is_due(known.tried_at, now, FAILURE_INTERVAL) => {
+            None if has_waited || !is_due(known.tried_at, now, FAILURE_INTERVAL) => {
                 return Err(OidcError::Provider("it failed a moment ago".to_owned()));
             }
             _ => {}
         }
+        let discovered = self.discover(issuer).await;
+        // Not before: a client that hangs up ends the fetch, which then is no failure of the provider's.
         known.tried_at = Some(now);
-        match self.discover(issuer).await {
+        known.failed = discovered.is_err().then(Instant::now);
+        match discovered {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
                 known.metadata = Some(metadata.clone());
@@ -149,12 +157,12 @@ impl Providers {
         if !is_due(known.keys_tried_at, now, INTERVAL) {
             return Ok(None);
         }
+        let fetch = self.fetch.of(issuer);
+        let fetched = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &fetch).await;
         known.keys_tried_at = Some(now);
-        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &self.fetch.of(issuer))
-            .await
-            .map_err(|error| {
-                OidcError::Provider(format!("its keys cannot be read: {}", chain(&error)))
-            })?;
+        let keys = fetched.map_err(|error| {
+            OidcError::Provider(format!("its keys cannot be read: {}", chain(&error)))
+        })?;
         let metadata = Arc::new(Metadata::clone(&metadata).set_jwks(keys));
         known.metadata = Some(metadata.clone());
         Ok(Some(metadata))

@@ -1,6 +1,7 @@
 //! From where a token may be used.
 
 use diesel::prelude::*;
+use muster::access::proxy::ProxyHeader;
 use muster::directory::apps;
 use serde_json::json;
 
@@ -10,6 +11,7 @@ use crate::support::{Case, TestApp, TestDatabase, database_cases};
 pub const CASES: &[Case] = database_cases![
     a_token_works_from_where_it_may,
     a_header_of_nobody_opens_nothing,
+    nobody_passes_for_the_proxy,
     an_admin_token_works_from_where_it_may,
     what_cannot_be_read_of_a_token_lets_nobody_in,
 ];
@@ -79,6 +81,48 @@ async fn a_header_of_nobody_opens_nothing(database: TestDatabase) {
     let other = there.request("GET", "/Users").header("forwarded", "for=192.0.2.7");
     there.send(other).await.expect_error(403, None);
     get_from(&there, "203.0.113.1, 192.0.2.7", "/Users").await.expect(200);
+}
+
+/// A proxy writes behind what a client sent. Where that makes the whole unreadable, whoever sent it is
+/// not taken for the proxy, which stands in a network that is allowed more.
+async fn nobody_passes_for_the_proxy(database: TestDatabase) {
+    let app = behind_proxy(database, |_| {}).await;
+    let by_forwarded = behind_proxy(app.database.clone(), |settings| {
+        settings.proxies.header = ProxyHeader::Forwarded;
+    })
+    .await;
+    for (app, header, values) in [
+        (
+            &app,
+            "x-forwarded-for",
+            [
+                b"203.0.113.9".as_slice(),
+                b"\xff, 203.0.113.9",
+                b"127.0.0.1, \xff\xfe, 203.0.113.9",
+                b"unknown",
+                b"203.0.113.9, ",
+            ],
+        ),
+        (
+            &by_forwarded,
+            "forwarded",
+            [
+                b"for=203.0.113.9".as_slice(),
+                b"\xff, for=203.0.113.9",
+                b"for=\"x, for=203.0.113.9",
+                b"for=\"\\, for=\"203.0.113.9:1\"",
+                b"for=_hidden",
+            ],
+        ),
+    ] {
+        let client = app.with_token(&token(app, "users:read", "127.0.0.1").await.1);
+        client.get("/Users").await.expect(200);
+        for value in values {
+            let value = reqwest::header::HeaderValue::from_bytes(value).expect("a header");
+            let request = client.request("GET", "/Users").header(header, value);
+            client.send(request).await.expect_error(403, None);
+        }
+    }
 }
 
 async fn an_admin_token_works_from_where_it_may(database: TestDatabase) {

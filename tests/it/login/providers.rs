@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use muster::oidc::{Answer, Asked, Limits, OidcError, Providers, Reach};
+use muster::oidc::{Answer, Asked, Limits, OidcError, Providers, Reach, Registration};
 use serde_json::{Value, json};
 
 use super::harness::{
@@ -235,6 +235,8 @@ pub fn cases() -> Vec<Case> {
     ];
     let alone: &[Case] = pure_cases![
         a_provider_that_never_answers_is_given_up,
+        those_who_wait_for_a_provider_fail_together,
+        who_gives_up_waiting_stands_in_nobodys_way,
         an_issuer_that_is_not_safe_is_never_asked,
     ];
     [discovery::CASES, token_endpoint::CASES, userinfo::CASES, others, alone].concat()
@@ -375,6 +377,49 @@ async fn a_connection_without_an_issuer_cannot_be_signed_in_to(app: TestApp) {
     let path = format!("/login/callback?code=c&state={}", query(&url, "state").expect("a state"));
     is_refusal_saying(&login.get(&path, Some(&cookie)).await, 502, "it has no issuer");
     assert_eq!(users(&app).await, 0);
+}
+
+/// However long it took: else each of them would wait for a failure of their own, and the line would
+/// grow for as long as people come.
+fn those_who_wait_for_a_provider_fail_together() {
+    alone(async {
+        let provider = Provider::start();
+        provider.answers(DISCOVERY, Instead::Silence);
+        let limits = Limits { whole: Duration::from_millis(200), ..Limits::default() };
+        let providers = Providers::with(limits, Reach::default()).expect("providers");
+        let now = muster::clock::system()();
+        let (registration, asked) = (registration(&provider), Asked::default());
+        let start = |second: i64| providers.start(&registration, &asked, now + second * 1_000_000);
+        let started = futures_util::future::join3(start(0), start(6), start(12)).await;
+        assert!(started.0.is_err() && started.1.is_err() && started.2.is_err());
+        assert_eq!(provider.asked(DISCOVERY), 1);
+        // Whoever comes later asks anew.
+        start(18).await.expect_err("no answer");
+        assert_eq!(provider.asked(DISCOVERY), 2);
+    });
+}
+
+/// A client that hangs up ends its request, and with it the question to the provider: that is no
+/// answer of the provider's.
+fn who_gives_up_waiting_stands_in_nobodys_way() {
+    alone(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+        let registration = Registration {
+            issuer,
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: None,
+            redirect_uri: "https://muster.example.com/login/callback".to_owned(),
+        };
+        let providers = Providers::new().expect("providers");
+        let (asked, now) = (Asked::default(), muster::clock::system()());
+        for _ in 0..3 {
+            tokio::select! {
+                started = providers.start(&registration, &asked, now) => panic!("{started:?}"),
+                accepted = listener.accept() => drop(accepted.expect("a connection")),
+            }
+        }
+    });
 }
 
 fn a_provider_that_never_answers_is_given_up() {

@@ -11,6 +11,7 @@ use crate::support::{Case, TestApp, TestDatabase, database_cases};
 pub const CASES: &[Case] = database_cases![
     a_body_that_does_not_come_is_not_waited_for,
     bodies_under_way_have_a_budget,
+    forms_of_sign_in_leave_room_for_bodies,
     a_body_of_tiny_values_is_weighed_before_it_is_parsed,
     compressed_bodies_are_refused_unread,
     answers_that_nobody_reads_have_a_budget,
@@ -78,6 +79,33 @@ async fn bodies_under_way_have_a_budget(database: TestDatabase) {
     until_none(&app, BODIES).await;
 }
 
+/// Anybody may send a form without saying who they are.
+async fn forms_of_sign_in_leave_room_for_bodies(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 100_000).await;
+    let begin = || {
+        let mut raw = Raw::open(&app);
+        raw.send(&format!(
+            "POST /token HTTP/1.1\r\nHost: muster\r\nContent-Length: 60000\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{}",
+            "a".repeat(40_000)
+        ));
+        raw
+    };
+    let slow = begin();
+    until(&app, BODIES, 40_000).await;
+    let (other, head) = begin().head().await;
+    assert_eq!(status(&head), 429, "{head}");
+    let padding = " ".repeat(50_000);
+    let client = app.scim();
+    let request = client.request("POST", "/Groups").header("content-type", "application/json");
+    let body = format!("{{\"displayName\":\"one\"{padding}}}");
+    client.send(request.body(body)).await.expect(201);
+    for raw in [slow, other] {
+        raw.hang_up();
+    }
+    until_none(&app, BODIES).await;
+}
+
 async fn a_body_of_tiny_values_is_weighed_before_it_is_parsed(database: TestDatabase) {
     let app = TestApp::start_with(database, |settings| settings.body_memory = 1024 * 1024).await;
     let client = app.scim();
@@ -138,7 +166,11 @@ async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
     until(&app, ANSWERS, 16_000_000).await;
     let detail = comes_back(client.get("/Users").await, 429);
     assert!(detail.contains("read them"), "{detail}");
-    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="answer-share"}"#).await, 1);
+    // A search is one however its address is written.
+    for path in ["/Users/.search", "/Users/%2Esearch", "/Users/.sear%63h"] {
+        comes_back(client.post(path, &json!({})).await, 429);
+    }
+    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="answer-share"}"#).await, 4);
     // Small answers are not in question, nor is anybody else.
     client.get("/Users?count=0").await.expect(200);
     client.post("/Users", &json!({ "userName": "another" })).await.expect(201);
