@@ -26,6 +26,9 @@ use crate::scim::schema::Registry;
 /// How often the log is sealed: an event is open to tampering for so long.
 const SEAL_EVERY: Duration = Duration::from_mins(1);
 
+/// Whose work it is that people and applications ask for; no connection has such an id.
+pub const PEOPLE: &str = "people";
+
 /// Why the application cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -36,6 +39,9 @@ pub enum AppError {
 /// What every request handler has at hand.
 pub struct App {
     pub db: Db,
+    /// The store for what people's browsers and applications ask, known or not: all of them together
+    /// have the share of one connection, so that a crowd leaves room for directories.
+    pub people: Db,
     pub registry: Arc<Registry>,
     pub settings: Settings,
     pub clock: Clock,
@@ -98,6 +104,7 @@ impl App {
         clock: Clock,
     ) -> Result<Self, AppError> {
         Ok(Self {
+            people: db.of(PEOPLE),
             db,
             registry,
             scim_base_url: Arc::from(settings.scim_base_url()),

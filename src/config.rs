@@ -39,6 +39,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a body, besides a second for each 64 KiB.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a client may leave what it was sent unread.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -71,6 +74,8 @@ pub struct Settings {
     pub head_patience: Duration,
     /// How long a client may take to send a body, besides a second for each 64 KiB.
     pub body_patience: Duration,
+    /// How long a client may leave what it was sent unread before its connection is ended.
+    pub reader_patience: Duration,
     /// The proxies that are believed when they say for whom they ask.
     pub proxies: Proxies,
     /// How often somebody may come.
@@ -98,6 +103,7 @@ impl Settings {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             head_patience: HEAD_PATIENCE,
             body_patience: BODY_PATIENCE,
+            reader_patience: READER_PATIENCE,
             proxies: Proxies::default(),
             limits: Limits::default(),
             reach: Reach::default(),

@@ -56,6 +56,7 @@ pub fn serve_with(
     let (workers, drain_time) = (app.settings.workers, app.settings.drain_time);
     let head_patience = app.settings.head_patience;
     let connections = app.settings.max_connections.div_ceil(workers.max(1));
+    end_unread(&listener, app.settings.reader_patience)?;
     let data = web::Data::from(app);
     let server = HttpServer::new(move || {
         ActixApp::new()
@@ -81,4 +82,20 @@ pub fn serve_with(
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
     };
     Ok(server.run())
+}
+
+/// Has the operating system end connections whose client reads nothing of what it was sent for so
+/// long: the library waits for it for ever. Those that are accepted inherit it.
+#[cfg(target_os = "linux")]
+fn end_unread(listener: &TcpListener, patience: Duration) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_user_timeout(Some(patience))
+}
+
+/// Elsewhere a proxy in front has to.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+fn end_unread(_: &TcpListener, _: Duration) -> io::Result<()> {
+    Ok(())
 }

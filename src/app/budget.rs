@@ -66,7 +66,10 @@ impl Held {
     /// It is not to be had; what is held is held on to.
     pub fn take(&mut self, more: usize) -> Result<(), Spent> {
         let budget = &self.budget;
-        if self.amount.saturating_add(more) > budget.total {
+        // Whoever is alone leaves something for those who come.
+        let most =
+            if self.tenant.is_some() { budget.total - budget.total / 8 } else { budget.total };
+        if self.amount.saturating_add(more) > most {
             return Err(Spent::TooMuch);
         }
         let mut used = budget.lock();

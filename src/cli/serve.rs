@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use serde_json::{Map, Value};
 
 use super::signals::Signals;
@@ -59,10 +58,10 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     allow_issuer_network: Vec<Network>,
-    /// Reach identity providers by way of the proxy that `HTTPS_PROXY` names; that one has to keep
-    /// requests away from private addresses then
-    #[arg(long, env = "MUSTER_ISSUER_PROXY", value_parser = BoolishValueParser::new())]
-    issuer_proxy: bool,
+    /// Reach identity providers by way of this proxy, http://HOST:PORT; that one has to keep requests
+    /// away from private addresses then
+    #[arg(long, env = "MUSTER_ISSUER_PROXY", value_name = "URL", hide_env_values = true)]
+    issuer_proxy: Option<String>,
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
@@ -148,6 +147,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     if tls.is_some() && args.public_url.as_ref().is_some_and(|url| !url.starts_with("https:")) {
         anyhow::bail!("with --tls-cert the server speaks https alone: begin --public-url with it");
     }
+    let proxy = args.issuer_proxy.as_deref().map(issuer_proxy).transpose()?;
     // What is done before anybody is served may take its time.
     let setup = Db::new(url.clone(), 1);
     setup.migrate().await.with_context(|| format!("could not migrate {url}"))?;
@@ -177,7 +177,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
             failures: args.failure_limit,
             sign_ins: args.sign_in_limit,
         },
-        reach: Reach::with(args.allow_issuer_network).by_proxy(args.issuer_proxy),
+        reach: Reach::with(args.allow_issuer_network).by_proxy(proxy),
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);
@@ -272,6 +272,16 @@ fn check(public_url: &str) -> anyhow::Result<()> {
         log::warn!("clients cannot reach {public_url}; say where they can with --public-url");
     }
     Ok(())
+}
+
+/// The proxy for requests to providers.
+///
+/// # Errors
+/// It is none. What was given may hold a password, and is not repeated.
+fn issuer_proxy(text: &str) -> anyhow::Result<url::Url> {
+    let url = url::Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.context("--issuer-proxy has to be of the form http://HOST:PORT")
 }
 
 fn public_url(text: &str) -> Result<String, String> {

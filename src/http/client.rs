@@ -10,6 +10,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 
+use super::address;
 use super::answer::Failure;
 use super::door::{Attempt, Denied, admit};
 use super::middleware::RequestId;
@@ -191,7 +192,8 @@ pub(super) async fn is_directory(request: &HttpRequest) -> Result<bool, Failure>
     let now = (app.clock)();
     let found =
         app.db.read(move |conn| tokens::authenticate(conn, presented.expose(), now)).await?;
-    Ok(found.is_ok())
+    // From elsewhere nobody learns what a token is.
+    Ok(found.is_ok_and(|token| token.permit.allow_from.admits(address::of(request))))
 }
 
 fn app(request: &HttpRequest) -> Result<web::Data<App>, Failure> {

@@ -76,12 +76,12 @@ impl Fetch {
     /// The TLS library cannot be set up.
     pub fn new(limits: Limits, reach: Reach) -> Result<Self, FetchError> {
         let reach = Arc::new(reach);
-        let builder = reqwest::Client::builder();
+        // No proxy of the environment, which might be meant for some addresses only.
+        let builder = reqwest::Client::builder().no_proxy();
         // A proxy looks names up itself, and it is likely to be at a private address.
-        let builder = if reach.is_by_proxy() {
-            builder
-        } else {
-            builder.no_proxy().dns_resolver(reach.clone())
+        let builder = match reach.proxy() {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone())?),
+            None => builder.dns_resolver(reach.clone()),
         };
         let client = builder
             .redirect(reqwest::redirect::Policy::none())

@@ -76,7 +76,8 @@ pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr
 #[derive(Clone)]
 pub struct Reach {
     networks: Vec<Network>,
-    by_proxy: bool,
+    /// May hold a password.
+    proxy: Option<Url>,
     lookup: Lookup,
 }
 
@@ -84,14 +85,14 @@ impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reach")
             .field("networks", &self.networks)
-            .field("by_proxy", &self.by_proxy)
+            .field("is_by_proxy", &self.proxy.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl Default for Reach {
     fn default() -> Self {
-        Self { networks: Vec::new(), by_proxy: false, lookup: Arc::new(|name| Box::pin(ask(name))) }
+        Self { networks: Vec::new(), proxy: None, lookup: Arc::new(|name| Box::pin(ask(name))) }
     }
 }
 
@@ -106,11 +107,11 @@ impl Reach {
         Self { networks, ..Self::default() }
     }
 
-    /// By way of the proxy that the environment names, which then looks names up, and has to keep
-    /// requests away from where they do not belong.
+    /// By way of a proxy, if there is one, which then looks names up, and has to keep requests away
+    /// from where they do not belong.
     #[must_use]
-    pub fn by_proxy(self, by_proxy: bool) -> Self {
-        Self { by_proxy, ..self }
+    pub fn by_proxy(self, proxy: Option<Url>) -> Self {
+        Self { proxy, ..self }
     }
 
     /// With names looked up in another way than the machine's.
@@ -119,9 +120,9 @@ impl Reach {
         Self { lookup, ..self }
     }
 
-    /// Whether requests go by way of a proxy.
-    pub(super) fn is_by_proxy(&self) -> bool {
-        self.by_proxy
+    /// The proxy that requests go by way of.
+    pub(super) fn proxy(&self) -> Option<&Url> {
+        self.proxy.as_ref()
     }
 
     /// Whether a provider may be at the address.

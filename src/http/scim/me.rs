@@ -29,7 +29,7 @@ pub async fn me(
     let (token, now) = (bearer(&request).unwrap_or_default(), (app.clock)());
     let (base_url, registry) = (app.scim_base_url.clone(), app.registry.clone());
     let found = app
-        .db
+        .people
         .snapshot(move |conn| {
             let Some(grant) = grants::of_token(conn, token.expose(), now)? else { return Ok(None) };
             let context = Context {

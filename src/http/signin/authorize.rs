@@ -47,7 +47,7 @@ pub async fn get(
         None => {
             return Ok(page::bad_request("The address lacks the client_id of the application."));
         }
-        Some(id) => app.db.read(move |conn| apps::find(conn, &id)).await?,
+        Some(id) => app.people.read(move |conn| apps::find(conn, &id)).await?,
     };
     let Some(client) = client else {
         return Ok(page::bad_request("There is no application with this client_id."));
@@ -89,7 +89,7 @@ async fn chosen(
 ) -> Result<Result<Connection, &'static str>, PageFailure> {
     let is_named = name.is_some();
     let found = app
-        .db
+        .people
         .read(move |conn| {
             if let Some(name) = name {
                 match connections::find(conn, &name) {

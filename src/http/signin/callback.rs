@@ -63,7 +63,7 @@ async fn finish(
     let attempt = Attempt::begin(&app, &request, Credential::SignIn, state.expose())?;
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
     let flow = app
-        .db
+        .people
         .note("take_flow", move |conn| {
             flows::take(conn, state.expose(), browser.as_ref().map(Secret::expose), now)
         })
@@ -133,7 +133,7 @@ async fn enter(
     let wanted = flow.request;
     let (registry_app, kept) = (app.clone(), (context.clone(), identity.clone(), wanted.clone()));
     let entered = app
-        .db
+        .people
         .write("sign_in", move |conn| {
             let (context, identity, wanted) = &kept;
             if flows::is_orphaned(conn, &context.connection, wanted)? {
@@ -175,7 +175,7 @@ async fn enter(
         Err(SignInError::Directory(error)) => return Err(error.into()),
         Err(SignInError::Refused(refusal)) => {
             let text = sentence(&refusal.to_string());
-            app.db
+            app.people
                 .write("record_refusal", move |conn| {
                     signin::record_refusal(conn, &context, &identity, refusal)
                 })

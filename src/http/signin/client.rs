@@ -46,7 +46,7 @@ pub async fn authenticate(
     // Whoever knows that an id and a secret were good has both.
     let whole = format!("{id}\0{}", secret.as_ref().map(Secret::expose).unwrap_or_default());
     let attempt = Attempt::begin(app, request, Credential::Client, &whole)?;
-    let client = app.db.read(move |conn| apps::find(conn, &id)).await?;
+    let client = app.people.read(move |conn| apps::find(conn, &id)).await?;
     let Some(client) = client.filter(|client| client.accepts(secret.as_ref().map(Secret::expose)))
     else {
         attempt.failed(Refusal::Client);

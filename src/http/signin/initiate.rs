@@ -50,7 +50,7 @@ async fn initiate(
     let Some(issuer) = parameters.iss else {
         return Ok(page::bad_request("The address lacks the issuer (iss)."));
     };
-    let mut found = app.db.read(move |conn| connections::of_issuer(conn, &issuer)).await?;
+    let mut found = app.people.read(move |conn| connections::of_issuer(conn, &issuer)).await?;
     if let Some(name) = &parameters.connection {
         found.retain(|connection| connection.name.eq_ignore_ascii_case(name));
     }
@@ -64,7 +64,7 @@ async fn initiate(
         }
     };
     // Only an address that an application was created with is one to go to.
-    let known = app.db.read(apps::all).await?;
+    let known = app.people.read(apps::all).await?;
     let is_known = |uri: &String| known.iter().any(|client| client.redirect_uris.contains(uri));
     if parameters.target_link_uri.as_ref().is_some_and(|uri| !is_known(uri)) {
         return Ok(page::bad_request(

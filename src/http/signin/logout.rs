@@ -38,7 +38,7 @@ pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
     if let Some(grant) = grant(&app, &request).await? {
         let request_id = RequestId::of(&request);
         let now = (app.clock)();
-        app.db
+        app.people
             .write("sign_out", move |conn| {
                 sessions::sign_out(conn, &grant.session_id, request_id.as_deref(), now)
             })

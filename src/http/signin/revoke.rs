@@ -29,6 +29,8 @@ pub async fn post(
     let form = form.0;
     let client = authenticate(&app, &request, form.client_id, form.client_secret).await?;
     let token = form.token.ok_or(OAuthFailure::Refused("invalid_request", "token is needed"))?;
-    app.db.write("revoke", move |conn| revocation::revoke(conn, &client, token.expose())).await?;
+    app.people
+        .write("revoke", move |conn| revocation::revoke(conn, &client, token.expose()))
+        .await?;
     Ok(HttpResponse::Ok().finish())
 }

@@ -61,7 +61,7 @@ pub async fn start(
     };
     let cookie = cookie::flow(app, browser.expose().to_owned());
     let state = tokens::hash(started.state.expose());
-    app.db
+    app.people
         .note("start_sign_in", move |conn| {
             flows::keep(
                 conn,

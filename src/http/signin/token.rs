@@ -59,7 +59,7 @@ pub async fn exchange(
     };
     let now = (app.clock)();
     let token = app
-        .db
+        .people
         .write("exchange_code", move |conn| {
             grants::exchange(conn, &client, code.expose(), &uri, verifier.expose(), now)
         })
@@ -115,7 +115,8 @@ pub async fn introspect(
         client_id = Some(client.id);
     }
     let token = form.token.ok_or(OAuthFailure::Refused("invalid_request", "token is needed"))?;
-    let grant = app.db.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await?;
+    let grant =
+        app.people.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await?;
     let grant = grant.filter(|grant| client_id.is_none() || grant.app_id == client_id);
     // A token that is not (any more) is told apart from one of somebody else's by nobody
     // (RFC 7662 section 2.2).

@@ -32,11 +32,11 @@ pub async fn grant(
 ) -> Result<Option<Grant>, StoreError> {
     let now = (app.clock)();
     if let Some(token) = bearer(request) {
-        return app.db.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await;
+        return app.people.snapshot(move |conn| grants::of_token(conn, token.expose(), now)).await;
     }
     let Some(secret) = cookie::session_value(app, request) else { return Ok(None) };
     let found = app
-        .db
+        .people
         .snapshot(move |conn| {
             let Some(session) = sessions::find(conn, secret.expose(), now)? else {
                 return Ok(None);
@@ -48,7 +48,7 @@ pub async fn grant(
     let Some((grant, note_use)) = found else { return Ok(None) };
     if note_use {
         let id = grant.session_id.clone();
-        app.db.write("note_session_use", move |conn| sessions::touch(conn, &id, now)).await?;
+        app.people.write("note_session_use", move |conn| sessions::touch(conn, &id, now)).await?;
     }
     Ok(Some(grant))
 }

@@ -18,7 +18,7 @@ use crate::support::{Case, TestApp, TestDatabase, cases, database_cases, pure_ca
 pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![an_endpoint_at_a_private_address_is_not_asked];
     let databases: &[Case] = database_cases![
-        a_proxy_of_the_environment_is_used_only_where_that_is_said,
+        a_proxy_is_used_only_where_that_is_said,
         a_network_that_is_none_is_refused,
     ];
     let pure: &[Case] = pure_cases![
@@ -207,7 +207,7 @@ fn only_the_allowed_of_several_addresses_is_connected_to() {
     });
 }
 
-async fn a_proxy_of_the_environment_is_used_only_where_that_is_said(database: TestDatabase) {
+async fn a_proxy_is_used_only_where_that_is_said(database: TestDatabase) {
     let provider = Provider::start();
     let issuer = provider.issuer.clone();
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -243,11 +243,16 @@ async fn a_proxy_of_the_environment_is_used_only_where_that_is_said(database: Te
         BufReader::new(stream).read_line(&mut line).expect("a request");
         (line, proxy)
     });
-    let server = Server::start_in(&database, &["--issuer-proxy"], &environment);
+    let server = Server::start_in(&database, &["--issuer-proxy", &address], &[("NO_PROXY", "*")]);
     assert_eq!(begin(&server).await, 502);
     let (line, _) = visitor.join().expect("a visitor");
     assert!(line.starts_with(&format!("GET {issuer}/.well-known/")), "{line}");
     assert_eq!(provider.asked(DISCOVERY), 1);
+    server.stop();
+    for wrong in ["socks5://127.0.0.1:1", "secret@", "true"] {
+        let told = fails(&run(&database, &["serve", "--issuer-proxy", wrong]), 2);
+        assert!(told.contains("http://HOST:PORT") && !told.contains("secret"), "{told}");
+    }
 }
 
 async fn a_network_that_is_none_is_refused(database: TestDatabase) {

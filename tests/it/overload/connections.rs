@@ -7,6 +7,7 @@ use crate::support::{Case, TestApp, TestDatabase, database_cases};
 
 pub const CASES: &[Case] = database_cases![
     slow_heads_keep_nobody_out,
+    readers_who_do_not_read_keep_nobody_out,
     clients_that_hang_up_leave_nothing_behind,
     heads_that_are_too_large_are_refused,
 ];
@@ -36,6 +37,28 @@ async fn slow_heads_keep_nobody_out(database: TestDatabase) {
         raw.hang_up();
     }
     app.scim().get("/Users").await.expect(200);
+}
+
+async fn readers_who_do_not_read_keep_nobody_out(database: TestDatabase) {
+    const MANY: usize = 10;
+    let app = TestApp::start_with(database, |settings| {
+        settings.max_connections = MANY;
+        settings.reader_patience = Duration::from_secs(1);
+    })
+    .await;
+    // More answers than the buffers of both ends hold, on all connections there are.
+    let requests = "GET /metrics HTTP/1.1\r\nHost: muster\r\n\r\n".repeat(2_000);
+    let readers: Vec<Raw> = (0..2 * MANY)
+        .map(|_| {
+            let mut raw = Raw::open(&app);
+            raw.stop_sending_after(Duration::from_millis(100));
+            raw.try_send(&requests);
+            raw
+        })
+        .collect();
+    app.anonymous().get("/healthz").await.expect(200);
+    app.scim().get("/Users").await.expect(200);
+    drop(readers);
 }
 
 async fn clients_that_hang_up_leave_nothing_behind(database: TestDatabase) {

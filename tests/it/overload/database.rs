@@ -5,18 +5,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use muster::app::PEOPLE;
 use muster::config::Settings;
 use muster::db::{Db, StoreError};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::{comes_back, connection_id, counted, until};
+use crate::login::harness::Login;
 use crate::support::{Backend, Case, ScimClient, TestApp, TestDatabase, database_cases};
 
 pub const CASES: &[Case] = database_cases![
     a_search_that_takes_too_long_is_ended,
     a_lookup_that_takes_too_long_is_to_come_back,
     one_connection_cannot_keep_the_others_out,
+    a_crowd_of_browsers_leaves_room_for_directories,
     the_line_has_an_end,
     a_connection_has_half_of_the_line,
 ];
@@ -200,6 +203,28 @@ async fn one_connection_cannot_keep_the_others_out(database: TestDatabase) {
     assert!(!late.is_finished(), "it waits for its own connection's turns");
     taken.release().await;
     late.await.expect("an answer");
+}
+
+async fn a_crowd_of_browsers_leaves_room_for_directories(database: TestDatabase) {
+    let backend = database.backend;
+    let patience = |settings: &mut Settings| settings.queue_patience = super::LONG;
+    let app = TestApp::start_with(database, patience).await;
+    let login = Login::new(&app).await;
+    let client = app.scim();
+    until_noted(&app, &[&client]).await;
+    let pool = if backend == Backend::Sqlite { "read" } else { "write" };
+    let share = turns(backend, pool).div_ceil(2);
+    let taken = take(&app.db.of(PEOPLE), pool, share).await;
+    // There are turns left, but not for one more who wants to sign in.
+    let late = actix_web::rt::spawn(async move { login.get(&login.code_request(), None).await });
+    until_waiting(&app.db, 1).await;
+    for number in 0..10 {
+        client.get("/Users").await.expect(200);
+        client.post("/Users", &json!({ "userName": format!("u{number}") })).await.expect(201);
+    }
+    assert!(!late.is_finished(), "it waits for the turns of its own kind");
+    taken.release().await;
+    late.await.expect("an answer").expect(303);
 }
 
 async fn the_line_has_an_end(database: TestDatabase) {

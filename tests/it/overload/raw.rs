@@ -27,6 +27,11 @@ impl Raw {
         let _ = self.0.write_all(text.as_bytes());
     }
 
+    /// Gives up sending where nobody takes it.
+    pub fn stop_sending_after(&mut self, patience: Duration) {
+        self.0.set_write_timeout(Some(patience)).expect("a timeout");
+    }
+
     /// The head of a request with a body, and the beginning of the body.
     pub fn begin(app: &TestApp, token: &str, path: &str, length: usize, beginning: &str) -> Self {
         let mut raw = Self::open(app);
