@@ -10,6 +10,7 @@ pub const CASES: &[Case] = pure_cases![
     every_package_is_of_the_registry,
     the_fuzz_targets_are_built_from_the_same,
     other_languages_are_pinned,
+    every_target_is_fuzzed_once_a_week,
 ];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -73,4 +74,16 @@ fn other_languages_are_pinned() {
             assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{line} is not pinned");
         }
     }
+}
+
+fn every_target_is_fuzzed_once_a_week() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/fuzz_targets");
+    let files =
+        std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let mut targets: Vec<String> = files
+        .map(|file| file.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned())
+        .collect();
+    targets.sort();
+    let matrix = format!("target: [{}]", targets.join(", "));
+    assert!(include_str!("../../.github/workflows/fuzz.yml").contains(&matrix), "{matrix}");
 }
