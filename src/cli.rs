@@ -112,6 +112,7 @@ enum Command {
 pub fn main(cli: Cli) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(cli) {
+        Ok(code) if code == ExitCode::SUCCESS && output::is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
             eprintln!("muster: {error:#}");

@@ -149,7 +149,7 @@ pub async fn run_admin(
             if as_json {
                 output::json(&json!({ "id": id, "token": token.expose() }));
             } else {
-                println!("{}", token.expose());
+                output::line(token.expose());
                 eprintln!("admin token {id}; it is not shown again");
             }
         }

@@ -122,9 +122,16 @@ async fn examine(args: &CheckArgs, json: bool) -> anyhow::Result<Report> {
     ensure!(!token.is_empty(), "the token file {file} is empty");
 
     let api = Client::new(&args.url, token, args.profile.dialect())?;
-    api.reach().await.map_err(anyhow::Error::msg).context("the server cannot be reached")?;
+    let reached = api.reach().await;
+    let first = reached.map_err(anyhow::Error::msg).context("the server cannot be reached")?;
 
     let mut report = Report::new(args.profile.name(), token, json);
+    if matches!(first.status, 401 | 404 | 429) {
+        // Each step would fail by the same, and a server may count how often a token was wrong.
+        report.fail("the address and the token are right", first.wrong("a list of users"));
+        report.finish();
+        return Ok(report);
+    }
     // An interrupted run ends early but still removes what it made.
     let interrupted = tokio::select! {
         () = replay(args.profile, &api, &mut report) => false,

@@ -107,7 +107,7 @@ pub async fn run(
             if as_json {
                 output::json(&json!({ "digest": digest, "position": position }));
             } else {
-                println!("{digest}");
+                output::line(digest);
             }
         }
         EventsCommand::Prune { older_than } => {
@@ -148,7 +148,11 @@ async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
     let lines = db
         .snapshot(move |conn| {
             if file == Path::new("-") {
-                return sealing::export(conn, after, &mut std::io::stdout().lock());
+                return match sealing::export(conn, after, &mut std::io::stdout().lock()) {
+                    // Whoever has stopped reading has read enough.
+                    Err(error) if error.is_broken_pipe() => Ok(0),
+                    done => done,
+                };
             }
             // It holds personal data.
             keep_private(&file);

@@ -64,12 +64,12 @@ fn show(found: &Explanation) {
         ("disagreements", found.disagreements.to_string()),
     ]);
     for membership in &found.memberships {
-        println!();
+        output::line("");
         show_membership(membership);
     }
     if found.memberships.is_empty() {
-        println!();
-        println!("Neither SCIM nor a groups claim says that the user is in any team.");
+        output::line("");
+        output::line("Neither SCIM nor a groups claim says that the user is in any team.");
     }
 }
 

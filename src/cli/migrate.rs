@@ -19,7 +19,7 @@ pub async fn run(url: DatabaseUrl, as_json: bool) -> anyhow::Result<()> {
         eprintln!("{} is up to date", db.url());
     } else {
         for name in done {
-            println!("{name}");
+            output::line(name);
         }
     }
     Ok(())

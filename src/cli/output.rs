@@ -1,10 +1,30 @@
 //! Results on stdout: tables for people, JSON for programs.
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
+
+/// Whether something could not be printed that somebody wanted to read.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line. Whoever has stopped reading, such as `head`, has read enough.
+pub fn line(text: impl Display) {
+    let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
+    if error.kind() != ErrorKind::BrokenPipe && !IS_LOST.swap(true, Ordering::Relaxed) {
+        eprintln!("muster: what was asked for is done, but it could not be printed: {error}");
+    }
+}
+
+/// Whether something could not be printed that somebody wanted to read.
+pub fn is_lost() -> bool {
+    IS_LOST.load(Ordering::Relaxed)
+}
 
 /// Prints JSON on a line of its own.
 pub fn json(value: &Value) {
-    println!("{value}");
+    line(value);
 }
 
 /// Prints rows under headings, columns aligned.
@@ -20,7 +40,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
             .enumerate()
             .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
             .collect();
-        println!("{}", padded.join("  ").trim_end());
+        self::line(padded.join("  ").trim_end());
     };
     line(&headings.iter().map(|heading| heading.to_uppercase()).collect::<Vec<_>>());
     for row in rows {
@@ -32,7 +52,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
 pub fn fields(fields: &[(&str, String)]) {
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
     for (name, value) in fields {
-        println!("{:<width$} {value}", format!("{name}:"));
+        line(format!("{:<width$} {value}", format!("{name}:")));
     }
 }
 
@@ -42,6 +62,6 @@ pub fn version(as_json: bool) {
     if as_json {
         json(&json!({ "version": version }));
     } else {
-        println!("muster {version}");
+        line(format!("muster {version}"));
     }
 }

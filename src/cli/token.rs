@@ -96,7 +96,7 @@ pub async fn run(command: TokenCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 }
                 output::json(&object);
             } else {
-                println!("{}", plain.expose());
+                output::line(plain.expose());
                 let until = token.expires_at.map_or_else(String::new, rfc3339);
                 eprintln!(
                     "token {} of {}; it works until {until} and is not shown again",

@@ -268,6 +268,11 @@ pub fn last_position(conn: &mut Conn) -> QueryResult<i64> {
     Ok(last.unwrap_or(0))
 }
 
+/// How many events have no position yet.
+pub fn without_position(conn: &mut Conn) -> QueryResult<i64> {
+    events::table.filter(events::position.is_null()).count().get_result(conn)
+}
+
 /// Whether there are events without a position.
 pub fn any_without_position(conn: &mut Conn) -> QueryResult<bool> {
     let row: Found =

@@ -75,16 +75,13 @@ impl Default for Settings {
 /// Why something is held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the mass-change brake of this connection is on: {what} ({limit} within {window} seconds are \
-     allowed). Nothing was changed. If this is meant, let it through with \
-     'muster brake release {connection}' and push again"
+    "the mass-change brake of this connection is on: {what}. Nothing was changed. If this is meant, \
+     let it through with 'muster brake release {connection}' and push again"
 )]
 pub struct Held {
     /// The connection's name.
     pub connection: String,
     what: String,
-    limit: String,
-    window: i64,
     /// Whether the brake was on already.
     is_on: bool,
 }
@@ -116,9 +113,10 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
     }
     let held = |what: String, limit: String| Held {
         connection: name.clone(),
-        what,
-        limit,
-        window: settings.window,
+        what: match brake.held_at {
+            Some(at) => format!("it was put on at {} and holds until it is released", rfc3339(at)),
+            None => format!("{what} ({limit} within {} seconds are allowed)", settings.window),
+        },
         is_on: brake.held_at.is_some(),
     };
     let begin = context.now.saturating_sub(settings.window.saturating_mul(SECOND));

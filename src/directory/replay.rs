@@ -40,7 +40,10 @@ pub enum ReplayError {
     )]
     Apart(i64),
     /// The store's own log goes another way.
-    #[error("the store is not a backup of the one that the log is from: position {0} differs")]
+    #[error(
+        "the store is not a backup of the one that the log is from, or something has written to it \
+         since: position {0} differs. Restore the backup anew, and replay before anything else"
+    )]
     Another(i64),
     /// The store's seals go another way, and those of the log would not be a chain with them.
     #[error(

@@ -389,7 +389,14 @@ impl From<diesel::result::Error> for ExportError {
 
 impl From<serde_json::Error> for ExportError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Store(error.into())
+        if error.is_io() { Self::Write(error.into()) } else { Self::Store(error.into()) }
+    }
+}
+
+impl ExportError {
+    /// Whether whoever was to read it has stopped reading.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -429,7 +436,9 @@ pub fn verify(conn: &mut Conn, expected: Option<String>) -> Result<Report, Verif
     if let Some(position) = rows::first_position(conn)?.filter(|first| *first <= verifier.removed) {
         return Err(Broken::Removed(position).into());
     }
-    Ok(verifier.finish()?)
+    let mut report = verifier.finish()?;
+    report.unsealed += rows::without_position(conn)?;
+    Ok(report)
 }
 
 /// Removes the sealed events that are all older than a time, seal by seal; returns how many. Those

@@ -8,4 +8,4 @@ mod parameters;
 pub mod teams;
 pub mod users;
 
-pub use self::answer::{method_not_allowed, no_such_endpoint};
+pub use self::answer::{method_not_allowed, no_such_endpoint, post_only};

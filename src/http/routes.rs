@@ -84,7 +84,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(
                     resource("/brakes/{connection}/release")
                         .route(post().to(api::brakes::release))
-                        .default_service(no_program("POST")),
+                        .default_service(route().to(api::post_only)),
                 )
                 .default_service(route().to(api::no_such_endpoint)),
         )

@@ -342,6 +342,8 @@ async fn the_back_end_lets_it_through(app: TestApp) {
         admin.post(&format!("/brakes/default/release?{wrong}"), &nothing).await.expect(400);
     }
     held(deactivate(&client, &ids[2]).await);
+    let error = admin.get("/brakes/default/release").await.expect(405).body;
+    assert_eq!(error["error"], "method_not_allowed");
     let released = admin.post("/brakes/default/release?for=60", &nothing).await.expect(200);
     assert_eq!(released.body["status"], "released");
     deactivate(&client, &ids[2]).await.expect(200);

@@ -164,8 +164,8 @@ impl Client {
     }
 
     /// Whether anything answers at all.
-    pub async fn reach(&self) -> Checked<()> {
-        self.get("/Users?startIndex=1&count=2").await.map(drop)
+    pub async fn reach(&self) -> Checked<Reply> {
+        self.get("/Users?startIndex=1&count=2").await
     }
 
     /// Sends a GET.

@@ -99,11 +99,6 @@ impl Report {
         self.judge(name, work.await, otherwise)
     }
 
-    /// Says something that is no judgement of the server.
-    pub fn note(&mut self, name: &str, detail: impl Display) {
-        self.record(name, Verdict::Note, &detail.to_string());
-    }
-
     /// Records a failure that is not the outcome of a step.
     pub fn fail(&mut self, name: &str, detail: impl Display) {
         self.record(name, Verdict::Fail, &detail.to_string());

@@ -134,16 +134,26 @@ pub fn page(name: &str, listing: &Listing) -> HttpResponse {
 pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
     Err(Failure::NotFound(
         "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
-         /teams/{id}/members and /events"
+         /teams/{id}/members, /events, /brakes and /brakes/{connection}/release"
             .to_owned(),
     ))
 }
 
 /// 405 for what is not a GET: the API is for reading.
 pub async fn method_not_allowed() -> HttpResponse {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = error(status, "method_not_allowed", "this endpoint takes GET only");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    takes("GET")
+}
+
+/// 405 for what is not a POST, where something is done.
+pub async fn post_only() -> HttpResponse {
+    takes("POST")
+}
+
+fn takes(method: &'static str) -> HttpResponse {
+    let (status, message) =
+        (StatusCode::METHOD_NOT_ALLOWED, format!("this endpoint takes {method} only"));
+    let mut response = error(status, "method_not_allowed", &message);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
     response
 }
 
