@@ -60,6 +60,16 @@ impl<'a> People<'a> {
         Self { stage, provider, app, codes: AtomicU64::new(0) }
     }
 
+    /// Another application, which is the one that is signed in for from now on.
+    pub async fn turn_to(&mut self, name: &str) {
+        let (name, now) = (name.to_owned(), muster::clock::system()());
+        let made = self.stage.db.write("turn_to", move |conn| {
+            let (app, _) = apps::create(conn, &name, &[CALLBACK.to_owned()], true, false, now)?;
+            Ok::<_, AdminError>(app.id)
+        });
+        self.app = made.await.expect("an application");
+    }
+
     /// The application's client id.
     pub fn app(&self) -> &str {
         &self.app

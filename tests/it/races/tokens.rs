@@ -135,8 +135,9 @@ async fn a_connection_that_is_deleted_is_gone(stage: &Stage) {
 }
 
 async fn an_application_that_is_deleted_lets_nobody_in(stage: &Stage) {
+    let mut people = People::of(stage, "app").await;
     for round in stage.rounds(12) {
-        let people = People::of(stage, &format!("app{round}")).await;
+        people.turn_to(&format!("app{round}")).await;
         let said = claims(&format!("p{}", round % 3), &["Staff"]);
         let arrivals = join_all((0..4).map(|turn| {
             let wants = if turn % 2 == 0 { Wants::Token } else { Wants::Code };
