@@ -18,8 +18,8 @@ pub async fn run(api: &Client, report: &mut Report) {
         }
     }
     if !kept.is_empty() {
-        let kept: String = kept.iter().map(|one| format!("\n  {one}")).collect();
-        report.fail("what the check made is removed", format!("left behind, remove it:{kept}"));
+        let kept = kept.join("\n  ");
+        report.fail("what the check made is removed", format!("left behind, remove it:\n  {kept}"));
     }
 }
 
