@@ -104,7 +104,10 @@ struct Count {
 
 /// Runs the cases as the command line says.
 pub fn run(cases: Vec<Case>) -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait for disks and for each other more than they compute.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    arguments.test_threads = arguments.test_threads.or(Some(2 * cores));
     let available = postgres::is_available();
     let counts: Arc<[Count; 3]> = Arc::default();
     let mut trials = Vec::new();
