@@ -146,7 +146,7 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
 }
 
 /// Whether so many users were active when the window began that those who would be gone are no more
-/// than a share of them, looking at no more of them than that takes.
+/// than a share of them: looks at the index of inactive ones, and at no more of all than it takes.
 fn has_enough(
     conn: &mut Conn,
     id: &str,

@@ -107,6 +107,7 @@ pub async fn replay(db: &Db, log: impl BufRead) -> Result<(), ReplayError> {
 
 async fn carry_over(db: &Db, batch: Vec<Piece>) -> Result<(), ReplayError> {
     db.note("replay", move |conn| {
+        let mut is_news = false;
         for piece in &batch {
             match piece {
                 Piece::After(_) => {}
@@ -120,15 +121,20 @@ async fn carry_over(db: &Db, batch: Vec<Piece>) -> Result<(), ReplayError> {
                     Some(_) => {}
                     None => seals::insert(conn, seal)?,
                 },
-                Piece::Event(event) => redo(conn, event)?,
+                Piece::Event(event) => is_news |= redo(conn, event)?,
             }
+        }
+        if is_news {
+            // Which sessions have ended since a backup was made, the log does not tell.
+            sessions::delete_all(conn)?;
         }
         Ok(rows::continue_sequence(conn)?)
     })
     .await
 }
 
-fn redo(conn: &mut Conn, event: &LogRow) -> Result<(), ReplayError> {
+/// Does what an event tells of; whether the store did not have it yet.
+fn redo(conn: &mut Conn, event: &LogRow) -> Result<bool, ReplayError> {
     let position = event.position.unwrap_or_default();
     let last = rows::last_position(conn)?;
     if position <= last {
@@ -136,7 +142,7 @@ fn redo(conn: &mut Conn, event: &LogRow) -> Result<(), ReplayError> {
         // What was removed for its age cannot be held against anything.
         return match own.first() {
             Some(own) if own != event => Err(ReplayError::Another(position)),
-            _ => Ok(()),
+            _ => Ok(false),
         };
     }
     if position != last + 1 {
@@ -147,10 +153,9 @@ fn redo(conn: &mut Conn, event: &LogRow) -> Result<(), ReplayError> {
         if (LogRow { position: event.position, ..own }) != *event {
             return Err(ReplayError::Another(position));
         }
-        return Ok(rows::set_position(conn, event.sequence, position)?);
+        rows::set_position(conn, event.sequence, position)?;
+        return Ok(false);
     }
-    // Which sessions have ended since a backup was made, the log does not tell.
-    sessions::delete_all(conn)?;
     let told = event.changes.as_deref().ok_or(ReplayError::NoChanges(position))?;
     let data: Value = serde_json::from_str(&event.data).map_err(StoreError::from)?;
     for change in changes::read(told, &event.subject_id, &data)? {
@@ -164,5 +169,6 @@ fn redo(conn: &mut Conn, event: &LogRow) -> Result<(), ReplayError> {
             emails::replace(conn, &row.connection_id, &row.id, addresses)?;
         }
     }
-    Ok(rows::insert_logged(conn, event)?)
+    rows::insert_logged(conn, event)?;
+    Ok(true)
 }

@@ -54,13 +54,16 @@ pub async fn hold(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?.map_into_boxed_body();
     let BodySize::Sized(size) = response.response().body().size() else { return Ok(response) };
-    // What is answered to a write has happened: to refuse it now would be to deny that.
+    if size < LARGE {
+        return Ok(response);
+    }
     // The pattern says which route it was, however its address was written.
     let route = response.request().match_pattern();
+    // What is answered to a write has happened: to refuse it now would be to deny that.
     let has_written = !matches!(*response.request().method(), Method::GET)
         && !route.is_some_and(|route| route.ends_with("/.search"));
     let app = response.request().app_data::<web::Data<App>>().cloned();
-    let Some(app) = app.filter(|_| size >= LARGE && !has_written) else { return Ok(response) };
+    let Some(app) = app.filter(|_| !has_written) else { return Ok(response) };
     let mut memory = {
         let extensions = response.request().extensions();
         let client = extensions.get::<Client>();

@@ -394,13 +394,30 @@ async fn a_store_is_built_from_an_exported_log(database: TestDatabase) {
     fails(&run(&database, &["events", "verify", "--file", &forged]), 1);
 }
 
+/// A server on the database, and a backup of what was written so far.
+struct BackedUp {
+    client: ScimClient,
+    folder: tempfile::TempDir,
+    backup: String,
+    /// Runs until this is dropped.
+    _server: Server,
+}
+
+impl BackedUp {
+    async fn of(database: &TestDatabase) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(database, &[]);
+        let client = client(&server);
+        write_some(&client, "ann").await;
+        let backup = file(&folder, "backup.db");
+        succeeds(&run(database, &["backup", &backup]));
+        Self { client, folder, backup, _server: server }
+    }
+}
+
 async fn a_backup_is_brought_up_to_date_by_the_log(database: TestDatabase) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start(&database, &[]);
-    let client = client(&server);
-    write_some(&client, "ann").await;
-    let (backup, log) = (file(&folder, "backup.db"), file(&folder, "log.jsonl"));
-    succeeds(&run(&database, &["backup", &backup]));
+    let BackedUp { client, folder, backup, _server } = BackedUp::of(&database).await;
+    let log = file(&folder, "log.jsonl");
     let position = json_of(&database, &["events", "digest"])["position"].to_string();
     write_some(&client, "bob").await;
     succeeds(&run(&database, &["events", "export", &log, "--after", &position]));
@@ -454,12 +471,8 @@ async fn a_replay_signs_everybody_out(database: TestDatabase) {
 }
 
 async fn a_copy_that_sealed_its_log_by_itself_takes_no_other(database: TestDatabase) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start(&database, &[]);
-    let client = client(&server);
-    write_some(&client, "ann").await;
-    let (backup, log) = (file(&folder, "backup.db"), file(&folder, "log.jsonl"));
-    succeeds(&run(&database, &["backup", &backup]));
+    let BackedUp { client, folder, backup, _server } = BackedUp::of(&database).await;
+    let log = file(&folder, "log.jsonl");
     let copy = TestDatabase::empty(database.backend);
     succeeds(&run(&copy, &["restore", &backup]));
     // Exporting seals what is not sealed yet.
