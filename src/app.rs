@@ -23,9 +23,6 @@ use crate::oidc::{self, OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
 
-/// How often the log is sealed: an event is open to tampering for so long.
-const SEAL_EVERY: Duration = Duration::from_mins(1);
-
 /// Whose work it is that people and applications ask for; no connection has such an id.
 pub const PEOPLE: &str = "people";
 
@@ -156,16 +153,16 @@ impl App {
         }
     }
 
-    /// Seals the events of the log every minute until the server is about to stop, and removes
-    /// sealed events that are older than `keep`.
+    /// Seals the events of the log every minute, or as often as the settings say, until the server is
+    /// about to stop, and removes sealed events that are older than `keep`.
     pub async fn look_after_log(&self, keep: Option<Duration>) {
-        let mut minutes = interval(SEAL_EVERY);
-        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns = interval(self.settings.seal_every);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = self.stopped();
         tokio::pin!(stopped);
         loop {
             tokio::select! {
-                _ = minutes.tick() => self.seal_events(keep).await,
+                _ = turns.tick() => self.seal_events(keep).await,
                 () = &mut stopped => return,
             }
         }

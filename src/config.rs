@@ -38,9 +38,13 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a body, besides a second for each 64 KiB.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
-
 /// How long a client may leave what it was sent unread.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// Anybody can begin a sign-in, so that the table would otherwise grow with every request of somebody
+/// who never comes back.
+const MAX_FLOWS: usize = 100_000;
+/// How often the log is sealed.
+const SEAL_EVERY: Duration = Duration::from_mins(1);
 
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
@@ -76,6 +80,11 @@ pub struct Settings {
     pub body_patience: Duration,
     /// How long a client may leave what it was sent unread before its connection is ended.
     pub reader_patience: Duration,
+    /// About as many sign-ins can be under way at once. Where there are too many, the oldest give way
+    /// of the connections that have the most.
+    pub max_flows: usize,
+    /// How often the log is sealed: an event is open to tampering for so long.
+    pub seal_every: Duration,
     /// The proxies that are believed when they say for whom they ask.
     pub proxies: Proxies,
     /// How often somebody may come.
@@ -104,6 +113,8 @@ impl Settings {
             head_patience: HEAD_PATIENCE,
             body_patience: BODY_PATIENCE,
             reader_patience: READER_PATIENCE,
+            max_flows: MAX_FLOWS,
+            seal_every: SEAL_EVERY,
             proxies: Proxies::default(),
             limits: Limits::default(),
             reach: Reach::default(),

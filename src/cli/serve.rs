@@ -125,6 +125,10 @@ pub struct ServeArgs {
     /// How long events are kept in the log, such as 400d [default: for ever]
     #[arg(long, env = "MUSTER_KEEP_EVENTS", value_name = "AGE", value_parser = duration)]
     keep_events: Option<Duration>,
+    /// How often what is new in the log of events is sealed, such as 30s
+    #[arg(long, env = "MUSTER_SEAL_EVERY", value_name = "TIME", default_value = "1m",
+          value_parser = duration)]
+    seal_every: Duration,
 }
 
 /// Migrates the store, then serves until a signal asks it to stop.
@@ -178,6 +182,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
             sign_ins: args.sign_in_limit,
         },
         reach: Reach::with(args.allow_issuer_network).by_proxy(proxy),
+        seal_every: args.seal_every,
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);

@@ -13,11 +13,6 @@ use crate::secret::{self, Secret};
 /// How long a person may take at the provider, in microseconds.
 const LIFETIME: i64 = 600 * 1_000_000;
 
-/// About as many sign-ins can be under way at once. Anybody can begin one, so that the table would
-/// otherwise grow with every request of somebody who never comes back. Where there are too many, the
-/// oldest give way of the connections that have the most.
-const MOST: usize = 100_000;
-
 /// What an application asked for, checked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -52,7 +47,8 @@ pub struct Flow {
     pub request: Request,
 }
 
-/// Keeps a sign-in until the browser is back, and forgets those that never came back.
+/// Keeps a sign-in until the browser is back, and forgets those that never came back; about `most` can
+/// be under way at once.
 ///
 /// # Errors
 /// The store's.
@@ -65,13 +61,13 @@ pub fn keep(
     nonce: &str,
     pkce_verifier: &str,
     request: &Request,
+    most: usize,
     now: i64,
 ) -> Result<(), StoreError> {
     rows::delete_older(conn, now - LIFETIME)?;
     let state_hash = tokens::hash(state);
-    // To count them costs what there are, so one in some hundred does it.
-    if state_hash.starts_with("00") {
-        rows::keep_fairly(conn, MOST)?;
+    if has_to_count(&state_hash, most) {
+        rows::keep_fairly(conn, most)?;
     }
     let row = FlowRow {
         state_hash,
@@ -83,6 +79,13 @@ pub fn keep(
         created_at: now,
     };
     Ok(rows::insert(conn, &row)?)
+}
+
+/// To count the sign-ins costs what there are, so where there may be many, one in some hundred does it.
+fn has_to_count(state_hash: &str, most: usize) -> bool {
+    let one_in = (most / 256).clamp(1, 256);
+    let number = state_hash.get(..2).and_then(|hex| usize::from_str_radix(hex, 16).ok());
+    number.is_none_or(|number| number.is_multiple_of(one_in))
 }
 
 /// Takes a sign-in out: `None` if there is none with that state, if it is too old, or if another

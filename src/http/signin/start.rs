@@ -61,6 +61,7 @@ pub async fn start(
     };
     let cookie = cookie::flow(app, browser.expose().to_owned());
     let state = tokens::hash(started.state.expose());
+    let most = app.settings.max_flows;
     app.people
         .note("start_sign_in", move |conn| {
             flows::keep(
@@ -71,6 +72,7 @@ pub async fn start(
                 started.nonce.expose(),
                 started.pkce_verifier.expose(),
                 &wanted,
+                most,
                 now,
             )
         })
