@@ -7,8 +7,8 @@ use super::harness::{
     Begun, CALLBACK, Login, STALE, VERIFIER, challenge, cookie, encoded, is_oauth_error,
     is_refusal, is_refusal_saying, location, query, rows, under_way, users, written,
 };
-use crate::support::TestDatabase;
-use crate::support::{Case, TestApp, cases, database_cases};
+use crate::support::provider::Provider;
+use crate::support::{Case, TestApp, TestDatabase, cases, database_cases};
 
 /// Path, parameters that are right, and which of them is made wrong.
 type Parameter = (&'static str, &'static str);
@@ -463,41 +463,28 @@ async fn over_https_cookies_are_locked_to_the_host(database: TestDatabase) {
     assert!(!session.contains("Domain") && !session.contains("Max-Age"), "{session}");
 }
 
-/// However many begin and never come back, the table stays of one size, and the newest are kept.
+/// However many begin and never come back, the table stays of one size, the newest are kept, and a
+/// crowd at one connection pushes out nobody at another.
 async fn a_sign_in_flood_stays_bounded(database: TestDatabase) {
-    use muster::db::flows::{self, FlowRow};
-    let app = TestApp::start(database).await;
+    let app = TestApp::start_with(database, |settings| settings.max_flows = 5).await;
     let login = Login::new(&app).await;
-    let begun = login.begin(&login.code_request()).await;
-    let now = app.clock.now();
-    let left = app.db.write("flood", move |conn| {
-        use diesel::prelude::*;
-        use muster::db::schema::flows as table;
-        let connection_id: String = table::table
-            .select(table::connection_id)
-            .first(conn)
-            .map_err(muster::db::StoreError::from)?;
-        for number in 0..30_i64 {
-            let row = FlowRow {
-                state_hash: format!("state-{number}"),
-                browser_hash: "browser".to_owned(),
-                connection_id: connection_id.clone(),
-                nonce: "nonce".to_owned(),
-                pkce_verifier: "verifier".to_owned(),
-                request: "{}".to_owned(),
-                created_at: now - 1_000_000 * (number + 10),
-            };
-            flows::insert(conn, &row)?;
-        }
-        flows::keep_fairly(conn, 5)?;
-        let mut left: Vec<i64> = table::table.select(table::created_at).load(conn)?;
-        left.sort_unstable();
-        Ok::<_, muster::db::StoreError>(left)
-    });
-    let left = left.await.expect("what is left");
-    assert_eq!(left.len(), 5);
-    assert_eq!(left[0], now - 1_000_000 * 13);
-    // Whoever has just begun comes back.
-    login.provider.gives(login.token(&app, &begun));
-    login.come_back(&begun).await.expect(303);
+    app.other("other").await;
+    let other = Login::at(&app, "other", Provider::start()).await;
+    let quiet = other.begin(&other.code_request()).await;
+    let mut crowd = Vec::new();
+    for _ in 0..30 {
+        app.clock.advance(1);
+        crowd.push(login.begin(&login.code_request()).await);
+        // Each counts those before it.
+        assert!(under_way(&app).await <= 6);
+    }
+    assert_eq!(under_way(&app).await, 6);
+    let newest = crowd.split_off(25);
+    for begun in &crowd {
+        is_refusal_saying(&login.come_back(begun).await, 400, STALE);
+    }
+    for (login, begun) in newest.iter().map(|begun| (&login, begun)).chain([(&other, &quiet)]) {
+        login.provider.gives(login.token(&app, begun));
+        login.come_back(begun).await.expect(303);
+    }
 }
