@@ -23,9 +23,12 @@ pub fn cases() -> Vec<Case> {
         a_reader_who_stayed_away_too_long_is_told,
         what_belongs_to_no_connection_is_in_the_log,
         sealing_ends_however_much_is_written_meanwhile,
+        old_events_are_removed_by_a_command,
     ];
     let databases: &[Case] = database_cases![
         a_server_seals_what_it_wrote,
+        a_running_server_seals_by_itself,
+        a_running_server_removes_what_is_old,
         a_log_that_was_cut_off_shows_by_its_seal,
         a_store_is_built_from_an_exported_log,
         a_backup_is_brought_up_to_date_by_the_log,
@@ -324,6 +327,80 @@ async fn a_server_seals_what_it_wrote(database: TestDatabase) {
     assert!(found["sealed"].as_i64() > Some(6), "{found}");
     let hash = found["hash"].as_str().expect("a hash");
     assert!(log.contains(hash), "the log bears witness: {log}");
+}
+
+/// Waits until a server has sealed all there is.
+async fn until_sealed(server: &mut Server, database: &TestDatabase) {
+    while json_of(database, &["events", "verify"])["unsealed"] != 0 {
+        server.logs("sealed events up to");
+    }
+}
+
+async fn a_running_server_seals_by_itself(database: TestDatabase) {
+    let mut server = Server::start(&database, &["--seal-every", "1s"]);
+    let client = client(&server);
+    // Not only when it starts.
+    for prefix in ["ann", "bob", "eve"] {
+        write_some(&client, prefix).await;
+        until_sealed(&mut server, &database).await;
+    }
+    // Nor only when it ends.
+    server.kill();
+    let found = json_of(&database, &["events", "verify"]);
+    assert_eq!(found["unsealed"], 0, "{found}");
+    assert!(found["seals"].as_i64() >= Some(3), "{found}");
+}
+
+async fn a_running_server_removes_what_is_old(database: TestDatabase) {
+    let arguments = ["--seal-every", "1s", "--keep-events", "1s"];
+    let mut server = Server::start(&database, &arguments);
+    let client = client(&server);
+    write_some(&client, "ann").await;
+    until_sealed(&mut server, &database).await;
+    // Those under the last seal stay, so there has to be another.
+    write_some(&client, "bob").await;
+    until_sealed(&mut server, &database).await;
+    server.logs("events because of their age");
+    server.stop();
+    let found = json_of(&database, &["events", "verify"]);
+    assert!(found["removed"].as_i64() > Some(0), "{found}");
+    assert!(found["sealed"].as_i64() > Some(0), "{found}");
+    // Without that, nothing goes.
+    let server = Server::start(&database, &[]);
+    assert_eq!(self::client(&server).find("/Users", "userName pr").await.len(), 6);
+    server.stop();
+    assert_eq!(json_of(&database, &["events", "verify"])["removed"], found["removed"]);
+}
+
+async fn old_events_are_removed_by_a_command(app: TestApp) {
+    let prune = |age| json_of(&app.database, &["events", "prune", "--older-than", age]);
+    write_some(&app.scim(), "ann").await;
+    // It seals first, and nothing is that old.
+    assert_eq!(prune("1h"), json!({ "removed": 0 }));
+    write_some(&app.scim(), "bob").await;
+    let before = json_of(&app.database, &["events", "verify"]);
+    assert!(before["unsealed"].as_i64() > Some(0), "{before}");
+    let removed = loop {
+        // Until they are old enough.
+        let removed = prune("1s")["removed"].as_i64().expect("a number");
+        if removed > 0 {
+            break removed;
+        }
+    };
+    assert_eq!(Some(removed), before["sealed"].as_i64());
+    let after = json_of(&app.database, &["events", "verify"]);
+    assert_eq!(after["removed"], removed);
+    assert_eq!((&after["sealed"], &after["unsealed"]), (&before["unsealed"], &json!(0)));
+    // Those under the last seal stay, however old.
+    let again = run(&app.database, &["events", "prune", "--older-than", "1s"]);
+    succeeds(&again);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("removed 0 events"), "{again:?}");
+    for wrong in ["0d", "400", "-1d"] {
+        let age = format!("--older-than={wrong}");
+        let said = fails(&run(&app.database, &["events", "prune", &age]), 2);
+        assert!(said.contains("is no duration"), "{said}");
+    }
+    rebuild_is_not_expected(&app);
 }
 
 async fn a_log_that_was_cut_off_shows_by_its_seal(database: TestDatabase) {
