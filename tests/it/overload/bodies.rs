@@ -10,6 +10,7 @@ use crate::support::{Case, TestApp, TestDatabase, database_cases};
 
 pub const CASES: &[Case] = database_cases![
     a_body_that_does_not_come_is_not_waited_for,
+    a_body_that_drips_is_ended_and_one_that_flows_is_not,
     bodies_under_way_have_a_budget,
     forms_of_sign_in_leave_room_for_bodies,
     a_body_of_tiny_values_is_weighed_before_it_is_parsed,
@@ -41,6 +42,48 @@ async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
     }
     assert!(counted(&app, r#"muster_turned_away_total{reason="slow-body"}"#).await >= 9);
     assert_eq!(counted(&app, BODIES).await, 0);
+}
+
+async fn a_body_that_drips_is_ended_and_one_that_flows_is_not(database: TestDatabase) {
+    const CHUNK: usize = 64 * 1024;
+    let set = |settings: &mut muster::config::Settings| {
+        settings.body_patience = Duration::from_secs(1);
+    };
+    let app = TestApp::start_with(database, set).await;
+    let token = app.default_token();
+    let drips = async {
+        // At this pace it would take half a minute.
+        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", 300, "");
+        let answer = actix_web::rt::spawn(raw.twin().rest());
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        let mut sent = 0;
+        while !answer.is_finished() {
+            pace.tick().await;
+            raw.try_send(" ");
+            sent += 1;
+        }
+        assert!(sent < 300, "it was waited for to its end");
+        let answer = answer.await.expect("an answer");
+        assert_eq!(status(&answer), 408, "{answer}");
+        assert!(answer.contains("too slowly"), "{answer}");
+    };
+    let flows = async {
+        // It takes more than twice the patience, and each chunk brings a second.
+        let group = "{\"displayName\":\"flows\"}";
+        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", 6 * CHUNK + group.len(), "");
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        for _ in 0..6 {
+            pace.tick().await;
+            raw.send(&" ".repeat(CHUNK));
+        }
+        raw.send(group);
+        let (_, head) = raw.head().await;
+        assert_eq!(status(&head), 201, "{head}");
+    };
+    futures_util::future::join(drips, flows).await;
+    assert_eq!(counted(&app, r#"muster_turned_away_total{reason="slow-body"}"#).await, 1);
+    assert_eq!(app.scim().get("/Groups").await.expect(200).body["totalResults"], 1);
+    until_none(&app, BODIES).await;
 }
 
 async fn bodies_under_way_have_a_budget(database: TestDatabase) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use muster::app::PEOPLE;
@@ -12,7 +12,7 @@ use muster::db::{Db, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{comes_back, connection_id, counted, until};
+use super::{comes_back, connection_id, counted, each_kind_comes_back, names_seconds, until};
 use crate::login::harness::Login;
 use crate::support::{Backend, Case, ScimClient, TestApp, TestDatabase, database_cases};
 
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = database_cases![
     one_connection_cannot_keep_the_others_out,
     a_crowd_of_browsers_leaves_room_for_directories,
     the_line_has_an_end,
+    nobody_waits_for_longer_than_there_is_patience,
     a_connection_has_half_of_the_line,
 ];
 
@@ -175,8 +176,7 @@ async fn a_lookup_that_takes_too_long_is_to_come_back(database: TestDatabase) {
     let slow = Slow::begin(&app.database);
     comes_back(client.get(&format!("/Users/{id}")).await, 503);
     comes_back(client.get("/Users").await, 503);
-    let answer = app.admin().await.get("/users").await.expect(503);
-    assert!(answer.header("retry-after").is_some());
+    names_seconds(&app.admin().await.get("/users").await.expect(503));
     drop(slow.lock);
     client.get(&format!("/Users/{id}")).await.expect(200);
 }
@@ -253,28 +253,40 @@ async fn the_line_has_an_end(database: TestDatabase) {
         late.push(actix_web::rt::spawn(async move { client.get("/Users").await }));
         until_waiting(&app.db, number + 1).await;
     }
-    // Each endpoint says it in its own words.
-    let detail = comes_back(app.scim().get("/Users").await, 503);
+    let detail = each_kind_comes_back(&app, &admin).await;
     assert!(detail.contains("more to do"), "{detail}");
-    let answer = admin.get("/users").await.expect(503);
-    assert!(answer.header("retry-after").is_some());
-    assert_eq!(answer.body["error"], "unavailable");
-    let introspect = app.anonymous().request("POST", "/introspect").form(&[("token", "x")]);
-    let answer = app.anonymous().send(introspect.bearer_auth("x")).await.expect(503);
-    assert!(answer.header("retry-after").is_some());
-    assert_eq!(answer.body["error"], "temporarily_unavailable");
-    let page = app.anonymous().get("/authorize?client_id=x").await.expect(503);
-    assert!(page.header("retry-after").is_some());
     app.anonymous().get("/readyz").await.expect(503);
     // What needs no database is there.
     app.anonymous().get("/healthz").await.expect(200);
     assert_eq!(counted(&app, r#"muster_database_waiting{pool="read"}"#).await, 2);
-    assert!(counted(&app, r#"muster_turned_away_total{reason="queue-full"}"#).await >= 5);
+    assert!(counted(&app, r#"muster_turned_away_total{reason="queue-full"}"#).await >= 8);
     taken.release().await;
     for late in late {
         late.await.expect("an answer").expect(200);
     }
     app.scim().get("/Users").await.expect(200);
+}
+
+async fn nobody_waits_for_longer_than_there_is_patience(database: TestDatabase) {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let backend = database.backend;
+    let app = TestApp::start_with(database, |settings| settings.queue_patience = PATIENCE).await;
+    let (client, admin) = (app.scim(), app.admin().await);
+    until_noted(&app, &[&client]).await;
+    let taken = take(&app.db, "read", turns(backend, "read")).await;
+    let begun = Instant::now();
+    let detail = each_kind_comes_back(&app, &admin).await;
+    assert!(begun.elapsed() >= PATIENCE, "{:?}", begun.elapsed());
+    assert!(detail.contains("try again"), "{detail}");
+    taken.release().await;
+    let taken = take(&app.db, "write", turns(backend, "write")).await;
+    let user = json!({ "userName": "ann" });
+    comes_back(client.post("/Users", &user).await, 503);
+    assert!(counted(&app, r#"muster_turned_away_total{reason="queue-time"}"#).await >= 8);
+    assert_eq!(waiting(&app.db), 0, "who has gone leaves no place in the line");
+    taken.release().await;
+    // Who was turned away has changed nothing.
+    client.post("/Users", &user).await.expect(201);
 }
 
 async fn a_connection_has_half_of_the_line(database: TestDatabase) {

@@ -27,6 +27,11 @@ impl Raw {
         let _ = self.0.write_all(text.as_bytes());
     }
 
+    /// The same connection once more, to send by while an answer is waited for.
+    pub fn twin(&self) -> Self {
+        Self(self.0.try_clone().expect("a connection"))
+    }
+
     /// Gives up sending where nobody takes it.
     pub fn stop_sending_after(&mut self, patience: Duration) {
         self.0.set_write_timeout(Some(patience)).expect("a timeout");
