@@ -12,6 +12,13 @@ pub enum Outcome {
     Lost(#[expect(dead_code, reason = "shown where a test fails")] String),
 }
 
+/// After how many seconds a client is told to come back.
+#[track_caller]
+pub fn retry_after(headers: &HeaderMap) -> u32 {
+    let value = headers.get("retry-after").and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).expect("seconds")
+}
+
 /// A client of one server, with a SCIM token and an admin token.
 #[derive(Clone)]
 pub struct Client {

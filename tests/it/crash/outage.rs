@@ -10,7 +10,7 @@ use futures_util::future::{join, join_all};
 use muster::db::{DatabaseUrl, Db, StoreError};
 use serde_json::{Value, json};
 
-use super::client::{Client, Outcome};
+use super::client::{Client, Outcome, retry_after};
 use crate::support::process::{Server, run, succeeds};
 use crate::support::{Case, Cluster, needing, patch_body, pure_cases};
 
@@ -30,8 +30,7 @@ fn is_told_to_come_back(outcome: &Outcome) -> &Value {
     let Outcome::Answered { status: 503, headers, body } = outcome else {
         panic!("{outcome:?}");
     };
-    let seconds = headers.get("retry-after").and_then(|value| value.to_str().ok());
-    let seconds: u32 = seconds.and_then(|text| text.parse().ok()).expect("seconds");
+    let seconds = retry_after(headers);
     assert!((1..=60).contains(&seconds), "{seconds}");
     body
 }
@@ -53,11 +52,12 @@ fn postgres_can_be_restarted_under_load() {
         let Outcome::Answered { status: 201, body, .. } = made else { panic!("{made:?}") };
         let ann = format!("/Users/{}", body["id"].as_str().expect("an id"));
 
-        let (turned_away, is_back) = (Cell::new(0), Cell::new(false));
+        let (asked, turned_away, is_back) = (Cell::new(0), Cell::new(0), Cell::new(false));
+        let load = Load { client: &client, ann: &ann, asked, turned_away, is_back };
         let all = join_all((0..CLIENTS).map(|number| {
-            let (client, turned_away, is_back, ann) = (&client, &turned_away, &is_back, &ann);
+            let load = &load;
             // Until it has been served by the database that is back.
-            async move { while !ask(client, number, ann, turned_away, is_back).await {} }
+            async move { while !load.ask(number).await {} }
         }));
         let restart = async {
             // Every one of them is at work.
@@ -65,42 +65,53 @@ fn postgres_can_be_restarted_under_load() {
             cluster.stop("INT");
             each_endpoint_says_so(&client, &address, &ann).await;
             cluster.start();
-            is_back.set(true);
+            load.is_back.set(true);
         };
         join(all, restart).await;
-        assert!(turned_away.get() > 0);
+        assert!(load.turned_away.get() > 0);
         client.read("/readyz").await;
         let log = server.stop();
         // The log tells of the outage, and not as often as somebody met it.
         assert!(log.contains("cannot be reached: "), "{log}");
         assert!(log.contains("no more after"), "{log}");
-        assert!(log.lines().count() < 40, "{} turned away: {log}", turned_away.get());
+        assert!(log.lines().count() < 40, "{} turned away: {log}", load.turned_away.get());
     });
 }
 
-/// One request; says whether it was served after the restart.
-async fn ask(
-    client: &Client,
-    number: usize,
-    ann: &str,
-    turned_away: &Cell<u32>,
-    is_back: &Cell<bool>,
-) -> bool {
-    let (after, begun) = (is_back.get(), Instant::now());
-    let title = patch_body(json!([{ "op": "replace", "path": "title", "value": "x" }]));
-    let outcome = match number % 4 {
-        0 => client.scim("PATCH", ann, Some(&title)).await,
-        1 => client.scim("GET", ann, None).await,
-        2 => client.send("GET", "/api/v1/events?count=10", None).await,
-        _ => client.scim("GET", "/Users?filter=title+eq+%22x%22", None).await,
-    };
-    assert!(begun.elapsed() < SOON, "{:?}: {outcome:?}", begun.elapsed());
-    match outcome {
-        Outcome::Answered { status: 200, .. } => after,
-        other => {
-            is_told_to_come_back(&other);
-            turned_away.set(turned_away.get() + 1);
-            false
+/// What the clients share.
+struct Load<'a> {
+    client: &'a Client,
+    /// The user that they read and write.
+    ann: &'a str,
+    asked: Cell<u32>,
+    turned_away: Cell<u32>,
+    is_back: Cell<bool>,
+}
+
+impl Load<'_> {
+    /// One request; says whether it was served after the restart.
+    async fn ask(&self, number: usize) -> bool {
+        let (client, after, begun) = (self.client, self.is_back.get(), Instant::now());
+        self.asked.set(self.asked.get() + 1);
+        let outcome = match number % 4 {
+            0 => {
+                // Another value each time, so that there is something to write.
+                let title = format!("x{}", self.asked.get());
+                let set = json!([{ "op": "replace", "path": "title", "value": title }]);
+                client.scim("PATCH", self.ann, Some(&patch_body(set))).await
+            }
+            1 => client.scim("GET", self.ann, None).await,
+            2 => client.send("GET", "/api/v1/events?count=10", None).await,
+            _ => client.scim("GET", "/Users?filter=title+sw+%22x%22", None).await,
+        };
+        assert!(begun.elapsed() < SOON, "{:?}: {outcome:?}", begun.elapsed());
+        match outcome {
+            Outcome::Answered { status: 200, .. } => after,
+            other => {
+                is_told_to_come_back(&other);
+                self.turned_away.set(self.turned_away.get() + 1);
+                false
+            }
         }
     }
 }
@@ -123,7 +134,7 @@ async fn each_endpoint_says_so(client: &Client, address: &str, ann: &str) {
                    code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
     let page = http.get(format!("{address}/authorize?{sign_in}")).send().await.expect("an answer");
     assert_eq!(page.status(), 503);
-    assert!(page.headers().contains_key("retry-after"));
+    assert!(retry_after(page.headers()) > 0);
     assert!(page.text().await.expect("a page").contains("Try again in a minute"));
     let form = "grant_type=authorization_code&client_id=x&code=y&redirect_uri=https://a.example";
     for (path, form) in [("/token", form), ("/introspect", "token=x"), ("/revoke", "token=x")] {
@@ -131,12 +142,14 @@ async fn each_endpoint_says_so(client: &Client, address: &str, ann: &str) {
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(form).send().await.expect("an answer");
         assert_eq!(answer.status(), 503, "{path}");
-        assert!(answer.headers().contains_key("retry-after"), "{path}");
+        assert!(retry_after(answer.headers()) > 0, "{path}");
         let body: Value = answer.json().await.expect("JSON");
         assert_eq!(body["error"], "temporarily_unavailable", "{path}");
     }
     let asked = http.get(format!("{address}/userinfo")).bearer_auth("muster_access_x");
-    assert_eq!(asked.send().await.expect("an answer").status(), 503);
+    let answer = asked.send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(retry_after(answer.headers()) > 0);
 
     let ready = client.send("GET", "/readyz", None).await;
     assert!(matches!(ready, Outcome::Answered { status: 503, .. }), "{ready:?}");

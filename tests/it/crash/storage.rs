@@ -4,11 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use reqwest::header::HeaderMap;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::client::{Client, Outcome};
+use super::client::{Client, Outcome, retry_after};
 use crate::support::process::{Server, run, serve, succeeds};
 use crate::support::provider::Provider;
 use crate::support::{Backend, Case, TestDatabase, needing, patch_body};
@@ -200,11 +199,6 @@ fn is_refused(outcome: &Outcome) {
     assert_eq!(body["schemas"][0], "urn:ietf:params:scim:api:messages:2.0:Error");
     let detail = body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("cannot store") && detail.contains("nothing was changed"), "{detail}");
-}
-
-fn retry_after(headers: &HeaderMap) -> u32 {
-    let value = headers.get("retry-after").and_then(|value| value.to_str().ok());
-    value.and_then(|text| text.parse().ok()).expect("seconds")
 }
 
 /// The log says what the operator has to mend, and not once for each request.
