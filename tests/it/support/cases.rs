@@ -111,7 +111,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     let available = postgres::is_available();
     let counts: Arc<[Count; 3]> = Arc::default();
     let mut trials = Vec::new();
-    let mut without = 0;
+    let mut ignored = [0; 3];
     for case in cases {
         let path = case.module.strip_prefix("it::").unwrap_or(case.module);
         let name = |prefix: &str| format!("{prefix}::{path}::{}", case.name);
@@ -122,18 +122,20 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
             }
             Run::Needing(is_there, test) => {
                 let counts = counts.clone();
+                let is_missing = !is_there();
+                ignored[2] += usize::from(is_missing);
                 let trial = Trial::test(name("other"), move || counted(&counts[2], test));
-                trials.push(trial.with_ignored_flag(!is_there()));
+                trials.push(trial.with_ignored_flag(is_missing));
             }
             Run::App(_) | Run::Schemas(_) | Run::Database(_) => {
                 for (backend, place) in [(Backend::Sqlite, 0), (Backend::Postgres, 1)] {
                     let counts = counts.clone();
-                    let ignored = backend == Backend::Postgres && !available;
-                    without += usize::from(ignored);
+                    let is_missing = backend == Backend::Postgres && !available;
+                    ignored[place] += usize::from(is_missing);
                     let trial = Trial::test(name(backend.name()), move || {
                         counted(&counts[place], || on_database(case.run, backend))
                     });
-                    trials.push(trial.with_ignored_flag(ignored));
+                    trials.push(trial.with_ignored_flag(is_missing));
                 }
             }
         }
@@ -141,7 +143,8 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     if !available {
         eprintln!(
             "PostgreSQL: none found (looked for MUSTER_TEST_POSTGRES_URL and for server \
-             programs): {without} tests ignored"
+             programs): {} tests ignored",
+            ignored[1]
         );
         if std::env::var_os("MUSTER_TEST_REQUIRE_POSTGRES").is_some() {
             eprintln!("PostgreSQL is required here");
@@ -150,8 +153,8 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        for (name, count) in ["sqlite", "postgres", "other"].iter().zip(counts.iter()) {
-            let ignored = if *name == "postgres" { without } else { 0 };
+        let names = ["sqlite", "postgres", "other"];
+        for ((name, count), ignored) in names.iter().zip(counts.iter()).zip(ignored) {
             println!(
                 "{name}: {} passed, {} failed, {ignored} ignored",
                 count.passed.load(Ordering::Relaxed),
