@@ -28,8 +28,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App as ActixApp, HttpServer, web};
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::{App as ActixApp, Error, HttpServer, web};
 
 use crate::app::App;
 
@@ -58,17 +60,7 @@ pub fn serve_with(
     let connections = app.settings.max_connections.div_ceil(workers.max(1));
     end_unread(&listener, app.settings.reader_patience)?;
     let data = web::Data::from(app);
-    let server = HttpServer::new(move || {
-        ActixApp::new()
-            .app_data(data.clone())
-            .wrap(actix_web::middleware::from_fn(middleware::catch_panics))
-            .wrap(actix_web::middleware::from_fn(negotiate::media_type))
-            .wrap(actix_web::middleware::from_fn(middleware::observe))
-            .wrap(actix_web::middleware::from_fn(negotiate::default_version))
-            .wrap(actix_web::middleware::NormalizePath::trim())
-            .wrap(actix_web::middleware::from_fn(headers::protect))
-            .configure(routes::configure)
-    });
+    let server = HttpServer::new(move || stack(data.clone()).configure(routes::configure));
     let server = server
         .workers(workers)
         // Beyond these, connections wait to be accepted until others end.
@@ -82,6 +74,28 @@ pub fn serve_with(
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
     };
     Ok(server.run())
+}
+
+/// What is around every handler, for routes to be added to. The last is the outermost.
+pub fn stack(
+    app: web::Data<App>,
+) -> ActixApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    ActixApp::new()
+        .app_data(app)
+        .wrap(from_fn(middleware::catch_panics))
+        .wrap(from_fn(negotiate::media_type))
+        .wrap(from_fn(middleware::observe))
+        .wrap(from_fn(negotiate::default_version))
+        .wrap(NormalizePath::trim())
+        .wrap(from_fn(headers::protect))
 }
 
 /// Has the operating system end connections whose client reads nothing of what it was sent for so

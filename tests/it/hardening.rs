@@ -5,6 +5,7 @@
 mod cookies;
 mod csrf;
 mod headers;
+mod log_lines;
 mod redirects;
 mod secrets;
 mod ssrf;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         cookies::cases(),
         csrf::CASES.to_vec(),
         headers::cases(),
+        log_lines::cases(),
         redirects::CASES.to_vec(),
         secrets::cases(),
         ssrf::cases(),

@@ -1,15 +1,24 @@
 //! The headers of every answer: a walk over the whole table of routes with every method.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpServer, web};
+use muster::app::App;
+use muster::config::Settings;
 
 use crate::login::harness::Login;
-use crate::support::{Answer, Case, TestApp, TestDatabase, cases, database_cases, pure_cases};
+use crate::support::{
+    Answer, Case, ScimClient, TestApp, TestDatabase, cases, database_cases, pure_cases,
+};
 
 pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![
         every_answer_has_its_headers,
         no_origin_is_let_in,
-        an_answer_to_a_panic_has_its_headers_too,
+        an_answer_without_a_store_has_its_headers_too,
+        a_handler_that_panics_is_answered_and_the_server_goes_on,
         what_is_no_request_is_answered_with_nothing,
     ];
     let databases: &[Case] = database_cases![over_https_browsers_are_told_to_stay_there];
@@ -192,7 +201,7 @@ async fn over_https_browsers_are_told_to_stay_there(database: TestDatabase) {
     assert_eq!(hsts(&plain.scim().get("/Users").await), None);
 }
 
-async fn an_answer_to_a_panic_has_its_headers_too(app: TestApp) {
+async fn an_answer_without_a_store_has_its_headers_too(app: TestApp) {
     // A store without tables is the worst that a request can be made to meet from outside.
     let broken = app.db.write("break", |conn| {
         use diesel::connection::SimpleConnection;
@@ -204,6 +213,69 @@ async fn an_answer_to_a_panic_has_its_headers_too(app: TestApp) {
     let answer = app.anonymous().send(request).await.expect(500);
     has_its_headers(&answer);
     assert!(answer.header("x-request-id").is_some());
+}
+
+/// What `muster::http::serve` has around its handlers, around some that panic: before they wait for
+/// anything, after it, and in what reads the request.
+async fn a_handler_that_panics_is_answered_and_the_server_goes_on(app: TestApp) {
+    struct Unreadable;
+    impl FromRequest for Unreadable {
+        type Error = actix_web::Error;
+        type Future = std::future::Ready<Result<Self, Self::Error>>;
+
+        fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+            panic!("a panic of an extractor, with a secret-of-the-panic")
+        }
+    }
+    async fn at_once() -> HttpResponse {
+        panic!("a panic at once, with a secret-of-the-panic")
+    }
+    async fn later() -> HttpResponse {
+        actix_web::rt::task::yield_now().await;
+        panic!("a panic later, with a secret-of-the-panic")
+    }
+    async fn unreadable(_: Unreadable) -> HttpResponse {
+        HttpResponse::Ok().finish()
+    }
+    async fn well() -> HttpResponse {
+        HttpResponse::Ok().body("well")
+    }
+    let settings = Settings::new(app.base_url.clone());
+    let clock = muster::clock::system();
+    let own = App::new(app.db.clone(), app.registry.clone(), settings, clock).expect("an app");
+    let data = web::Data::new(own);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = HttpServer::new(move || {
+        muster::http::stack(data.clone())
+            .route("/at-once", web::to(at_once))
+            .route("/later", web::to(later))
+            .route("/unreadable", web::to(unreadable))
+            .route("/well", web::to(well))
+    });
+    // One worker: one that a panic ends answers nobody any more.
+    let server = server.workers(1).disable_signals().listen(listener).expect("a server").run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    let client = ScimClient::of(&base, "x");
+    let mut ids = BTreeSet::new();
+    for _ in 0..3 {
+        for path in ["/at-once", "/later", "/unreadable"] {
+            for method in ["GET", "POST"] {
+                let answer = client.send(client.request(method, path)).await.expect(500);
+                has_its_headers(&answer);
+                assert_eq!(answer.body["status"], "500", "{}", answer.text);
+                assert!(!answer.text.contains("secret-of"), "{}", answer.text);
+                assert!(!answer.text.contains("panic of"), "{}", answer.text);
+                let id = answer.header("x-request-id").expect("the id of the request");
+                assert!(ids.insert(id.to_owned()), "an id of its own: {id}");
+            }
+            let answer = client.get("/well").await.expect(200);
+            has_its_headers(&answer);
+            assert_eq!(answer.text, "well");
+        }
+    }
+    handle.stop(false).await;
 }
 
 /// What cannot be read as HTTP never comes to a handler: it is answered with a status alone.

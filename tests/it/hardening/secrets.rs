@@ -1,6 +1,6 @@
 //! A run of everything that has to do with secrets, against the program with its most talkative log:
-//! none of them, no half of one, and none in another encoding is in the log, in the event log or in
-//! an answer that refuses something.
+//! none of them, no half of one, and none in another encoding is in the log, in the event log, in an
+//! answer that refuses something, in the store or in a copy of it.
 
 use std::process::{Command, Stdio};
 
@@ -18,20 +18,21 @@ use crate::support::{Answer, Backend, Case, TestDatabase, database_cases, patch_
 
 pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
-        no_secret_of_a_whole_run_is_in_a_log_an_event_or_an_error,
+        no_secret_of_a_whole_run_is_in_a_log_an_event_an_error_or_the_store,
         no_secret_is_in_the_log_of_http2,
         the_store_and_its_copy_are_their_owners_alone,
     ];
     let pure: &[Case] = pure_cases![
         no_error_shows_the_password_of_the_database,
         a_half_and_an_encoded_secret_are_found,
+        a_secret_among_the_bytes_of_a_store_is_found,
     ];
     [databases, pure].concat()
 }
 
 /// The secrets of a run, and the texts in which none of them may be.
 #[derive(Default)]
-struct Watch {
+pub(super) struct Watch {
     secrets: Vec<(&'static str, String)>,
     texts: Vec<(String, String)>,
 }
@@ -126,13 +127,13 @@ fn with_password(database: &TestDatabase, password: &str) -> TestDatabase {
 }
 
 /// A client of one server.
-struct Http {
-    base: String,
-    client: reqwest::Client,
+pub(super) struct Http {
+    pub(super) base: String,
+    pub(super) client: reqwest::Client,
 }
 
 impl Http {
-    async fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+    pub(super) async fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
         let method: reqwest::Method = method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("authorization", token);
@@ -146,7 +147,9 @@ impl Http {
     }
 }
 
-async fn no_secret_of_a_whole_run_is_in_a_log_an_event_or_an_error(database: TestDatabase) {
+async fn no_secret_of_a_whole_run_is_in_a_log_an_event_an_error_or_the_store(
+    database: TestDatabase,
+) {
     let mut watch = Watch::default();
     let password = watch.keeps("the database's password", "db-password-Kq7Vx2Lw9Tz4");
     let database_url = with_password(&database, &password);
@@ -163,6 +166,11 @@ async fn no_secret_of_a_whole_run_is_in_a_log_an_event_or_an_error(database: Tes
     let bearer = format!("Bearer {admin}");
     let events = http.send("GET", "/api/v1/events?after=0&count=1000", &bearer, &json!(null)).await;
     let events = events.expect(200).text;
+    let planted = "planted-Bq6Wn3Xe8Ry5@example.com";
+    let user = json!({ "userName": planted });
+    http.send("POST", "/scim/v2/Users", &format!("Bearer {token}"), &user).await.expect(201);
+    let under_way = begin(&mut watch, &login).await;
+    let stores = stored(&database_url);
     assert!(events.contains("ann@example.com") && events.contains("signed-out"), "{events}");
     let log = server.stop();
     for text in ["/scim/v2/Users", "/login/callback", "/token", "/introspect", "TRACE", "DEBUG"] {
@@ -173,10 +181,104 @@ async fn no_secret_of_a_whole_run_is_in_a_log_an_event_or_an_error(database: Tes
     assert!(watch.texts.len() >= 20, "{}", watch.texts.len());
     let found = watch.found();
     assert!(found.is_empty(), "{found:#?}");
+    // The store, with what SECURITY.md says that it has of sign-ins. SQLite's own file has it for a
+    // while after their end too, where nothing else was written yet.
+    for (place, bytes) in stores {
+        let is_kept = |what: &str| match place.as_str() {
+            "the copy" => under_way.contains(&what),
+            _ => under_way.contains(&what) || OF_A_SIGN_IN.contains(&what),
+        };
+        let known = watch.secrets.iter().filter(|(what, _)| !is_kept(what)).cloned();
+        let mut store = Watch { secrets: known.collect(), texts: vec![(place.clone(), bytes)] };
+        assert!(store.secrets.len() >= 20, "{}", store.secrets.len());
+        let found = store.found();
+        assert!(found.is_empty(), "{found:#?}");
+        // That it would have been found: what a person is called, and what is said to be there.
+        let there = watch.secrets.iter().filter(|(what, _)| under_way.contains(what)).cloned();
+        for (what, secret) in there.chain([("a name", planted.to_owned())]) {
+            store.secrets = vec![(what, secret)];
+            assert!(place != "the copy" || !store.found().is_empty(), "{what} is in {place}");
+        }
+    }
+}
+
+/// What the store has in clear of a sign-in, while it is under way.
+const OF_A_SIGN_IN: [&str; 3] = ["the nonce", "Muster's verifier", "the application's state"];
+
+/// A sign-in that stays under way; names what of it the store has in clear. (Muster's verifier is
+/// there too, which no browser and no provider has seen yet.)
+async fn begin(watch: &mut Watch, login: &Login) -> [&'static str; 2] {
+    let kept = ["the nonce under way", "the application's state under way"];
+    let state = watch.keeps(kept[1], "app-state-Zn4Xm8Cb2Vd7");
+    let ask = login.authorize(&[
+        ("response_type", "code"),
+        ("state", &state),
+        ("code_challenge", &crate::login::harness::challenge()),
+        ("code_challenge_method", "S256"),
+    ]);
+    let begun = login.begin(&ask).await;
+    watch.keeps(kept[0], &begun.nonce);
+    watch.keeps("the state under way", &begun.state);
+    watch.keeps("the cookie under way", begun.cookie.split('=').nth(1).expect("a value"));
+    kept
+}
+
+/// The bytes of a copy of the store, as a backup makes it, and of SQLite's own files while it is in
+/// use. What is no text in them hides no text.
+fn stored(database: &TestDatabase) -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy.db").display().to_string();
+    succeeds(&run(database, &["backup", &copy]));
+    let mut files = vec![("the copy", copy)];
+    if let Some(own) = database.url.strip_prefix("sqlite://") {
+        files.push(("the store", own.to_owned()));
+    }
+    let mut found = Vec::new();
+    for (place, file) in files {
+        let mut bytes = std::fs::read(&file).expect("a store");
+        assert!(bytes.starts_with(b"SQLite format 3"), "{file}");
+        for more in ["-wal", "-journal"] {
+            bytes.extend(std::fs::read(format!("{file}{more}")).unwrap_or_default());
+        }
+        found.push((place.to_owned(), String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    found
+}
+
+/// That the test can fail: in a row, in a value that fills pages, and as bytes in the middle of some
+/// that are no text.
+fn a_secret_among_the_bytes_of_a_store_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("store.db").display());
+    let database = TestDatabase::at(Backend::Sqlite, &url);
+    succeeds(&run(&database, &["migrate"]));
+    let mut watch = Watch::default();
+    let secret = watch.keeps("a secret", "muster_scim_Kd7Tw2Pz9Lm4Vx8Qb3Nc6Rf1");
+    watch.texts = stored(&database);
+    assert_eq!(watch.found(), Vec::<String>::new());
+    let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for (what, value) in [
+        ("as it is", format!("'{secret}'")),
+        ("far inside", format!("'{}{secret}{}'", "x".repeat(9_000), "y".repeat(9_000))),
+        ("as bytes", format!("x'ff00fe{hexadecimal}ff80'")),
+        ("as Base64", format!("'{}'", URL_SAFE_NO_PAD.encode(format!("ab{secret}cd")))),
+    ] {
+        use diesel::connection::SimpleConnection;
+        let plant = format!("DELETE FROM secrets; INSERT INTO secrets VALUES ('x', {value})");
+        database.connect().batch_execute(&plant).expect("a row");
+        let (copy, own) = match stored(&database).try_into() {
+            Ok([copy, own]) => (copy, own),
+            Err(others) => panic!("{others:?}"),
+        };
+        for text in [copy, own] {
+            watch.texts = vec![text];
+            assert!(!watch.found().is_empty(), "{what} in {}", watch.texts[0].0);
+        }
+    }
 }
 
 /// A provider with a confidential client for Muster, and a confidential application.
-fn set_up(watch: &mut Watch, database: &TestDatabase, base: &str) -> Login {
+pub(super) fn set_up(watch: &mut Watch, database: &TestDatabase, base: &str) -> Login {
     let provider = Provider::start();
     let secret = watch.keeps("Muster's client secret", "client-secret-Hn5+Jc8/Rd3Wm6");
     let folder = tempfile::tempdir().expect("a folder");
