@@ -330,7 +330,7 @@ async fn a_server_seals_what_it_wrote(database: TestDatabase) {
 }
 
 /// Waits until a server has sealed all there is.
-async fn until_sealed(server: &mut Server, database: &TestDatabase) {
+fn until_sealed(server: &mut Server, database: &TestDatabase) {
     while json_of(database, &["events", "verify"])["unsealed"] != 0 {
         server.logs("sealed events up to");
     }
@@ -342,7 +342,7 @@ async fn a_running_server_seals_by_itself(database: TestDatabase) {
     // Not only when it starts.
     for prefix in ["ann", "bob", "eve"] {
         write_some(&client, prefix).await;
-        until_sealed(&mut server, &database).await;
+        until_sealed(&mut server, &database);
     }
     // Nor only when it ends.
     server.kill();
@@ -354,12 +354,13 @@ async fn a_running_server_seals_by_itself(database: TestDatabase) {
 async fn a_running_server_removes_what_is_old(database: TestDatabase) {
     let arguments = ["--seal-every", "1s", "--keep-events", "1s"];
     let mut server = Server::start(&database, &arguments);
+    let token = server.field("API token").expect("a token");
     let client = client(&server);
     write_some(&client, "ann").await;
-    until_sealed(&mut server, &database).await;
+    until_sealed(&mut server, &database);
     // Those under the last seal stay, so there has to be another.
     write_some(&client, "bob").await;
-    until_sealed(&mut server, &database).await;
+    until_sealed(&mut server, &database);
     server.logs("events because of their age");
     server.stop();
     let found = json_of(&database, &["events", "verify"]);
@@ -367,7 +368,8 @@ async fn a_running_server_removes_what_is_old(database: TestDatabase) {
     assert!(found["sealed"].as_i64() > Some(0), "{found}");
     // Without that, nothing goes.
     let server = Server::start(&database, &[]);
-    assert_eq!(self::client(&server).find("/Users", "userName pr").await.len(), 6);
+    let base = server.field("SCIM base URL").expect("a URL");
+    assert_eq!(ScimClient::of(&base, &token).find("/Users", "userName pr").await.len(), 6);
     server.stop();
     assert_eq!(json_of(&database, &["events", "verify"])["removed"], found["removed"]);
 }

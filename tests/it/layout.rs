@@ -270,7 +270,7 @@ fn the_documents_name_tests_that_exist() {
     for (document, least) in [
         ("docs/access.md", 12),
         ("docs/audit.md", 15),
-        ("docs/hardening.md", 8),
+        ("docs/hardening.md", 4),
         ("docs/reliability.md", 50),
     ] {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
