@@ -125,10 +125,19 @@ pub struct ServeArgs {
     /// How long events are kept in the log, such as 400d [default: for ever]
     #[arg(long, env = "MUSTER_KEEP_EVENTS", value_name = "AGE", value_parser = duration)]
     keep_events: Option<Duration>,
-    /// How often what is new in the log of events is sealed, such as 30s
+    /// How often what is new in the log of events is sealed, and what is too old removed: 1s to 1d
     #[arg(long, env = "MUSTER_SEAL_EVERY", value_name = "TIME", default_value = "1m",
-          value_parser = duration)]
+          value_parser = seal_every)]
     seal_every: Duration,
+}
+
+/// How often the log is sealed: whoever reads it wants to rely on it the same day.
+fn seal_every(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    if every > Duration::from_hours(24) {
+        return Err(format!("'{text}' is longer than a day"));
+    }
+    Ok(every)
 }
 
 /// Migrates the store, then serves until a signal asks it to stop.
@@ -308,5 +317,19 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) => Err("it must be 1 at least".to_owned()),
         Ok(number) => Ok(number),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_sealed_once_a_day_at_least() {
+        assert_eq!(seal_every("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(seal_every("1d"), Ok(Duration::from_hours(24)));
+        for wrong in ["0s", "2d", "25h", "1", ""] {
+            assert!(seal_every(wrong).is_err(), "{wrong}");
+        }
     }
 }

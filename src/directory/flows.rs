@@ -129,3 +129,19 @@ pub fn is_orphaned(
     };
     Ok(app_is_gone || connections::find(conn, &connection.id)?.is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_there_may_be_the_fewer_count_them() {
+        let counting = |most| {
+            let hashes = (0..256).map(|first| format!("{first:02x}ab"));
+            hashes.filter(|hash| has_to_count(hash, most)).count()
+        };
+        assert_eq!([5, 511, 512, 65_536, 100_000].map(counting), [256, 256, 128, 1, 1]);
+        // A hash that is none is no way around the bound.
+        assert!(has_to_count("", 100_000) && has_to_count("é", 100_000));
+    }
+}

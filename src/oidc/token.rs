@@ -96,6 +96,10 @@ pub fn verify(
     if holds_nul(&payload) {
         return Err(invalid("it holds a NUL character"));
     }
+    // The library takes `sub#` for `sub`, as if a subject could be in a language.
+    if payload.get("sub").and_then(Value::as_str) != Some(subject) {
+        return Err(invalid("its subject is not in the claim sub"));
+    }
     if let Some(not_before) = payload.get("nbf") {
         let not_before = not_before.as_f64().ok_or_else(|| invalid("its nbf is not a number"))?;
         #[expect(clippy::cast_precision_loss, reason = "seconds fit a double exactly")]

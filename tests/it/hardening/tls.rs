@@ -1,27 +1,33 @@
 //! TLS without a proxy: what is spoken, and certificates that are renewed while the server runs.
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Datelike;
+use muster::app::App;
+use muster::config::Settings;
+use muster::http::tls::Tls;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use super::wire::{STATUS_200, by_http2, by_tls, connect, old_greeting};
+use super::wire::{Tunnel, by_tls, connect, old_greeting};
 use crate::support::process::{Server, fails, muster, run, succeeds};
-use crate::support::{Case, TestDatabase, database_cases};
+use crate::support::{Case, TestApp, TestDatabase, cases, database_cases};
 
 pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         a_renewed_certificate_is_shown_after_a_hangup,
         a_bad_certificate_does_not_take_the_good_ones_place,
-        http2_is_spoken_by_tls,
+        http_1_1_alone_is_spoken_by_tls,
         old_versions_of_tls_are_refused,
         a_hangup_without_tls_ends_nothing,
         a_certificate_that_ends_soon_is_warned_of,
         a_file_of_the_wrong_kind_is_explained,
         a_container_can_ask_its_server,
     ];
-    databases.to_vec()
+    [databases, cases![by_tls_too_the_slow_keep_nobody_out]].concat()
 }
 
 /// A certificate for `localhost` with its key, both as PEM.
@@ -59,6 +65,13 @@ impl Made {
             .build()
             .expect("a client")
     }
+}
+
+/// A connection whose client does not go on.
+enum Begun {
+    /// Not even with the handshake.
+    Nothing(#[expect(dead_code, reason = "it is there to be kept open")] TcpStream),
+    Tls(#[expect(dead_code, reason = "it is there to be kept open")] Box<Tunnel>),
 }
 
 fn start(database: &TestDatabase, folder: &Path) -> (Server, String) {
@@ -128,25 +141,83 @@ async fn a_bad_certificate_does_not_take_the_good_ones_place(database: TestDatab
     assert!(!log.contains(middle), "{log}");
 }
 
-async fn http2_is_spoken_by_tls(database: TestDatabase) {
+/// The library sets no end to the streams and the answers of an HTTP/2 connection, so that one is
+/// enough to pile up what it wants. Whoever needs HTTP/2 has a proxy that speaks it.
+async fn http_1_1_alone_is_spoken_by_tls(database: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let made = Made::new();
     made.put(folder.path());
     let (server, address) = start(&database, folder.path());
-    let token = format!("Bearer {}", server.field("API token").expect("a token"));
     let protocol = |offered: &[&str]| {
-        let stream = by_tls(&address, &made.certificate, offered).expect("a handshake");
-        stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
+        let stream = by_tls(&address, &made.certificate, offered)?;
+        let name = stream.conn.alpn_protocol().unwrap_or_default();
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(name).into_owned())
     };
-    assert_eq!(protocol(&["h2", "http/1.1"]).as_deref(), Some("h2"));
-    assert_eq!(protocol(&["http/1.1"]).as_deref(), Some("http/1.1"));
-    assert_eq!(protocol(&[]), None);
-    let mut stream = by_tls(&address, &made.certificate, &["h2"]).expect("a handshake");
-    let headers = by_http2(&mut stream, "/scim/v2/Users", &token).expect("an answer");
-    assert_eq!(headers.first(), Some(&STATUS_200));
-    let mut stream = by_tls(&address, &made.certificate, &["h2"]).expect("a handshake");
-    let headers = by_http2(&mut stream, "/scim/v2/Users", "Bearer x").expect("an answer");
-    assert_ne!(headers.first(), Some(&STATUS_200), "nobody without a token");
+    assert_eq!(protocol(&["h2", "http/1.1"]).expect("a handshake"), "http/1.1");
+    assert_eq!(protocol(&[]).expect("a handshake"), "");
+    let refused = protocol(&["h2"]).expect_err("no protocol in common").to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+    // Nor does it help not to ask.
+    let mut stream = by_tls(&address, &made.certificate, &[]).expect("a handshake");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+    server.stop();
+}
+
+/// Those who begin a handshake, a head or an answer and do not go on take all connections that there
+/// are, one kind after the other; whoever comes later is served.
+async fn by_tls_too_the_slow_keep_nobody_out(app: TestApp) {
+    const MANY: usize = 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Made::new();
+    made.put(folder.path());
+    let files = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let [certificate, key] = files;
+    let config = Tls::read(certificate, key).expect("a certificate").config().expect("TLS");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address =
+        format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+    let mut settings = Settings::new(address.clone());
+    settings.workers = 1;
+    settings.max_connections = MANY;
+    settings.head_patience = Duration::from_secs(2);
+    settings.reader_patience = Duration::from_secs(1);
+    let clock = muster::clock::system();
+    let own = App::new(app.db.clone(), app.registry.clone(), settings, clock).expect("an app");
+    let server = muster::http::serve_with(Arc::new(own), listener, Some(config)).expect("a server");
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    let plain = address.replace("localhost", "127.0.0.1");
+    let by_tls = {
+        let (plain, certificate) = (plain.clone(), made.certificate.clone());
+        move || by_tls(&plain, &certificate, &[])
+    };
+    let requests = "GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n".repeat(2_000);
+    for (what, said) in [
+        ("a handshake", None),
+        ("a head", Some("GET /healthz HTTP/1.1\r\nHost: m\r\nX-Slow: a".to_owned())),
+        ("an answer", Some(requests)),
+    ] {
+        let (by_tls, address, served_at) = (by_tls.clone(), plain.clone(), address.clone());
+        let begin = move || {
+            let begin_one = || {
+                let Some(text) = &said else { return Begun::Nothing(connect(&address)) };
+                let mut stream = by_tls().expect("a handshake");
+                stream.sock.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
+                let _ = stream.write_all(text.as_bytes());
+                Begun::Tls(Box::new(stream))
+            };
+            (0..MANY).map(|_| begin_one()).collect::<Vec<_>>()
+        };
+        let slow = tokio::task::spawn_blocking(begin).await.expect("connections");
+        assert_eq!(slow.len(), MANY);
+        assert!(answers(&made.client(), &served_at).await, "{what}");
+        drop(slow);
+    }
+    handle.stop(false).await;
 }
 
 /// "the SCIM service provider MUST support TLS 1.2" (RFC 7644 section 7.2); TLS 1.0 and 1.1 "MUST

@@ -1,6 +1,5 @@
-//! TLS and HTTP/2 as they are on the wire, where an HTTP client would not say how it went.
+//! TLS as it is on the wire, where an HTTP client would not say how it went.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +16,15 @@ pub fn connect(address: &str) -> TcpStream {
     stream
 }
 
+/// A connection by TLS.
+pub type Tunnel = StreamOwned<ClientConnection, TcpStream>;
+
 /// A connection by TLS to `localhost`, for a client that trusts the certificate alone and speaks
 /// these protocols.
 ///
 /// # Errors
 /// The handshake fails.
-pub fn by_tls(
-    address: &str,
-    certificate: &str,
-    protocols: &[&str],
-) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+pub fn by_tls(address: &str, certificate: &str, protocols: &[&str]) -> std::io::Result<Tunnel> {
     let mut roots = RootCertStore::empty();
     let root = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
     roots.add(root).expect("a root");
@@ -45,42 +43,6 @@ pub fn by_tls(
     }
     Ok(stream)
 }
-
-/// Asks for a path by HTTP/2; gives the block of headers that is answered (RFC 9113, RFC 7541).
-pub fn by_http2(
-    stream: &mut (impl Read + Write),
-    path: &str,
-    authorization: &str,
-) -> std::io::Result<Vec<u8>> {
-    // GET, https, then the authority, the path and the authorization as they are.
-    let mut headers = vec![0x82, 0x87];
-    for (index, value) in
-        [(&[0x01][..], "localhost"), (&[0x04], path), (&[0x0f, 0x08], authorization)]
-    {
-        headers.extend(index);
-        headers.push(u8::try_from(value.len()).expect("a short value"));
-        headers.extend(value.as_bytes());
-    }
-    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    sent.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-    sent.extend([0, 0, u8::try_from(headers.len()).expect("few headers"), 1, 5, 0, 0, 0, 1]);
-    sent.extend(headers);
-    stream.write_all(&sent)?;
-    stream.flush()?;
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; usize::try_from(length).expect("a length")];
-        stream.read_exact(&mut payload)?;
-        if head[3] == 1 {
-            return Ok(payload);
-        }
-    }
-}
-
-/// How `:status: 200` begins a block of headers.
-pub const STATUS_200: u8 = 0x88;
 
 /// The greeting of a client that speaks no newer version of TLS than this (RFC 5246 section
 /// 7.4.1.2); the last byte is that of the version.

@@ -45,6 +45,7 @@ const EARLY: &str = "it is not valid yet (nbf)";
 const ALGORITHM: &str = "its signature algorithm is not allowed";
 const SIGNATURE: &str = "its signature is wrong";
 const KEY: &str = "it is signed with a key that the provider does not have";
+const ELSEWHERE: &str = "its subject is not in the claim sub";
 const SUBJECT: &str = "its subject is empty or too long";
 const ACCESS: &str = "it belongs to another access token (at_hash)";
 const CODE: &str = "it belongs to another code (c_hash)";
@@ -277,6 +278,11 @@ pub const CASES: &[Case] = rows![is_refused;
         unreadable(|token, _| token.claims["sub"] = 1.into()),
     an_id_token_whose_subject_is_null_is_refused =>
         unreadable(|token, _| token.claims["sub"] = Value::Null),
+    an_id_token_whose_subject_is_in_a_language_is_refused =>
+        refused(ELSEWHERE, |token, _| {
+            remove(token, "sub");
+            token.claims["sub#"] = "00uann".into();
+        }),
     an_id_token_whose_subject_holds_nul_is_refused =>
         refused(NUL, |token, _| token.claims["sub"] = "00u\0ann".into()),
     an_id_token_whose_user_name_holds_nul_is_refused =>
