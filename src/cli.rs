@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod hangup;
 mod healthcheck;
+mod lines;
 mod migrate;
 mod output;
 mod restore;
@@ -110,7 +111,7 @@ enum Command {
 
 /// Runs a command to its end.
 pub fn main(cli: Cli) -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    lines::begin();
     match run(cli) {
         Ok(code) if code == ExitCode::SUCCESS && output::is_lost() => ExitCode::FAILURE,
         Ok(code) => code,

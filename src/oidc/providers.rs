@@ -198,8 +198,11 @@ impl Providers {
     }
 }
 
+/// How much of an error is told: a provider may have written a great deal of it.
+const MAX_ERROR: usize = 300;
+
 /// An error with what caused it, in one line of the log: what a provider wrote in it can begin no
-/// other.
+/// other, nor fill the log.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -207,5 +210,41 @@ fn chain(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text.replace(char::is_control, " ")
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut cut: String = text.chars().take(MAX_ERROR).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut.replace(ends_line, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Inner(String);
+
+    #[test]
+    fn an_error_is_one_line_whatever_a_provider_wrote_in_it() {
+        for end in ["\n", "\r\n", "\u{85}", "\u{2028}", "\u{2029}", "\u{1b}"] {
+            let told = chain(&Outer(Inner(format!("before{end}after"))));
+            let spaces = " ".repeat(end.chars().count());
+            assert_eq!(told, format!("outer: before{spaces}after"));
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_in_part_where_a_provider_wrote_much_in_it() {
+        let told = chain(&Outer(Inner("ż".repeat(MAX_ERROR - "outer: ".len()))));
+        assert!(told.ends_with("żż"), "all of it: {told}");
+        let told = chain(&Outer(Inner("ż".repeat(1_000_000))));
+        assert_eq!(told.chars().count(), MAX_ERROR + 1);
+        assert!(told.starts_with("outer: żż") && told.ends_with("ż…"), "{told}");
+    }
 }
