@@ -1,6 +1,8 @@
 //! The log of events: it is whole, it shows when it is not, the state can be built from it, and what
 //! is old goes.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use muster::db::sessions::{self, SessionRow};
@@ -366,12 +368,21 @@ async fn a_running_server_removes_what_is_old(database: TestDatabase) {
     let found = json_of(&database, &["events", "verify"]);
     assert!(found["removed"].as_i64() > Some(0), "{found}");
     assert!(found["sealed"].as_i64() > Some(0), "{found}");
-    // Without that, nothing goes.
-    let server = Server::start(&database, &[]);
+    // What is younger stays, seal after seal.
+    let arguments = ["--seal-every", "1s", "--keep-events", "1h"];
+    let mut server = Server::start(&database, &arguments);
     let base = server.field("SCIM base URL").expect("a URL");
-    assert_eq!(ScimClient::of(&base, &token).find("/Users", "userName pr").await.len(), 6);
+    let client = ScimClient::of(&base, &token);
+    assert_eq!(client.find("/Users", "userName pr").await.len(), 6);
+    for prefix in ["eve", "dan", "cat"] {
+        write_some(&client, prefix).await;
+        until_sealed(&mut server, &database);
+    }
     server.stop();
-    assert_eq!(json_of(&database, &["events", "verify"])["removed"], found["removed"]);
+    let later = json_of(&database, &["events", "verify"]);
+    let seals = |report: &Value| report["seals"].as_i64().expect("a number");
+    assert!(seals(&later) >= seals(&found) + 3, "{found} {later}");
+    assert_eq!(later["removed"], found["removed"]);
 }
 
 async fn old_events_are_removed_by_a_command(app: TestApp) {
@@ -382,12 +393,18 @@ async fn old_events_are_removed_by_a_command(app: TestApp) {
     write_some(&app.scim(), "bob").await;
     let before = json_of(&app.database, &["events", "verify"]);
     assert!(before["unsealed"].as_i64() > Some(0), "{before}");
+    // Now there is a seal that is not the last; its events are not that old either.
+    assert_eq!(prune("1h"), json!({ "removed": 0 }));
+    let sealed = json_of(&app.database, &["events", "verify"]);
+    assert_eq!((&sealed["seals"], &sealed["unsealed"]), (&json!(2), &json!(0)), "{sealed}");
+    let begun = Instant::now();
     let removed = loop {
         // Until they are old enough.
         let removed = prune("1s")["removed"].as_i64().expect("a number");
         if removed > 0 {
             break removed;
         }
+        assert!(begun.elapsed() < Duration::from_mins(1), "nothing is removed");
     };
     assert_eq!(Some(removed), before["sealed"].as_i64());
     let after = json_of(&app.database, &["events", "verify"]);

@@ -10,10 +10,12 @@ mod pages;
 mod raw;
 mod soak;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, join3};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, join_all};
 use muster::directory::connections::AdminError;
+use reqwest::RequestBuilder;
 
 use crate::support::{Answer, Case, ScimClient, TestApp};
 
@@ -40,18 +42,23 @@ async fn counted(app: &TestApp, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("{name} in {text}")).parse().expect("a number")
 }
 
-/// Waits until the server has counted at least so much.
-async fn until(app: &TestApp, name: &str, least: u64) {
-    while counted(app, name).await < least {
+/// Waits until it is so; what never becomes so is told of, by its name.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
         tokio::task::yield_now().await;
     }
 }
 
+/// Waits until the server has counted at least so much.
+async fn until(app: &TestApp, name: &str, least: u64) {
+    eventually(&format!("{name} is {least}"), async || counted(app, name).await >= least).await;
+}
+
 /// Waits until the server counts nothing more there.
 async fn until_none(app: &TestApp, name: &str) {
-    while counted(app, name).await > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually(&format!("{name} is 0"), async || counted(app, name).await == 0).await;
 }
 
 /// That whoever asked is told to come back, after whole seconds.
@@ -69,37 +76,65 @@ fn comes_back(answer: Answer, status: u16) -> String {
     answer.expect_error(status, None)
 }
 
-/// Asks each kind of endpoint for what it cannot read now, and sees that it says so in its own words,
-/// as 503 with whole seconds. Returns what SCIM's says.
-async fn each_kind_comes_back(app: &TestApp, admin: &ScimClient) -> String {
-    let (scim, anyone) = (app.scim(), app.anonymous());
-    let forms = [
-        (
-            "/token",
-            "grant_type=authorization_code&client_id=x&code=y&redirect_uri=https://a.example",
-        ),
-        ("/introspect", "token=x"),
-        ("/revoke", "token=x"),
-    ];
-    let forms = forms.map(|(path, form)| {
+/// A kind of endpoint, which has errors of a form of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Scim,
+    Api,
+    Userinfo,
+    OAuth,
+    Page,
+}
+
+/// A request of each kind that has to read something, not yet sent; SCIM's is the first.
+fn each_kind(app: &TestApp, admin: &ScimClient) -> Vec<(Kind, LocalBoxFuture<'static, Answer>)> {
+    let (scim, admin, anyone) = (app.scim(), admin.clone(), app.anonymous());
+    let send = |request: RequestBuilder| {
+        let anyone = anyone.clone();
+        async move { anyone.send(request).await }.boxed_local()
+    };
+    let form = |path: &str, form: &'static str| {
         let request = anyone.request("POST", path).basic_auth("x", Some("y"));
-        anyone.send(request.header("content-type", "application/x-www-form-urlencoded").body(form))
-    });
+        send(request.header("content-type", "application/x-www-form-urlencoded").body(form))
+    };
+    let code = "grant_type=authorization_code&client_id=x&code=y&redirect_uri=https://a.example";
     let userinfo = anyone.request("GET", "/userinfo").bearer_auth("muster_access_x");
-    let programs = join3(scim.get("/Users"), admin.get("/users"), anyone.send(userinfo));
-    let (programs, page, forms) =
-        join3(programs, anyone.get("/authorize?client_id=x"), join_all(forms)).await;
-    let (scim, api, userinfo) = programs;
-    for answer in [&api, &userinfo, &page].into_iter().chain(&forms) {
-        assert_eq!(answer.status, 503, "{}", answer.request);
-        names_seconds(answer);
+    vec![
+        (Kind::Scim, async move { scim.get("/Users").await }.boxed_local()),
+        (Kind::Api, async move { admin.get("/users").await }.boxed_local()),
+        (Kind::Userinfo, send(userinfo)),
+        (Kind::OAuth, form("/token", code)),
+        (Kind::OAuth, form("/introspect", "token=x")),
+        (Kind::OAuth, form("/revoke", "token=x")),
+        (Kind::Page, send(anyone.request("GET", "/authorize?client_id=x"))),
+    ]
+}
+
+/// That an endpoint tells to come back in its own words, as 503 with whole seconds. Returns what it
+/// says.
+#[track_caller]
+fn is_told(kind: Kind, answer: Answer) -> String {
+    assert_eq!(answer.status, 503, "{}", answer.request);
+    names_seconds(&answer);
+    match kind {
+        Kind::Scim => return comes_back(answer, 503),
+        Kind::Api => assert_eq!(answer.body["error"], "unavailable"),
+        Kind::Userinfo => {}
+        Kind::OAuth => {
+            assert_eq!(answer.body["error"], "temporarily_unavailable", "{}", answer.request);
+        }
+        Kind::Page => assert!(answer.text.starts_with("<!doctype html>"), "{}", answer.text),
     }
-    assert_eq!(api.body["error"], "unavailable");
-    for answer in forms {
-        assert_eq!(answer.body["error"], "temporarily_unavailable", "{}", answer.request);
-    }
-    assert!(page.text.starts_with("<!doctype html>"), "{}", page.text);
-    comes_back(scim, 503)
+    answer.text
+}
+
+/// Asks all kinds of endpoints at once for what they cannot read now, and sees that they say so.
+/// Returns what SCIM's says.
+async fn each_kind_comes_back(app: &TestApp, admin: &ScimClient) -> String {
+    let (kinds, requests): (Vec<_>, Vec<_>) = each_kind(app, admin).into_iter().unzip();
+    let answers = join_all(requests).await;
+    let told: Vec<_> = kinds.into_iter().zip(answers).map(|(kind, a)| is_told(kind, a)).collect();
+    told.into_iter().next().expect("SCIM's")
 }
 
 /// The id of a connection.

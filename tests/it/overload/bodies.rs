@@ -1,6 +1,6 @@
 //! Bodies: their memory, their pace, and what they may be packed in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -45,10 +45,10 @@ async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
 }
 
 async fn a_body_that_drips_is_ended_and_one_that_flows_is_not(database: TestDatabase) {
-    const CHUNK: usize = 64 * 1024;
-    let set = |settings: &mut muster::config::Settings| {
-        settings.body_patience = Duration::from_secs(1);
-    };
+    // A chunk brings two seconds.
+    const CHUNK: usize = 128 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let set = |settings: &mut muster::config::Settings| settings.body_patience = PATIENCE;
     let app = TestApp::start_with(database, set).await;
     let token = app.default_token();
     let drips = async {
@@ -68,14 +68,16 @@ async fn a_body_that_drips_is_ended_and_one_that_flows_is_not(database: TestData
         assert!(answer.contains("too slowly"), "{answer}");
     };
     let flows = async {
-        // It takes more than twice the patience, and each chunk brings a second.
+        // It takes more than twice the patience, and is ahead of it by three seconds or more.
         let group = "{\"displayName\":\"flows\"}";
-        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", 6 * CHUNK + group.len(), "");
-        let mut pace = tokio::time::interval(Duration::from_millis(500));
-        for _ in 0..6 {
+        let begun = Instant::now();
+        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", 7 * CHUNK + group.len(), "");
+        let mut pace = tokio::time::interval(Duration::from_millis(1_100));
+        for _ in 0..7 {
             pace.tick().await;
             raw.send(&" ".repeat(CHUNK));
         }
+        assert!(begun.elapsed() > 2 * PATIENCE, "{:?}", begun.elapsed());
         raw.send(group);
         let (_, head) = raw.head().await;
         assert_eq!(status(&head), 201, "{head}");

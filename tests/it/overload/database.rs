@@ -12,7 +12,10 @@ use muster::db::{Db, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{comes_back, connection_id, counted, each_kind_comes_back, names_seconds, until};
+use super::{
+    Kind, comes_back, connection_id, counted, each_kind, each_kind_comes_back, eventually, is_told,
+    names_seconds, until,
+};
 use crate::login::harness::Login;
 use crate::support::{Backend, Case, ScimClient, TestApp, TestDatabase, database_cases};
 
@@ -42,9 +45,12 @@ async fn take(db: &Db, pool: &str, turns: usize) -> Taken {
         let hold = hold(db.clone(), pool == "write", held.clone(), released);
         taken.done.push(actix_web::rt::spawn(hold));
     }
-    while held.load(Ordering::SeqCst) < turns {
-        tokio::task::yield_now().await;
-    }
+    eventually(&format!("{turns} turns of {pool} are taken"), async || {
+        let is_over = taken.done.iter().any(JoinHandle::is_finished);
+        assert!(!is_over, "a turn of {pool} was not given, or has ended by itself");
+        held.load(Ordering::SeqCst) == turns
+    })
+    .await;
     taken
 }
 
@@ -83,9 +89,7 @@ fn waiting(db: &Db) -> usize {
 }
 
 async fn until_waiting(db: &Db, many: usize) {
-    while waiting(db) < many {
-        tokio::task::yield_now().await;
-    }
+    eventually(&format!("{many} wait"), async || waiting(db) >= many).await;
 }
 
 /// Uses the tokens, until it is noted that they were used: that would take turns of its own.
@@ -101,9 +105,10 @@ async fn until_noted(app: &TestApp, clients: &[&ScimClient]) {
             Ok::<i64, StoreError>(unused.get_result(conn)?)
         })
     };
-    while unused().await.expect("a number") > 0 || in_use(&app.db, "write") > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the use of the tokens is noted", async || {
+        unused().await.expect("a number") == 0 && in_use(&app.db, "write") == 0
+    })
+    .await;
 }
 
 /// A user to create, in which there is nothing that would be noted about the token: that takes a turn.
@@ -204,9 +209,7 @@ async fn one_connection_cannot_keep_the_others_out(database: TestDatabase) {
     let late = actix_web::rt::spawn(request());
     until_waiting(&app.db, 1).await;
     // What is noted about a token takes a turn of its own, and gives it back.
-    while in_use(&app.db, pool) > share {
-        tokio::task::yield_now().await;
-    }
+    eventually("no more than the share is in use", async || in_use(&app.db, pool) <= share).await;
     for number in 0..10 {
         other.get("/Users").await.expect(200);
         other.post("/Users", &user(&format!("u{number}"))).await.expect(201);
@@ -269,24 +272,38 @@ async fn the_line_has_an_end(database: TestDatabase) {
 
 async fn nobody_waits_for_longer_than_there_is_patience(database: TestDatabase) {
     const PATIENCE: Duration = Duration::from_millis(500);
+    // What there is by itself is ten seconds.
+    const LESS_THAN_USUAL: Duration = Duration::from_secs(8);
+    const LATE: &str = r#"muster_turned_away_total{reason="queue-time"}"#;
     let backend = database.backend;
     let app = TestApp::start_with(database, |settings| settings.queue_patience = PATIENCE).await;
     let (client, admin) = (app.scim(), app.admin().await);
     until_noted(&app, &[&client]).await;
     let taken = take(&app.db, "read", turns(backend, "read")).await;
-    let begun = Instant::now();
-    let detail = each_kind_comes_back(&app, &admin).await;
-    assert!(begun.elapsed() >= PATIENCE, "{:?}", begun.elapsed());
-    assert!(detail.contains("try again"), "{detail}");
+    let mut late = 0;
+    // One after the other, so that it is each that has waited.
+    for (kind, request) in each_kind(&app, &admin) {
+        let begun = Instant::now();
+        let answer = request.await;
+        let waited = begun.elapsed();
+        assert!((PATIENCE..LESS_THAN_USUAL).contains(&waited), "{kind:?} {waited:?}");
+        let said = is_told(kind, answer);
+        assert!(kind != Kind::Scim || said.contains("try again"), "{said}");
+        late += 1;
+        assert_eq!(counted(&app, LATE).await, late, "{kind:?}");
+    }
+    assert_eq!(late, 7);
     taken.release().await;
     let taken = take(&app.db, "write", turns(backend, "write")).await;
-    let user = json!({ "userName": "ann" });
-    comes_back(client.post("/Users", &user).await, 503);
-    assert!(counted(&app, r#"muster_turned_away_total{reason="queue-time"}"#).await >= 8);
+    let begun = Instant::now();
+    comes_back(client.post("/Users", &user("ann")).await, 503);
+    let waited = begun.elapsed();
+    assert!((PATIENCE..LESS_THAN_USUAL).contains(&waited), "{waited:?}");
+    assert_eq!(counted(&app, LATE).await, 8);
     assert_eq!(waiting(&app.db), 0, "who has gone leaves no place in the line");
     taken.release().await;
     // Who was turned away has changed nothing.
-    client.post("/Users", &user).await.expect(201);
+    client.post("/Users", &user("ann")).await.expect(201);
 }
 
 async fn a_connection_has_half_of_the_line(database: TestDatabase) {
