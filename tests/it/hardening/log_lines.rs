@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::secrets::{Http, Watch, set_up};
 use super::wire::connect;
-use crate::login::harness::{Login, challenge, encoded};
-use crate::support::process::Server;
-use crate::support::provider::{DISCOVERY, Instead, KEYS, Signed, TOKEN, Token, USERINFO, header};
+use crate::login::harness::{CLIENT_ID, Login, challenge, encoded};
+use crate::support::process::{Server, run, succeeds};
+use crate::support::provider::{
+    DISCOVERY, Instead, KEYS, Provider, Signed, TOKEN, Token, USERINFO, header,
+};
 use crate::support::{Case, TestDatabase, database_cases, patch_body, pure_cases};
 
 pub fn cases() -> Vec<Case> {
@@ -60,13 +62,15 @@ async fn nothing_from_outside_begins_a_line_of_the_log(database: TestDatabase) {
         Server::start(&database, &["--trusted-proxy", "127.0.0.1", "--failure-limit", "0"]);
     let base = server.field("Listening on").expect("an address");
     let token = server.field("API token").expect("a token");
-    let login = set_up(&mut Watch::default(), &database, &base);
+    let (login, _folder) = set_up(&mut Watch::default(), &database, &base);
     by_wire(&base).await;
     let http = Http { base, client: login.http.clone() };
-    for forgery in forgeries() {
+    for (number, forgery) in forgeries().into_iter().enumerate() {
         by_scim(&http, &format!("Bearer {token}"), &forgery).await;
         by_browser(&login, &forgery).await;
         by_provider(&login, &forgery).await;
+        by_description(&unasked(&database, &login, &format!("a{number}")), &forgery).await;
+        by_userinfo_and_keys(&unasked(&database, &login, &format!("b{number}")), &forgery).await;
     }
     let log = server.stop();
     // What the start says beside the log.
@@ -76,6 +80,15 @@ async fn nothing_from_outside_begins_a_line_of_the_log(database: TestDatabase) {
     // What was sent came where something is written about it.
     for text in ["status=404", "status=400", "sign-in failed", "%0d%0a", "client=192.0.2.7"] {
         assert!(log.contains(text), "{text} is not in {log}");
+    }
+    // The words of providers among them, and each of these was heard.
+    for (text, word) in [
+        ("its discovery document cannot be used", "FORGED"),
+        ("its keys cannot be read", "FORGED"),
+        ("userinfo of http", "is about somebody else"),
+    ] {
+        let said = |line: &&str| line.contains(text) && line.contains(word);
+        assert!(log.lines().filter(said).count() >= forgeries().len(), "{text}");
     }
     let wrong = wrong_lines(&log);
     assert!(wrong.is_empty(), "{} lines, first {:#?}", wrong.len(), wrong.iter().take(12));
@@ -266,15 +279,58 @@ async fn by_provider(login: &Login, forgery: &str) {
         login.provider.gives(Token { header, claims, signed });
         login.come_back(&begun).await;
     }
-    for path in [KEYS, USERINFO, DISCOVERY] {
-        let body = json!({ "issuer": forgery, "keys": forgery, forgery: forgery }).to_string();
-        for body in [body, forgery.to_owned()] {
-            let begun = login.begin(&ask).await;
-            login.provider.answers(path, Instead::Body(200, json, body));
-            let claims = claims(&begun.nonce);
-            login.provider.gives(Token { header: header(), claims, signed: Signed::Falsely });
-            login.come_back(&begun).await;
-        }
-        login.provider.mends(path);
+}
+
+/// The same, with a connection to a provider that nobody has asked yet: what one says of itself is
+/// kept for an hour.
+fn unasked(database: &TestDatabase, login: &Login, name: &str) -> Login {
+    let provider = Provider::start();
+    let create = ["connection", "create", name, "--issuer", &provider.issuer];
+    succeeds(&run(database, &[&create[..], &["--client-id", CLIENT_ID]].concat()));
+    Login {
+        provider,
+        connection: name.to_owned(),
+        client_id: login.client_id.clone(),
+        http: login.http.clone(),
+        base: login.base.clone(),
     }
+}
+
+/// What a provider may say of itself: all is well but for its name.
+async fn by_description(login: &Login, forgery: &str) {
+    let issuer = format!("{}/{forgery}", login.provider.issuer);
+    login.provider.describes_itself(json!({ "issuer": issuer }));
+    login.get(&login.code_request(), None).await.expect(502);
+    assert_eq!(login.provider.asked(DISCOVERY), 1);
+}
+
+/// What a provider may answer that is asked for more than its tokens say.
+async fn by_userinfo_and_keys(login: &Login, forgery: &str) {
+    let provider = &login.provider;
+    let now = muster::clock::system()() / 1_000_000;
+    // Without groups, so that userinfo is asked for them.
+    let claims = |nonce: &str| {
+        json!({
+            "iss": provider.issuer, "sub": "00uann", "aud": CLIENT_ID, "iat": now,
+            "exp": now + 3600, "nonce": nonce, "preferred_username": "ann@example.com",
+        })
+    };
+    for subject in [forgery, "00uann"] {
+        let begun = login.begin(&login.code_request()).await;
+        let claims = claims(&begun.nonce);
+        provider.gives(Token { header: header(), claims, signed: Signed::Well });
+        provider.says(json!({ "sub": subject, "groups": [forgery], "name": forgery }));
+        login.come_back(&begun).await;
+    }
+    assert_eq!(provider.asked(USERINFO), 2);
+    let begun = login.begin(&login.code_request()).await;
+    let asked = provider.asked(KEYS);
+    let keys = json!({ "keys": forgery }).to_string();
+    provider.answers(KEYS, Instead::Body(200, "application/json", keys));
+    let mut header = header();
+    header["kid"] = json!(forgery);
+    let claims = claims(&begun.nonce);
+    provider.gives(Token { header, claims, signed: Signed::Falsely });
+    login.come_back(&begun).await.expect(502);
+    assert_eq!(provider.asked(KEYS), asked + 1);
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use diesel::RunQueryDsl;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -14,7 +15,7 @@ use url::Url;
 use super::wire::by_tls;
 use crate::login::harness::{Login, VERIFIER, encoded, location, query};
 use crate::support::process::{Server, fails, muster, run, succeeds};
-use crate::support::provider::{Provider, Signed, Token, header};
+use crate::support::provider::{Provider, Signed, TOKEN, Token, header};
 use crate::support::{Answer, Backend, Case, TestDatabase, database_cases, patch_body, pure_cases};
 
 pub fn cases() -> Vec<Case> {
@@ -158,7 +159,7 @@ async fn no_secret_of_a_whole_run_is_in_a_log_an_event_an_error_or_the_store(
     let base = server.field("Listening on").expect("an address");
     let token = server.field("API token").expect("a token");
     watch.keeps("the SCIM token", &token);
-    let login = set_up(&mut watch, &database_url, &base);
+    let (login, _folder) = set_up(&mut watch, &database_url, &base);
     let http = Http { base, client: login.http.clone() };
     let admin = succeeds(&run(&database_url, &["admin-token", "create"]));
     watch.keeps("the admin token", &admin);
@@ -170,8 +171,9 @@ async fn no_secret_of_a_whole_run_is_in_a_log_an_event_an_error_or_the_store(
     let planted = "planted-Bq6Wn3Xe8Ry5@example.com";
     let user = json!({ "userName": planted });
     http.send("POST", "/scim/v2/Users", &format!("Bearer {token}"), &user).await.expect(201);
+    stay_signed_in(&mut watch, &login).await;
     let under_way = begin(&mut watch, &login).await;
-    let stores = stored(&database_url);
+    let stores = stored(&database_url, &["sessions", "codes", "access_tokens"]);
     assert!(events.contains("ann@example.com") && events.contains("signed-out"), "{events}");
     let log = server.stop();
     for text in ["/scim/v2/Users", "/login/callback", "/token", "/introspect", "TRACE", "DEBUG"] {
@@ -198,7 +200,7 @@ async fn no_secret_of_a_whole_run_is_in_a_log_an_event_an_error_or_the_store(
         let there = watch.secrets.iter().filter(|(what, _)| under_way.contains(what)).cloned();
         for (what, secret) in there.chain([("a name", planted.to_owned())]) {
             store.secrets = vec![(what, secret)];
-            assert!(place != "the copy" || !store.found().is_empty(), "{what} is in {place}");
+            assert!(!store.found().is_empty(), "{what} is in {place}");
         }
     }
 }
@@ -224,12 +226,65 @@ async fn begin(watch: &mut Watch, login: &Login) -> [&'static str; 2] {
     kept
 }
 
+/// Two sign-ins that last: one with a session and a code that nobody has used, one with a session and
+/// an access token.
+async fn stay_signed_in(watch: &mut Watch, login: &Login) {
+    login.provider.mends(TOKEN);
+    let app = watch.secrets.iter().find(|(what, _)| *what == "the application's secret");
+    let app = app.expect("a secret").1.clone();
+    for is_used in [false, true] {
+        let begun = login.begin(&login.code_request()).await;
+        watch.keeps("the state", &begun.state);
+        watch.keeps("the nonce", &begun.nonce);
+        watch.keeps("the cookie of the sign-in", begun.cookie.split('=').nth(1).expect("a value"));
+        let now = muster::clock::system()() / 1_000_000;
+        let claims = json!({
+            "iss": login.provider.issuer, "sub": "00uann", "aud": "muster-at-okta", "iat": now,
+            "exp": now + 3600, "nonce": begun.nonce, "preferred_username": "ann@example.com",
+        });
+        login.provider.gives(Token { header: header(), claims, signed: Signed::Well });
+        let answer = login.come_back(&begun).await.expect(303);
+        let session = crate::login::harness::cookie(&answer);
+        watch.keeps("a session that lasts", session.split('=').nth(1).expect("a value"));
+        let code = query(&location(&answer), "code").expect("a code");
+        watch.keeps("a code that lasts", &code);
+        if is_used {
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("client_id", login.client_id.as_str()),
+                ("client_secret", &app),
+                ("code", &code),
+                ("code_verifier", VERIFIER),
+                ("redirect_uri", "https://app.example.com/callback?tenant=1"),
+            ];
+            let body = login.post("/token", &form, &[]).await.expect(200).body;
+            let token = body["access_token"].as_str().expect("a token");
+            watch.keeps("an access token that lasts", token);
+            login.userinfo(token).await.expect(200);
+        }
+        // It is there still.
+        login.get("/userinfo", Some(&session)).await.expect(200);
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    one: i32,
+}
+
 /// The bytes of a copy of the store, as a backup makes it, and of SQLite's own files while it is in
-/// use. What is no text in them hides no text.
-fn stored(database: &TestDatabase) -> Vec<(String, String)> {
+/// use; there is something in these tables. What is no text in the bytes hides no text.
+fn stored(database: &TestDatabase, filled: &[&str]) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("copy.db").display().to_string();
     succeeds(&run(database, &["backup", &copy]));
+    let copied = TestDatabase::at(Backend::Sqlite, &format!("sqlite://{copy}"));
+    for table in filled {
+        let rows = diesel::sql_query(format!("SELECT 1 AS one FROM {table}"));
+        let rows: Vec<Row> = rows.load(&mut copied.connect()).expect("rows");
+        assert!(rows.iter().any(|row| row.one == 1), "{table} is empty");
+    }
     let mut files = vec![("the copy", copy)];
     if let Some(own) = database.url.strip_prefix("sqlite://") {
         files.push(("the store", own.to_owned()));
@@ -255,7 +310,7 @@ fn a_secret_among_the_bytes_of_a_store_is_found() {
     succeeds(&run(&database, &["migrate"]));
     let mut watch = Watch::default();
     let secret = watch.keeps("a secret", "muster_scim_Kd7Tw2Pz9Lm4Vx8Qb3Nc6Rf1");
-    watch.texts = stored(&database);
+    watch.texts = stored(&database, &[]);
     assert_eq!(watch.found(), Vec::<String>::new());
     let digits: Vec<String> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let hexadecimal = digits.concat();
@@ -268,7 +323,7 @@ fn a_secret_among_the_bytes_of_a_store_is_found() {
         use diesel::connection::SimpleConnection;
         let plant = format!("DELETE FROM secrets; INSERT INTO secrets VALUES ('x', {value})");
         database.connect().batch_execute(&plant).expect("a row");
-        let places = stored(&database);
+        let places = stored(&database, &[]);
         assert_eq!(places.len(), 2, "the copy and the store");
         for text in places {
             watch.texts = vec![text];
@@ -278,11 +333,16 @@ fn a_secret_among_the_bytes_of_a_store_is_found() {
 }
 
 /// A provider with a confidential client for Muster, and a confidential application.
-pub(super) fn set_up(watch: &mut Watch, database: &TestDatabase, base: &str) -> Login {
+/// The folder has Muster's client secret, which is read at each sign-in.
+pub(super) fn set_up(
+    watch: &mut Watch,
+    database: &TestDatabase,
+    base: &str,
+) -> (Login, tempfile::TempDir) {
     let provider = Provider::start();
     let secret = watch.keeps("Muster's client secret", "client-secret-Hn5+Jc8/Rd3Wm6");
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.keep().join("secret");
+    let file = folder.path().join("secret");
     std::fs::write(&file, format!("{secret}\n")).expect("a file");
     let file = file.display().to_string();
     succeeds(&run(
@@ -312,13 +372,14 @@ pub(super) fn set_up(watch: &mut Watch, database: &TestDatabase, base: &str) -> 
         .tls_built_in_root_certs(false)
         .build()
         .expect("a client");
-    Login {
+    let login = Login {
         provider,
         connection: "default".to_owned(),
         client_id: made["client_id"].as_str().expect("an id").to_owned(),
         http,
         base: base.to_owned(),
-    }
+    };
+    (login, folder)
 }
 
 /// SCIM with good and bad tokens, passwords and cursors.
