@@ -19,7 +19,7 @@ use self::browser::Browser;
 use self::history::{Setup, Step, generate, shrink};
 use self::sabotage::Sabotage;
 use self::world::World;
-use crate::support::{Case, TestApp, cases};
+use crate::support::{Backend, Case, TestApp, cases};
 
 pub const CASES: &[Case] = cases![histories_converge, a_broken_rule_is_noticed];
 
@@ -120,6 +120,10 @@ async fn a_broken_rule_is_noticed(app: TestApp) {
     for sabotage in Sabotage::ALL {
         let failure = explore(&app, &browser, 1, SOON, Some(sabotage)).await;
         let failure = failure.unwrap_or_else(|| panic!("nobody noticed: {sabotage:?}"));
+        if app.database.backend == Backend::Postgres {
+            // How it is shortened is the same on both, and is tried where it takes less time.
+            continue;
+        }
         let (length, text) = told(&app, &browser, &failure, Some(sabotage)).await;
         assert!(length <= 12, "a short history shows it: {text}");
     }

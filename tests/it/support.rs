@@ -8,6 +8,7 @@ pub mod log;
 mod postgres;
 pub mod process;
 pub mod provider;
+mod scratch;
 pub mod strict;
 
 pub use answer::Answer;
@@ -16,3 +17,4 @@ pub use cases::{Case, Run, run, schema_folder};
 pub(crate) use cases::{cases, database_cases, needing, pure_cases, schema_cases};
 pub use database::{Backend, TestDatabase};
 pub use postgres::Cluster;
+pub use scratch::scratch;

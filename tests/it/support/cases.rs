@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::app::TestApp;
 use super::database::{Backend, TestDatabase};
-use super::{log, postgres};
+use super::{database, log, postgres};
 
 /// What a case needs.
 #[derive(Clone, Copy)]
@@ -163,6 +163,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
         }
     }
     postgres::stop();
+    database::stop();
     conclusion.exit_code()
 }
 

@@ -9,7 +9,7 @@ use muster::db::connection::{Access, Conn};
 use muster::db::{DatabaseUrl, migrations};
 use tempfile::TempDir;
 
-use super::postgres;
+use super::{postgres, scratch};
 
 /// The database that a case runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl TestDatabase {
     pub fn empty(backend: Backend) -> Self {
         match backend {
             Backend::Sqlite => {
-                let folder = tempfile::tempdir().expect("a folder");
+                let folder = scratch();
                 let file = folder.path().join("muster.db");
                 let url = format!("sqlite://{}", file.display());
                 Self::going(backend, url, Removal::Folder { _folder: folder })
@@ -133,14 +133,25 @@ pub fn migrate(url: &str) {
     migrations::migrate(&mut open(url)).expect("migrations that run");
 }
 
+/// The migrated store that those of tests are copied from. Its folder is removed by [`stop`], since
+/// what is static is never dropped.
+static TEMPLATE: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+
 fn sqlite_template() -> &'static Path {
-    static TEMPLATE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = TEMPLATE.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("template.db");
+        let folder = scratch().keep();
+        let file = folder.join("template.db");
         // Closing the connection folds the journal into the file.
         migrate(&format!("sqlite://{}", file.display()));
         (folder, file)
     });
     file
+}
+
+/// Removes what was made for all tests.
+pub fn stop() {
+    if let Some((folder, _)) = TEMPLATE.get() {
+        // Nothing depends on it any more.
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }

@@ -12,6 +12,7 @@ use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use super::database::{Backend, TestDatabase, migrate};
+use super::scratch;
 
 /// Where databases are made, and the template they are copied from.
 struct Server {
@@ -165,7 +166,7 @@ impl Cluster {
 
     fn new(is_durable: bool) -> Self {
         let programs = programs().expect("PostgreSQL's programs");
-        let folder = tempfile::Builder::new().prefix("muster-pg").tempdir().expect("a folder");
+        let folder = if is_durable { tempfile::tempdir().expect("a folder") } else { scratch() };
         if let Some((uid, gid)) = unprivileged() {
             let chown = std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid));
             chown.expect("a folder of theirs");
@@ -206,7 +207,11 @@ impl Cluster {
         let mut shell = self.command(Path::new("sh"));
         shell
             .arg("-c")
-            .arg("\"$@\" </dev/null & pid=$!; read -r signal; kill -${signal:-INT} $pid; wait $pid")
+            .arg(
+                // Where nobody says how to end, the tests were killed, and nobody cleans up after them.
+                "\"$@\" </dev/null & pid=$!; read -r signal; kill -${signal:-INT} $pid; wait $pid; \
+                 [ -n \"$signal\" ] || rm -rf \"$PWD\"",
+            )
             .arg("sh")
             .arg(self.programs.join("postgres"))
             .arg("-D")
@@ -224,6 +229,8 @@ impl Cluster {
                 "synchronous_commit=off",
                 "-c",
                 "full_page_writes=off",
+                "-c",
+                "max_wal_size=256MB",
             ]);
         }
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
