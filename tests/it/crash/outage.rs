@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use muster::db::{DatabaseUrl, Db, StoreError};
 use serde_json::{Value, json};
 
@@ -15,8 +15,12 @@ use crate::support::process::{Server, run, succeeds};
 use crate::support::{Case, Cluster, needing, patch_body, pure_cases};
 
 const CLIENTS: usize = 24;
+/// How many of them write; the others read.
+const WRITERS: usize = 6;
 /// How long an answer may take, whatever is the matter with the database.
 const SOON: Duration = Duration::from_secs(5);
+/// How long after PostgreSQL is back somebody may still be turned away.
+const RECOVERY: Duration = Duration::from_secs(30);
 
 pub fn cases() -> Vec<Case> {
     let restarted: &[Case] = needing!(Cluster::can_be_made; postgres_can_be_restarted_under_load);
@@ -41,34 +45,52 @@ fn user(name: &str) -> Value {
 
 fn postgres_can_be_restarted_under_load() {
     actix_web::rt::System::new().block_on(async {
-        let mut cluster = Cluster::durable();
+        let cluster = Cluster::durable();
         let database = cluster.database();
         let server = Server::start_logging(&database, &[], "warn");
         let token = server.field("API token").expect("a token");
         let admin = succeeds(&run(&database, &["admin-token", "create"]));
         let address = server.field("Listening on").expect("an address");
         let client = Client::new(&address, &token, &admin);
-        let made = client.scim("POST", "/Users", Some(&user("ann"))).await;
-        let Outcome::Answered { status: 201, body, .. } = made else { panic!("{made:?}") };
-        let ann = format!("/Users/{}", body["id"].as_str().expect("an id"));
+        let mut users = Vec::new();
+        for number in 0..WRITERS {
+            let made = client.scim("POST", "/Users", Some(&user(&format!("ann{number}")))).await;
+            let Outcome::Answered { status: 201, body, .. } = made else { panic!("{made:?}") };
+            users.push(format!("/Users/{}", body["id"].as_str().expect("an id")));
+        }
 
-        let (asked, turned_away, is_back) = (Cell::new(0), Cell::new(0), Cell::new(false));
-        let load = Load { client: &client, ann: &ann, asked, turned_away, is_back };
-        let all = join_all((0..CLIENTS).map(|number| {
+        let load = Load::new(&client, &users[0]);
+        // Each goes on until it has been served by the database that is back.
+        let writers = join_all(users.iter().map(|user| {
+            let mut writer = Writer::new(&load, user);
+            async move {
+                while !writer.go_on().await {}
+                writer
+            }
+        }));
+        let readers = join_all((WRITERS..CLIENTS).map(|number| {
             let load = &load;
-            // Until it has been served by the database that is back.
-            async move { while !load.ask(number).await {} }
+            async move { while !load.read(number).await {} }
         }));
         let restart = async {
             // Every one of them is at work.
             client.read("/api/v1/users").await;
-            cluster.stop("INT");
-            each_endpoint_says_so(&client, &address, &ann).await;
-            cluster.start();
-            load.is_back.set(true);
+            let cluster = meanwhile(&load, cluster, |cluster| cluster.stop("INT")).await;
+            each_endpoint_says_so(&client, &address, &users[0]).await;
+            let cluster = meanwhile(&load, cluster, Cluster::start).await;
+            load.is_back.set(Some(Instant::now()));
+            cluster
         };
-        join(all, restart).await;
+        let (writers, _, _cluster) = join3(writers, readers, restart).await;
+        let seconds = load.served.get().as_secs_f32();
+        println!("crash::outage: {CLIENTS} clients were served {seconds:.1} s after the restart");
         assert!(load.turned_away.get() > 0);
+        // What was acknowledged, before the outage and after it, is there.
+        for writer in writers {
+            assert!(writer.looked > 0, "it was turned away, and has looked what became of that");
+            let title = load.title(writer.user).await.expect("an answer");
+            assert_eq!(title, writer.acknowledged);
+        }
         client.read("/readyz").await;
         let log = server.stop();
         // The log tells of the outage, and not as often as somebody met it.
@@ -78,41 +100,152 @@ fn postgres_can_be_restarted_under_load() {
     });
 }
 
+/// Does something with the cluster that takes its time, while the clients go on asking.
+async fn meanwhile(
+    load: &Load<'_>,
+    mut cluster: Cluster,
+    work: impl FnOnce(&mut Cluster) + Send + 'static,
+) -> Cluster {
+    let (asked, answered) = (load.asked.get(), load.answered.get());
+    let cluster = actix_web::web::block(move || {
+        work(&mut cluster);
+        cluster
+    });
+    let cluster = cluster.await.expect("a cluster that does as it is told");
+    assert!(load.asked.get() > asked, "nobody has asked meanwhile");
+    assert!(load.answered.get() > answered, "nobody was answered meanwhile");
+    cluster
+}
+
 /// What the clients share.
 struct Load<'a> {
     client: &'a Client,
-    /// The user that they read and write.
+    /// The user that the readers read.
     ann: &'a str,
     asked: Cell<u32>,
+    answered: Cell<u32>,
     turned_away: Cell<u32>,
-    is_back: Cell<bool>,
+    /// Since when the database is back.
+    is_back: Cell<Option<Instant>>,
+    /// How long it took until the last of those who were served after that.
+    served: Cell<Duration>,
 }
 
-impl Load<'_> {
-    /// One request; says whether it was served after the restart.
-    async fn ask(&self, number: usize) -> bool {
-        let (client, after, begun) = (self.client, self.is_back.get(), Instant::now());
-        self.asked.set(self.asked.get() + 1);
-        let outcome = match number % 4 {
-            0 => {
-                // Another value each time, so that there is something to write.
-                let title = format!("x{}", self.asked.get());
-                let set = json!([{ "op": "replace", "path": "title", "value": title }]);
-                client.scim("PATCH", self.ann, Some(&patch_body(set))).await
-            }
-            1 => client.scim("GET", self.ann, None).await,
-            2 => client.send("GET", "/api/v1/events?count=10", None).await,
-            _ => client.scim("GET", "/Users?filter=title+sw+%22x%22", None).await,
-        };
-        assert!(begun.elapsed() < SOON, "{:?}: {outcome:?}", begun.elapsed());
-        match outcome {
-            Outcome::Answered { status: 200, .. } => after,
-            other => {
-                is_told_to_come_back(&other);
-                self.turned_away.set(self.turned_away.get() + 1);
-                false
-            }
+impl<'a> Load<'a> {
+    fn new(client: &'a Client, ann: &'a str) -> Self {
+        Self {
+            client,
+            ann,
+            asked: Cell::default(),
+            answered: Cell::default(),
+            turned_away: Cell::default(),
+            is_back: Cell::default(),
+            served: Cell::default(),
         }
+    }
+
+    /// One request: its answer, if it is not that there is no database, and whether it was sent after
+    /// that was back.
+    async fn ask(&self, request: impl Future<Output = Outcome>) -> (Option<Value>, bool) {
+        let (back, begun) = (self.is_back.get(), Instant::now());
+        self.asked.set(self.asked.get() + 1);
+        let outcome = request.await;
+        self.answered.set(self.answered.get() + 1);
+        assert!(begun.elapsed() < SOON, "{:?}: {outcome:?}", begun.elapsed());
+        if let Outcome::Answered { status: 200, body, .. } = outcome {
+            return (Some(body), back.is_some());
+        }
+        is_told_to_come_back(&outcome);
+        self.turned_away.set(self.turned_away.get() + 1);
+        let since = back.map(|back| back.elapsed()).unwrap_or_default();
+        assert!(since < RECOVERY, "turned away {since:?} after the database was back: {outcome:?}");
+        (None, false)
+    }
+
+    /// Somebody was served by the database that is back.
+    fn serves(&self) {
+        self.served.set(self.is_back.get().map(|back| back.elapsed()).unwrap_or_default());
+    }
+
+    /// One request of a reader; says whether it was served after the restart.
+    async fn read(&self, number: usize) -> bool {
+        let path = match number % 3 {
+            0 => format!("/scim/v2{}", self.ann),
+            1 => "/api/v1/events?count=10".to_owned(),
+            _ => "/scim/v2/Users?filter=title+sw+%22x%22".to_owned(),
+        };
+        let (answer, after) = self.ask(self.client.send("GET", &path, None)).await;
+        let is_served = answer.is_some() && after;
+        if is_served {
+            self.serves();
+        }
+        is_served
+    }
+
+    /// The title of a user; none if there is no database.
+    async fn title(&self, user: &str) -> Option<String> {
+        let (found, _) = self.ask(self.client.scim("GET", user, None)).await;
+        Some(found?["title"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Writes the title of a user of its own, another one each time, and knows what became of it.
+struct Writer<'a> {
+    load: &'a Load<'a>,
+    user: &'a str,
+    written: u32,
+    acknowledged: String,
+    /// Those of which it was told to come back, since the last that was acknowledged: the database may
+    /// have gone away before it wrote them, or after.
+    unsure: Vec<String>,
+    /// How often it has looked.
+    looked: u32,
+    /// Whether it was turned away, and has not looked since.
+    is_to_look: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(load: &'a Load<'a>, user: &'a str) -> Self {
+        Self {
+            load,
+            user,
+            written: 0,
+            acknowledged: String::new(),
+            unsure: Vec::new(),
+            looked: 0,
+            is_to_look: false,
+        }
+    }
+
+    /// One request; says whether a write was acknowledged after the restart.
+    async fn go_on(&mut self) -> bool {
+        if self.is_to_look {
+            if let Some(title) = self.load.title(self.user).await {
+                let is_known = title == self.acknowledged || self.unsure.contains(&title);
+                assert!(is_known, "{title} after {}, {:?}", self.acknowledged, self.unsure);
+                self.looked += 1;
+                self.is_to_look = false;
+            }
+            return false;
+        }
+        self.written += 1;
+        let title = format!("x{}", self.written);
+        let set = json!([{ "op": "replace", "path": "title", "value": title }]);
+        let body = patch_body(set);
+        let write = self.load.client.scim("PATCH", self.user, Some(&body));
+        let (answer, after) = self.load.ask(write).await;
+        if answer.is_some() {
+            (self.acknowledged, self.is_to_look) = (title, false);
+            self.unsure.clear();
+        } else {
+            self.unsure.push(title);
+            self.is_to_look = true;
+        }
+        let is_served = answer.is_some() && after;
+        if is_served {
+            self.load.serves();
+        }
+        is_served
     }
 }
 
