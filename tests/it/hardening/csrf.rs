@@ -2,8 +2,13 @@
 //! to be asked by a page of ours; sign-ins, which come back with what the browser that began them
 //! has; and nothing else, since no other endpoint takes a cookie for an authority.
 
+use diesel::prelude::*;
+use muster::db::schema::{access_tokens, codes, events, flows, sessions};
+use muster::db::sessions::{AccessTokenRow, CodeRow, SessionRow};
+use muster::db::{StoreError, state};
 use serde_json::json;
 
+use super::headers::patterns;
 use crate::login::harness::{
     Login, STALE, cookie, is_refusal, is_refusal_saying, under_way, users, written,
 };
@@ -12,6 +17,7 @@ use crate::support::{Case, TestApp, cases};
 pub const CASES: &[Case] = cases![
     only_a_page_of_ours_signs_out,
     a_cookie_opens_no_endpoint_for_programs,
+    no_route_does_anything_for_another_page,
     an_answer_that_another_browser_began_signs_nobody_in,
     a_sign_in_that_others_begin_changes_no_session,
     a_page_that_asks_changes_nothing,
@@ -95,6 +101,81 @@ async fn a_cookie_opens_no_endpoint_for_programs(app: TestApp) {
         login.post(path, &form, &headers).await.expect(401);
     }
     assert_eq!(written(&app).await, before);
+}
+
+/// All that is in the store: the lasting state, who is signed in with what, the sign-ins under way,
+/// and how much has happened.
+async fn stored(
+    app: &TestApp,
+) -> (String, Vec<SessionRow>, Vec<CodeRow>, Vec<AccessTokenRow>, [i64; 2]) {
+    let found = app.db.snapshot(|conn| {
+        Ok::<_, StoreError>((
+            state::digest(conn)?,
+            sessions::table.order(sessions::id).load(conn)?,
+            codes::table.order(codes::hash).load(conn)?,
+            access_tokens::table.order(access_tokens::hash).load(conn)?,
+            [flows::table.count().get_result(conn)?, events::table.count().get_result(conn)?],
+        ))
+    });
+    found.await.expect("what is stored")
+}
+
+/// Every pattern of the table of routes, so that a new one that takes a cookie is noticed.
+async fn no_route_does_anything_for_another_page(app: TestApp) {
+    let login = Login::new(&app).await;
+    let group = app.scim().post("/Groups", &json!({ "displayName": "Tour Guides" })).await;
+    let group = group.expect(201).id();
+    login.access_token(&app).await;
+    login.code(&app).await;
+    let session = cookie(&login.sign_in(&app, &login.code_request()).await.expect(303));
+    let user = app.scim().get("/Users").await.expect(200).body["Resources"][0]["id"].clone();
+    let user = user.as_str().expect("an id").to_owned();
+    let before = stored(&app).await;
+    let own = app.base_url.clone();
+    let pages: [&[(&str, &str)]; 3] = [
+        &[("origin", "https://evil.example")],
+        &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+        // A browser that says what the site is counts for more than an origin.
+        &[("origin", &own), ("sec-fetch-site", "cross-site")],
+    ];
+    let form = "token=x&confirm=yes";
+    let user_body = json!({ "userName": "eve", "displayName": "eve", "active": false }).to_string();
+    let bodies =
+        [("application/x-www-form-urlencoded", form), ("application/json", user_body.as_str())];
+    let patterns = patterns();
+    assert!(patterns.len() > 35, "{patterns:#?}");
+    for pattern in &patterns {
+        let id =
+            if pattern.contains("/Groups") || pattern.contains("/teams") { &group } else { &user };
+        let path = pattern.replace("{id}", id).replace("{connection}", "default");
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            for (kind, body) in bodies {
+                for page in pages {
+                    let mut request = app
+                        .anonymous()
+                        .request(method, &path)
+                        .header("cookie", &session)
+                        .header("content-type", kind)
+                        .body(body.to_owned());
+                    for (name, value) in page {
+                        request = request.header(*name, *value);
+                    }
+                    let answer = app.anonymous().send(request).await;
+                    let reads = method == "POST" && path == "/userinfo";
+                    assert_eq!(answer.status < 400, reads, "{method} {path}: {}", answer.status);
+                    // It was looked at, and not turned away for having come too often.
+                    assert_ne!(answer.status, 429, "{method} {path}");
+                }
+            }
+        }
+        assert_eq!(stored(&app).await, before, "{path}");
+    }
+    login.get("/userinfo", Some(&session)).await.expect(200);
+    // The same cookie, from a page of ours.
+    let ours = [("cookie", session.as_str()), ("origin", own.as_str())];
+    login.post("/logout", &[], &ours).await.expect(200);
+    login.get("/userinfo", Some(&session)).await.expect(401);
+    assert_ne!(stored(&app).await, before);
 }
 
 /// Login CSRF: an attacker who has an answer of the provider's for a sign-in of his own has

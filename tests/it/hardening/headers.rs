@@ -30,7 +30,7 @@ const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
 
 /// The patterns of the table of routes, as its source has them.
-fn patterns() -> BTreeSet<String> {
+pub(super) fn patterns() -> BTreeSet<String> {
     let source = include_str!("../../../src/http/routes.rs");
     let table = source.split("\nfn not_allowed").next().expect("the table");
     let mut found = BTreeSet::new();
