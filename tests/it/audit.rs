@@ -1,6 +1,8 @@
 //! The log of events: it is whole, it shows when it is not, the state can be built from it, and what
 //! is old goes.
 
+mod waiting;
+
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -40,7 +42,7 @@ pub fn cases() -> Vec<Case> {
         a_backup_under_load_is_of_one_moment,
         a_backup_is_restored_into_an_empty_store_only,
     ];
-    [apps, databases].concat()
+    [apps, databases, waiting::CASES].concat()
 }
 
 /// Some users and a group of them; returns the users' ids.
