@@ -17,7 +17,7 @@ use crate::secret::Secret;
 enum Basic {
     Absent,
     Unreadable,
-    Is { id: String, secret: Option<String> },
+    Is { id: String, secret: Option<Secret> },
 }
 
 /// The application that asks, if it proves who it is: by Basic authentication or in the form, and
@@ -41,7 +41,7 @@ pub async fn authenticate(
                 "the client authenticates in the header and in the form",
             ));
         }
-        Basic::Is { id, secret } => (id, secret.map(Secret::new)),
+        Basic::Is { id, secret } => (id, secret),
     };
     // Whoever knows that an id and a secret were good has both.
     let whole = format!("{id}\0{}", secret.as_ref().map(Secret::expose).unwrap_or_default());
@@ -65,13 +65,13 @@ fn basic(request: &HttpRequest) -> Basic {
         return Basic::Absent;
     }
     let Some((id, secret)) = decoded(encoded) else { return Basic::Unreadable };
-    Basic::Is { id, secret: Some(secret).filter(|secret| !secret.is_empty()) }
+    Basic::Is { id, secret: Some(secret).filter(|secret| !secret.expose().is_empty()) }
 }
 
-fn decoded(encoded: &str) -> Option<(String, String)> {
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = text.split_once(':')?;
-    let (id, secret) = (plain(id)?, plain(secret)?);
+fn decoded(encoded: &str) -> Option<(String, Secret)> {
+    let text = Secret::new(String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?);
+    let (id, secret) = text.expose().split_once(':')?;
+    let (id, secret) = (plain(id)?, Secret::new(plain(secret)?));
     (!id.is_empty() && !id.contains('\0')).then_some((id, secret))
 }
 
@@ -93,7 +93,7 @@ mod tests {
     fn read(header: &str) -> Option<(String, Option<String>)> {
         let request = TestRequest::default().insert_header((AUTHORIZATION, header));
         match basic(&request.to_http_request()) {
-            Basic::Is { id, secret } => Some((id, secret)),
+            Basic::Is { id, secret } => Some((id, secret.map(|secret| secret.expose().to_owned()))),
             Basic::Absent | Basic::Unreadable => None,
         }
     }
