@@ -1,7 +1,7 @@
 //! Cookies: what they are locked to, and what somebody gains who can set one in another's browser.
 
 use crate::login::harness::{
-    Login, STALE, cookie, encoded, is_refusal_saying, location, query, written,
+    Begun, Login, STALE, cookie, encoded, is_refusal_saying, location, query, written,
 };
 use crate::support::{Answer, Case, TestApp, TestDatabase, cases, database_cases};
 
@@ -12,7 +12,10 @@ pub fn cases() -> Vec<Case> {
         a_session_that_is_known_beforehand_is_not_taken_up,
         on_this_machine_cookies_are_as_locked_as_can_be,
     ];
-    let databases: &[Case] = database_cases![over_https_every_cookie_is_locked_to_the_host];
+    let databases: &[Case] = database_cases![
+        over_https_every_cookie_is_locked_to_the_host,
+        a_name_that_is_written_in_another_way_is_another_name,
+    ];
     [apps, databases].concat()
 }
 
@@ -94,19 +97,25 @@ fn attributes(answer: &Answer) -> Vec<String> {
     rest
 }
 
-/// The cookies of a whole sign-in: of the sign-in under way, of the session, and of its end.
-async fn all(app: &TestApp, own: &str) -> [Vec<String>; 3] {
-    let login = Login::new(app).await;
+/// Begins a sign-in over https, where the cookie of it is not `SameSite=Lax`.
+async fn begin(login: &Login) -> (Answer, Begun) {
     let began = login.get(&login.code_request(), None).await.expect(303);
     let flow = began.header("set-cookie").expect("a cookie");
     let flow = flow.split(';').next().expect("a value").to_owned();
     let url = location(&began);
-    let begun = crate::login::harness::Begun {
+    let begun = Begun {
         state: query(&url, "state").expect("a state"),
         nonce: query(&url, "nonce").expect("a nonce"),
         cookie: flow,
         url,
     };
+    (began, begun)
+}
+
+/// The cookies of a whole sign-in: of the sign-in under way, of the session, and of its end.
+async fn all(app: &TestApp, own: &str) -> [Vec<String>; 3] {
+    let login = Login::new(app).await;
+    let (began, begun) = begin(&login).await;
     login.provider.gives(login.token(app, &begun));
     let back = login.come_back(&begun).await.expect(303);
     let session = back.header("set-cookie").expect("a cookie");
@@ -143,6 +152,58 @@ async fn over_https_every_cookie_is_locked_to_the_host(database: TestDatabase) {
             ],
         ]
     );
+}
+
+/// `__Host-` keeps a neighbour of the host from setting our cookies only as far as browsers see it: to
+/// them `%5F_Host-muster_session` is a name like any other, and so it has to be to us.
+async fn a_name_that_is_written_in_another_way_is_another_name(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| {
+        "https://muster.example.com".clone_into(&mut settings.public_url);
+    })
+    .await;
+    let login = Login::new(&app).await;
+    let (_, begun) = begin(&login).await;
+    login.provider.gives(login.token(&app, &begun));
+    let mine = cookie(&login.come_back(&begun).await.expect(303));
+    let (name, value) = mine.split_once('=').expect("a pair");
+    assert_eq!(name, "__Host-muster_session");
+    login.get("/userinfo", Some(&mine)).await.expect(200);
+    let others = [
+        "%5F%5FHost-muster_session",
+        "__Host-muster%5Fsession",
+        "__Host%2Dmuster_session",
+        "__host-muster_session",
+        "__HOST-MUSTER_SESSION",
+        "\u{2000}__Host-muster_session",
+        "\u{a0}__Host-muster_session",
+        "\u{85}__Host-muster_session",
+        "__Host-muster_session ",
+        "\"__Host-muster_session\"",
+        "=__Host-muster_session",
+        "$__Host-muster_session",
+        "muster_session",
+    ];
+    for other in others {
+        login.get("/userinfo", Some(&format!("{other}={value}"))).await.expect(401);
+        // Nor does one that a neighbour has planted so count as ours come twice.
+        let both = format!("{other}=x; {mine}");
+        login.get("/userinfo", Some(&both)).await.expect(200);
+    }
+    for value in [format!("\"{value}\""), value.replacen('_', "%5F", 1), format!("{value}=")] {
+        login.get("/userinfo", Some(&format!("{name}={value}"))).await.expect(401);
+    }
+    // What is no cookie at all takes ours away from nobody.
+    for beside in ["x", "=", "%ff=%ff", "a=\u{2000}", ";;"] {
+        login.get("/userinfo", Some(&format!("{beside}; {mine}; {beside}"))).await.expect(200);
+    }
+    // A sign-in under way is bound to the browser in the same way.
+    let (_, attacker) = begin(&login).await;
+    login.provider.gives(login.token(&app, &attacker));
+    let planted = attacker.cookie.replacen("__", "%5F%5F", 1);
+    assert_ne!(planted, attacker.cookie);
+    let answer = encoded(&[("code", "c"), ("state", &attacker.state)]);
+    let answer = login.get(&format!("/login/callback?{answer}"), Some(&planted)).await;
+    is_refusal_saying(&answer, 400, STALE);
 }
 
 async fn on_this_machine_cookies_are_as_locked_as_can_be(app: TestApp) {

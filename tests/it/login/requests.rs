@@ -378,7 +378,17 @@ async fn a_planted_session_is_not_taken_up(app: TestApp) {
 async fn a_cookie_that_is_none_is_replaced(app: TestApp) {
     let login = Login::new(&app).await;
     let long = format!("muster_flow={}", "x".repeat(200));
-    for cookie in ["muster_flow=", long.as_str(), "muster_flow", "=;=", "muster_flow=\"\""] {
+    for cookie in [
+        "muster_flow=",
+        long.as_str(),
+        "muster_flow",
+        "=;=",
+        "muster_flow=\"\"",
+        // What would be another attribute, or another header, if it were decoded and set again.
+        "muster_flow=x%3B%20Domain%3Dexample.com",
+        "muster_flow=x%0D%0Aset-cookie:%20a=b",
+        "muster_flow=x\u{e9}",
+    ] {
         let begun = login.begin_in(&login.code_request(), Some(cookie)).await;
         assert!(begun.cookie.len() > "muster_flow=".len() + 40, "{}", begun.cookie);
         login.provider.gives(login.token(&app, &begun));
