@@ -1,7 +1,7 @@
 //! A request of any address, headers, cookies and body is answered by the real server on a store of
 //! its own: never by a failure of the server's, by an error as SCIM writes it, in the type that was
-//! asked for. Without a token nobody sees anything of the store, and nobody is sent to an address
-//! that no application has.
+//! asked for. Without a token nobody sees anything of the store, nobody is sent to an address that no
+//! application has, and no cookie opens the session but the session's own, and that once.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,20 +12,27 @@ use std::time::Duration;
 use muster::app::App;
 use muster::config::Settings;
 use muster::db::{DatabaseUrl, Db};
-use muster::directory::apps;
 use muster::directory::connections::{self, AdminError};
-use muster::directory::tokens;
+use muster::directory::events::Actor;
+use muster::directory::{Context, apps, sessions, tokens};
 use serde_json::{Value, json};
 
 use super::known::{GROUP, USER, registry};
 
-/// What stands in an input for the token and for the client id of the application.
+/// What stands in an input for the token, the session's secret and the client id of the application.
 const TOKEN: &str = "TOKEN";
+const SESSION: &str = "SESSION";
 const CLIENT: &str = "CLIENT";
 /// Where the application's browsers may be sent.
 const REDIRECT_URI: &str = "https://app.example.com/callback";
 /// What only those see who have a token.
 const SECRET: &str = "Seen-with-a-token";
+/// The name of the session's cookie on this machine.
+const COOKIE: &str = "muster_session";
+/// How far ahead the session has begun, in microseconds: further than any run takes.
+const AHEAD: i64 = 365 * 24 * 3600 * 1_000_000;
+/// What the page says that asks somebody who is signed in.
+const QUESTION: &str = "Sign out?";
 /// What would be an element of a page if it were not escaped; seeds send it.
 const ELEMENT: &str = "<x9";
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
@@ -40,6 +47,10 @@ pub fn run(data: &[u8]) {
     let Some(request) = Request::read(data) else { return };
     let answer = SERVER.send(&request);
     check(&request, &answer);
+    // Whatever was sent along, who is signed in stays so.
+    if request.has_session {
+        SERVER.has_a_session();
+    }
 }
 
 /// Removes the server's store; for a process that goes on.
@@ -53,6 +64,8 @@ struct Request {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     has_token: bool,
+    /// Whether the session's secret is in it somewhere.
+    has_session: bool,
 }
 
 impl Request {
@@ -71,6 +84,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             has_token: false,
+            has_session: false,
         };
         while let Some(line) = lines.next() {
             if line.is_empty() {
@@ -92,11 +106,38 @@ impl Request {
                 value = text.replace(TOKEN, &SERVER.token).into_bytes();
                 request.has_token = true;
             }
+            if name == "cookie" && contains(&value, SESSION.as_bytes()) {
+                value = replaced(&value, SESSION.as_bytes(), SERVER.session.as_bytes());
+                request.has_session = true;
+            }
             request.headers.push((name, value));
         }
         // Whoever has a token may write, and then the store would not be the same for the next one.
         let reads = matches!(method, "GET" | "HEAD" | "OPTIONS") || target.ends_with("/.search");
-        (reads || !request.has_token).then_some(request)
+        // So may whoever asks from a page of ours to be signed out.
+        let signs_out =
+            request.has_session && request.header("sec-fetch-site").contains("same-origin");
+        (reads || !(request.has_token || signs_out)).then_some(request)
+    }
+
+    /// Whether the request has the session's cookie: by its own name, with its own value, and once.
+    fn is_signed_in(&self) -> bool {
+        let cookies = self.headers.iter().filter(|(name, _)| name == "cookie");
+        let pairs = cookies.flat_map(|(_, value)| value.split(|byte| *byte == b';'));
+        let named = pairs.filter_map(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=')?;
+            let is_ours = pair[..end].trim_ascii_start() == COOKIE.as_bytes();
+            is_ours.then(|| pair[end + 1..].trim_ascii_end())
+        });
+        named.eq([SERVER.session.as_bytes()])
+    }
+
+    /// Whether it asks who is signed in, and has nothing along but cookies.
+    fn is_plain(&self) -> bool {
+        self.method == "GET"
+            && self.target == "/userinfo"
+            && self.body.is_empty()
+            && self.headers.iter().all(|(name, _)| name == "cookie")
     }
 
     fn header(&self, name: &str) -> String {
@@ -120,6 +161,25 @@ impl Request {
         out.extend(&self.body);
         out
     }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+fn replaced(text: &[u8], word: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.first() {
+        if let Some(after) = rest.strip_prefix(word) {
+            out.extend(by);
+            rest = after;
+        } else {
+            out.push(*first);
+            rest = &rest[1..];
+        }
+    }
+    out
 }
 
 /// A byte as the address of a request may have it.
@@ -152,19 +212,24 @@ fn check(request: &Request, answer: &Answer) {
     let status = answer.status;
     assert!((200..600).contains(&status) && status != 500, "{} {answer:?}", request.target);
     let has = |text: &str| answer.body.contains(text);
-    assert!(!has(&SERVER.token), "an answer shows the token");
-    assert!(answer.headers.iter().all(|(_, value)| !value.contains(&SERVER.token)));
+    for secret in [&SERVER.token, &SERVER.session] {
+        assert!(!has(secret), "an answer shows a secret");
+        assert!(answer.headers.iter().all(|(_, value)| !value.contains(secret)));
+    }
+    let is_signed_in = request.is_signed_in();
     if !request.has_token {
-        assert!(!has(SECRET), "{} shows the store to anybody", request.target);
+        assert!(!has(SECRET) || is_signed_in, "{} shows the store to anybody", request.target);
         // What the server can do may be known to anybody.
         let is_scim = request.target.starts_with("/scim/v2/") && request.method != "HEAD";
         let is_open = has("urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig");
         assert!(!is_scim || status >= 400 || is_open, "{} {answer:?}", request.target);
     }
-    // There is no admin token and no session, so there is nothing to see.
+    // There is no admin token, so there is nothing to see; and but one session.
     let path = request.target.split('?').next().unwrap_or_default();
-    let is_closed = path.starts_with("/api/") || path == "/userinfo";
+    let is_closed = path.starts_with("/api/") || (path == "/userinfo" && !is_signed_in);
     assert!(!is_closed || status >= 400, "{path} {answer:?}");
+    assert!(is_signed_in || !has(QUESTION), "{path} takes somebody for signed in");
+    assert!(!is_signed_in || !request.is_plain() || status == 200, "a session is lost: {answer:?}");
     for cookie in answer.all("set-cookie") {
         assert!(cookie.contains("HttpOnly") && cookie.contains("Path=/"), "{cookie}");
     }
@@ -202,11 +267,12 @@ fn check_scim(request: &Request, answer: &Answer, kind: &str) {
     }
 }
 
-/// The server, with a user, a group and an application.
+/// The server, with a user who is signed in, a group and an application.
 struct Server {
     base_url: String,
     address: std::net::SocketAddr,
     token: String,
+    session: String,
     client_id: String,
     folder: PathBuf,
     connection: Mutex<Option<BufReader<TcpStream>>>,
@@ -221,7 +287,7 @@ impl Server {
         std::fs::create_dir_all(&folder).expect("a folder");
         let url = format!("sqlite://{}", folder.join("muster.db").display());
         let (sender, receiver) = mpsc::channel();
-        let public_url = base_url.clone();
+        let (public_url, store) = (base_url.clone(), url.clone());
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let url: DatabaseUrl = url.parse().expect("a database URL");
@@ -238,13 +304,31 @@ impl Server {
         });
         let (token, client_id) = receiver.recv().expect("a store");
         let connection = Mutex::default();
-        let server = Self { base_url, address, token, client_id, folder, connection };
-        server.create("Users", USER.as_map().clone());
+        let session = String::new();
+        let mut server = Self { base_url, address, token, session, client_id, folder, connection };
+        let user = server.create("Users", USER.as_map().clone());
         server.create("Groups", GROUP.as_map().clone());
+        server.session = sign_in(&store, user);
+        server.has_a_session();
         server
     }
 
-    fn create(&self, endpoint: &str, mut resource: serde_json::Map<String, Value>) {
+    /// That the session's cookie opens it.
+    fn has_a_session(&self) {
+        let cookie = format!("{COOKIE}={}", self.session);
+        let answer = self.send(&Request {
+            method: "GET",
+            target: "/userinfo".to_owned(),
+            headers: vec![("cookie".to_owned(), cookie.into_bytes())],
+            body: Vec::new(),
+            has_token: false,
+            has_session: true,
+        });
+        assert!(answer.status == 200 && answer.body.contains(SECRET), "{answer:?}");
+    }
+
+    /// Makes a resource; gives its id.
+    fn create(&self, endpoint: &str, mut resource: serde_json::Map<String, Value>) -> String {
         resource.insert("displayName".to_owned(), SECRET.into());
         let body = serde_json::to_vec(&resource).expect("a resource as JSON");
         let request = Request {
@@ -253,9 +337,12 @@ impl Server {
             headers: vec![("authorization".to_owned(), self.token.clone().into_bytes())],
             body,
             has_token: true,
+            has_session: false,
         };
         let answer = self.send(&request);
         assert_eq!(answer.status, 201, "{answer:?}");
+        let made: Value = serde_json::from_str(&answer.body).expect("JSON");
+        made["id"].as_str().expect("an id").to_owned()
     }
 
     fn send(&self, request: &Request) -> Answer {
@@ -291,6 +378,24 @@ async fn prepare(db: &Db) -> (String, String) {
     })
     .await
     .expect("a connection, a token and an application")
+}
+
+/// Begins a session of a user's; gives its secret.
+fn sign_in(store: &str, user_id: String) -> String {
+    let db = Db::new(store.parse().expect("a database URL"), 1);
+    let session = db.write("sign_in", move |conn| {
+        let context = Context {
+            connection: connections::find(conn, "default").expect("a connection"),
+            actor: Actor::CommandLine,
+            request_id: None,
+            now: muster::clock::system()() + AHEAD,
+            base_url: "http://localhost".into(),
+            registry: Arc::new(registry()),
+        };
+        sessions::create(conn, &context, &user_id)
+    });
+    let session = actix_web::rt::System::new().block_on(session).expect("a session");
+    session.secret.expose().to_owned()
 }
 
 fn exchange(
