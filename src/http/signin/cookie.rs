@@ -67,25 +67,19 @@ pub fn session_value(app: &App, request: &HttpRequest) -> Option<Secret> {
 }
 
 fn value(app: &App, request: &HttpRequest, plain: &str) -> Option<Secret> {
+    // The name as it is written: what a library decodes or trims may be our name and was none to the
+    // browser, which keeps neighbours of the host from setting a cookie whose name begins with `__Host-`.
     let name = name(app, plain);
     let headers = request.headers().get_all(COOKIE);
     let pairs = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
-    let mut found = pairs.filter_map(sent).filter(|cookie| cookie.name() == name);
+    let mut found = pairs
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     // A browser sends a cookie twice where a neighbour of the host has set one of that name too;
     // which of them is ours, nobody can tell.
-    let (Some(cookie), None) = (found.next(), found.next()) else { return None };
+    let (Some(value), None) = (found.next(), found.next()) else { return None };
     // What we set has no other characters. The browser's own value is set again where it has several
     // sign-ins under way, so nothing may be in it that would mean something there.
-    let value = cookie.value();
-    let is_one = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_one = value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
+    let value = std::str::from_utf8(value).ok()?;
     (is_one && !value.is_empty() && value.len() <= 128).then(|| Secret::new(value))
-}
-
-/// A cookie of a request, by its name as it is written: what a library decodes or trims may be our name
-/// and was none to the browser, which keeps neighbours of the host from setting a cookie whose name
-/// begins with `__Host-`.
-fn sent(pair: &[u8]) -> Option<Cookie<'static>> {
-    let pair = String::from_utf8_lossy(pair.trim_ascii());
-    let (name, value) = pair.split_once('=')?;
-    Some(Cookie::new(name.to_owned(), value.to_owned()))
 }
