@@ -1,0 +1,221 @@
+//! The same statements on the database alone, from one thread and from several, with the durability
+//! that the program asks for.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use muster::db::connection::{Access, Conn};
+use muster::db::schema::{events, memberships, user_emails, users};
+use serde_json::Value;
+
+use super::rows::pick;
+use super::subject::{Seed, user};
+use crate::support::TestDatabase;
+
+/// What is asked of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raw {
+    ById,
+    ByUserName,
+    ByExternalId,
+    ByEmail,
+    Create,
+    /// A body with so many members is parsed, and the members of the group are read.
+    Members(usize),
+}
+
+/// What the loops need to know of the store.
+pub struct Loops<'a> {
+    pub database: &'a TestDatabase,
+    pub seed: &'a Seed,
+    pub lasting: Duration,
+}
+
+impl Loops<'_> {
+    /// How often a second it is done by so many threads, each with a connection of its own; `batch`
+    /// are done in one transaction, where it is one that writes.
+    pub fn per_second(&self, raw: Raw, threads: usize, batch: usize) -> f64 {
+        let barrier = Barrier::new(threads);
+        let tenant = self.tenant();
+        let counts: Vec<(u64, f64)> = std::thread::scope(|scope| {
+            let started: Vec<_> = (0..threads)
+                .map(|thread| {
+                    let (barrier, tenant) = (&barrier, tenant.as_str());
+                    scope.spawn(move || self.one(raw, thread, batch, barrier, tenant))
+                })
+                .collect();
+            started.into_iter().map(|thread| thread.join().expect("a thread")).collect()
+        });
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        counts.iter().map(|(count, seconds)| *count as f64 / seconds).sum()
+    }
+
+    fn tenant(&self) -> String {
+        let id = users::id.eq(&self.seed.ids[0]);
+        users::table
+            .filter(id)
+            .select(users::connection_id)
+            .first(&mut self.database.connect())
+            .expect("a user")
+    }
+
+    fn one(
+        &self,
+        raw: Raw,
+        thread: usize,
+        batch: usize,
+        barrier: &Barrier,
+        tenant: &str,
+    ) -> (u64, f64) {
+        let url = self.database.url.parse().expect("a URL");
+        let access = if raw == Raw::Create { Access::Write } else { Access::Read };
+        let mut conn = Conn::open(&url, access).expect("a connection");
+        let template = Template::read(&mut conn, &self.seed.ids[0]);
+        let body = match raw {
+            Raw::Members(size) => self.body(size),
+            _ => String::new(),
+        };
+        barrier.wait();
+        let begun = Instant::now();
+        let mut done = 0;
+        while begun.elapsed() < self.lasting || done == 0 {
+            let number = pick(thread, done, self.seed.users);
+            match raw {
+                Raw::Create => {
+                    let turn = done;
+                    conn.write(|conn| {
+                        for row in 0..batch as u64 {
+                            template.insert(conn, tenant, thread, turn + row)?;
+                        }
+                        Ok::<_, diesel::result::Error>(())
+                    })
+                    .expect("a transaction");
+                    done += batch as u64;
+                    continue;
+                }
+                Raw::Members(size) => self.read_members(&mut conn, size, &body),
+                _ => self.look_up(&mut conn, raw, tenant, number),
+            }
+            done += 1;
+        }
+        (done, begun.elapsed().as_secs_f64())
+    }
+
+    fn look_up(&self, conn: &mut Conn, raw: Raw, tenant: &str, number: usize) {
+        let of_tenant = users::connection_id.eq(tenant);
+        let name = format!("user{number:07}");
+        let wanted = users::table.select((users::id, users::document, users::version));
+        let found: QueryResult<(String, String, i64)> = match raw {
+            Raw::ById => {
+                wanted.filter(of_tenant).filter(users::id.eq(&self.seed.ids[number])).first(conn)
+            }
+            Raw::ByUserName => wanted
+                .filter(of_tenant)
+                .filter(users::user_name_fold.eq(format!("{name}@example.com")))
+                .first(conn),
+            Raw::ByExternalId => wanted
+                .filter(of_tenant)
+                .filter(users::external_id.eq(format!("00u{name}")))
+                .first(conn),
+            Raw::ByEmail => {
+                let with_address = user_emails::table
+                    .filter(user_emails::connection_id.eq(tenant))
+                    .filter(user_emails::value_fold.eq(format!("{name}@mail.example.com")))
+                    .select(user_emails::user_id);
+                wanted.filter(of_tenant).filter(users::id.eq_any(with_address)).first(conn)
+            }
+            Raw::Create | Raw::Members(_) => unreachable!("no look-up"),
+        };
+        found.expect("a user");
+    }
+
+    fn body(&self, size: usize) -> String {
+        let members: Vec<Value> =
+            self.seed.ids[..size].iter().map(|id| serde_json::json!({ "value": id })).collect();
+        serde_json::json!({ "displayName": "x", "members": members }).to_string()
+    }
+
+    fn read_members(&self, conn: &mut Conn, size: usize, body: &str) {
+        let parsed: Value = serde_json::from_str(body).expect("JSON");
+        let found: Vec<String> = memberships::table
+            .filter(memberships::team_id.eq(self.seed.group(size).expect("a group")))
+            .select(memberships::user_id)
+            .load(conn)
+            .expect("members");
+        assert_eq!(parsed["members"].as_array().map(Vec::len), Some(size));
+        assert!(found.len() >= size - 1);
+    }
+}
+
+/// What the program has written for one user, to write the same for others.
+struct Template {
+    document: String,
+    data: String,
+    changes: Option<String>,
+}
+
+impl Template {
+    fn read(conn: &mut Conn, id: &str) -> Self {
+        let document =
+            users::table.filter(users::id.eq(id)).select(users::document).first(conn).expect("one");
+        let (data, changes) = events::table
+            .filter(events::subject_id.eq(id))
+            .select((events::data, events::changes))
+            .first(conn)
+            .expect("an event");
+        Self { document, data, changes }
+    }
+
+    fn insert(
+        &self,
+        conn: &mut Conn,
+        tenant: &str,
+        thread: usize,
+        turn: u64,
+    ) -> QueryResult<usize> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let shown = user(0);
+        let name = format!("raw-{}-{thread}-{turn}-{id}", std::process::id());
+        let now = 1_700_000_000_000_000_i64;
+        diesel::insert_into(users::table)
+            .values((
+                users::id.eq(&id),
+                users::connection_id.eq(tenant),
+                users::user_name.eq(&name),
+                users::user_name_fold.eq(&name),
+                users::external_id.eq(&name),
+                users::display_name.eq(shown["displayName"].as_str()),
+                users::display_name_fold.eq(shown["displayName"].as_str()),
+                users::active.eq(true),
+                users::scim_owned.eq(true),
+                users::document.eq(&self.document),
+                users::version.eq(1_i64),
+                users::created_at.eq(now),
+                users::updated_at.eq(now),
+            ))
+            .execute(conn)?;
+        diesel::insert_into(user_emails::table)
+            .values((
+                user_emails::user_id.eq(&id),
+                user_emails::position.eq(0_i64),
+                user_emails::connection_id.eq(tenant),
+                user_emails::value_fold.eq(&name),
+            ))
+            .execute(conn)?;
+        diesel::insert_into(events::table)
+            .values((
+                events::connection_id.eq(tenant),
+                events::at.eq(now),
+                events::actor.eq("token"),
+                events::actor_id.eq(&id),
+                events::request_id.eq(&id),
+                events::action.eq("created"),
+                events::subject.eq("user"),
+                events::subject_id.eq(&id),
+                events::data.eq(&self.data),
+                events::changes.eq(&self.changes),
+            ))
+            .execute(conn)
+    }
+}
