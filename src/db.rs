@@ -31,6 +31,7 @@ pub mod sql;
 pub mod state;
 pub mod teams;
 pub mod time;
+mod together;
 pub mod token_quirks;
 pub mod tokens;
 mod turns;

@@ -96,7 +96,8 @@ impl Lane {
         }
         let request = request.body(Full::new(ask.body.clone())).expect("a request");
         self.sender.ready().await.expect("a connection that lasts");
-        let (parts, body) = self.sender.send_request(request).await.expect("an answer").into_parts();
+        let (parts, body) =
+            self.sender.send_request(request).await.expect("an answer").into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         Answer { status: parts.status, headers: parts.headers, body }
     }

@@ -219,10 +219,9 @@ fn groups(seed: &Rc<Seed>) -> Vec<Row> {
             let name = format!("group of {size}");
             send(seed, Method::PUT, &path, &json!({ "displayName": name, "members": members }))
         });
-        let without = bodies.clone().map(|ask| Ask {
-            path: format!("{}?excludedAttributes=members", ask.path),
-            ..ask
-        });
+        let without = bodies
+            .clone()
+            .map(|ask| Ask { path: format!("{}?excludedAttributes=members", ask.path), ..ask });
         let put = |name: &str, bodies: [Ask; 2]| {
             let name = format!("PUT a group of {size} with one change{name}");
             // Whoever puts what is there changes nothing, so one client at a time.

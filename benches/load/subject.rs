@@ -69,8 +69,7 @@ impl Seed {
         let ids = seeding.users(&mut conn, count);
         eprintln!("{count} users written in {:.1} s", begun.elapsed().as_secs_f64());
         let groups = GROUPS.iter().filter(|size| **size <= count);
-        let groups =
-            groups.map(|size| (*size, seeding.group(&mut conn, &ids[..*size]))).collect();
+        let groups = groups.map(|size| (*size, seeding.group(&mut conn, &ids[..*size]))).collect();
         Self { folder, users: count, ids, groups, token, admin }
     }
 
@@ -90,9 +89,8 @@ struct Seeding {
 
 impl Seeding {
     fn new(conn: &mut Conn) -> Self {
-        let connection: Connection = conn
-            .snapshot(|conn| connections::find(conn, "bench"))
-            .expect("the connection");
+        let connection: Connection =
+            conn.snapshot(|conn| connections::find(conn, "bench")).expect("the connection");
         let registry = Arc::new(schemas::registry(None).expect("schemas"));
         let context = Context {
             connection,

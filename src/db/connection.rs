@@ -110,21 +110,62 @@ impl Conn {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        journal::begin();
+        self.begin_write()?;
+        self.finish(|conn| conn.telling(work))
+    }
+
+    /// Begins a write transaction.
+    pub(super) fn begin_write(&mut self) -> QueryResult<()> {
         match self {
             Self::Sqlite(conn) => {
-                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?;
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
             }
-            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn)?,
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn),
         }
-        self.finish(|conn| {
-            let done = work(conn);
-            let untold = journal::end();
-            if done.is_ok() && !untold.is_empty() {
-                return Err(untold_changes(&untold).into());
+    }
+
+    /// Runs `work` in a write transaction, and sees to it that events tell of what it changes.
+    pub(super) fn telling<T, E: From<DieselError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        journal::begin();
+        let done = work(self);
+        let untold = journal::end();
+        if done.is_ok() && !untold.is_empty() {
+            return Err(untold_changes(&untold).into());
+        }
+        done
+    }
+
+    /// Runs `work` in a part of a write transaction, of which nothing is left if it fails; then
+    /// `is_intact` says whether the rest of the transaction is still there.
+    pub(super) fn part<T, E: From<DieselError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+        is_intact: &mut bool,
+    ) -> Result<T, E> {
+        type Manager = <Conn as Connection>::TransactionManager;
+        *is_intact = false;
+        Manager::begin_transaction(self)?;
+        let done = self.telling(work);
+        let ended = match &done {
+            Ok(_) => Manager::commit_transaction(self),
+            Err(_) => Manager::rollback_transaction(self),
+        };
+        match (done, ended) {
+            (Ok(_), Err(error)) => Err(error.into()),
+            (done, ended) => {
+                *is_intact = ended.is_ok();
+                done
             }
-            done
-        })
+        }
+    }
+
+    /// Commits the transaction.
+    pub(super) fn commit(&mut self) -> QueryResult<()> {
+        type Manager = <Conn as Connection>::TransactionManager;
+        Manager::commit_transaction(self)
     }
 
     /// Runs `work`, all of whose reads see the same state of the store.
@@ -149,9 +190,8 @@ impl Conn {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        type Manager = <Conn as Connection>::TransactionManager;
         match work(self) {
-            Ok(value) => match Manager::commit_transaction(self) {
+            Ok(value) => match self.commit() {
                 Ok(()) => Ok(value),
                 Err(error) => {
                     self.roll_back();
@@ -166,7 +206,7 @@ impl Conn {
     }
 
     /// A connection that cannot even roll back is broken; the pool throws it away.
-    fn roll_back(&mut self) {
+    pub(super) fn roll_back(&mut self) {
         type Manager = <Conn as Connection>::TransactionManager;
         if let Err(error) = Manager::rollback_transaction(self)
             && !matches!(error, DieselError::NotInTransaction)

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
-use super::turns::{Load, NoTurn, Tenant, Turns};
+use super::together::{self, Together};
+use super::turns::{Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
 use super::{migrations, time};
 
@@ -110,7 +111,7 @@ impl StoreError {
 
     /// Whether running the transaction again may help. The library does not tell PostgreSQL's
     /// deadlock from other errors but by its text, which is in the server's language.
-    fn may_be_transient(&self) -> bool {
+    pub(super) fn may_be_transient(&self) -> bool {
         use diesel::result::DatabaseErrorKind::Unknown;
         match self {
             Self::Database(error) if is_storage_fault(error) => false,
@@ -199,6 +200,8 @@ pub struct Db {
     url: DatabaseUrl,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    /// Where there is one writer, what is written together.
+    together: Option<Arc<Together>>,
     /// Whose work it is.
     tenant: Tenant,
     /// Told of every change that this process commits.
@@ -219,7 +222,7 @@ impl Db {
     pub fn with_limits(url: DatabaseUrl, size: u32, limits: Limits) -> Self {
         let outages = Arc::new(Outages::of(&url));
         let (for_writing, for_reading) = match &url {
-            DatabaseUrl::Sqlite(_) => (1, size),
+            DatabaseUrl::Sqlite(_) => (together::MOST, size),
             DatabaseUrl::Postgres(_) => {
                 // Writers that wait for each other's rows must not keep readers out, and with
                 // them every request, since each begins with the look at its token.
@@ -229,8 +232,10 @@ impl Db {
         };
         let writers = Arc::new(Pool::new(&url, Access::Write, for_writing, limits, &outages));
         let readers = Arc::new(Pool::new(&url, Access::Read, for_reading, limits, &outages));
+        let together = matches!(url, DatabaseUrl::Sqlite(_))
+            .then(|| Together::new(writers.connections.clone(), writers.limit));
         let commits = Arc::new(watch::Sender::new(()));
-        Self { url, writers, readers, tenant: None, commits }
+        Self { url, writers, readers, together, tenant: None, commits }
     }
 
     /// The store for the work of a tenant, which gets no more than its share of the connections.
@@ -358,31 +363,31 @@ impl Db {
         E: MayBeStore + Send + 'static,
     {
         let outages = self.writers.connections.outages.clone();
+        let committed = move || {
+            outages.storage.ended();
+            committed();
+        };
+        if let Some(together) = &self.together {
+            let turn = self.turn(&self.writers).await?;
+            return together.write(turn, operation, work, committed).await;
+        }
         self.run(&self.writers, move |conn| {
-            let mut attempt = 1;
-            let begun = Instant::now();
-            loop {
-                match conn.write(&work) {
-                    Err(error)
-                        if attempt < MAX_ATTEMPTS
-                            && begun.elapsed() < PATIENCE
-                            && error.store_error().is_some_and(StoreError::may_be_transient) =>
-                    {
-                        log::debug!("retrying operation={operation} attempt={attempt}");
-                        attempt += 1;
-                    }
-                    done => {
-                        // Said here, since whoever asked may not wait for the answer any more.
-                        if done.is_ok() {
-                            outages.storage.ended();
-                            committed();
-                        }
-                        return done;
-                    }
-                }
+            let done = insist(operation, || conn.write(&work));
+            // Said here, since whoever asked may not wait for the answer any more.
+            if done.is_ok() {
+                committed();
             }
+            done
         })
         .await
+    }
+
+    async fn turn(&self, pool: &Pool) -> Result<Turn, StoreError> {
+        pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
+            NoTurn::Full => StoreError::Busy,
+            NoTurn::Share => StoreError::Share,
+            NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
+        })
     }
 
     async fn run<T, E>(
@@ -394,28 +399,13 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let turn =
-            pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
-                NoTurn::Full => StoreError::Busy,
-                NoTurn::Share => StoreError::Share,
-                NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
-            })?;
+        let turn = self.turn(pool).await?;
         let (connections, limit) = (pool.connections.clone(), pool.limit);
         let task = tokio::task::spawn_blocking(move || {
             // The turn lasts until the thread is done, whether or not anyone still waits for it.
             let turn = turn;
             let mut taken = connections.take()?;
-            let done = time::within(limit, || {
-                work(&mut taken.conn).map_err(|error| {
-                    if !time::is_up() {
-                        return error;
-                    }
-                    turn.count_slow();
-                    // Neither database says by a code that it was for the time.
-                    let is_late = error.store_error().is_some_and(StoreError::may_be_transient);
-                    if is_late { StoreError::TimedOut.into() } else { error }
-                })
-            });
+            let done = in_time(limit, &turn, || work(&mut taken.conn));
             let error = done.as_ref().err().and_then(MayBeStore::store_error);
             match connections.give_back(taken, error) {
                 Some(harm) => Err(harm.into()),
@@ -423,5 +413,46 @@ impl Db {
             }
         });
         task.await.map_err(|_| StoreError::Panicked)?
+    }
+}
+
+/// Runs `work`, and says so where it ended because it took too long.
+pub(super) fn in_time<T, E: MayBeStore>(
+    limit: Option<Duration>,
+    turn: &Turn,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    time::within(limit, || {
+        work().map_err(|error| {
+            if !time::is_up() {
+                return error;
+            }
+            turn.count_slow();
+            // Neither database says by a code that it was for the time.
+            let is_late = error.store_error().is_some_and(StoreError::may_be_transient);
+            if is_late { StoreError::TimedOut.into() } else { error }
+        })
+    })
+}
+
+/// Runs a transaction again as long as another one was in its way.
+pub(super) fn insist<T, E: MayBeStore>(
+    operation: &'static str,
+    mut transaction: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut attempt = 1;
+    let begun = Instant::now();
+    loop {
+        match transaction() {
+            Err(error)
+                if attempt < MAX_ATTEMPTS
+                    && begun.elapsed() < PATIENCE
+                    && error.store_error().is_some_and(StoreError::may_be_transient) =>
+            {
+                log::debug!("retrying operation={operation} attempt={attempt}");
+                attempt += 1;
+            }
+            done => return done,
+        }
     }
 }

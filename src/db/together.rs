@@ -1,0 +1,465 @@
+//! Writes of several requests that are committed together.
+//!
+//! SQLite has one writer, and a commit waits for the disk. What comes meanwhile is carried out in one
+//! transaction once the disk is done, each write in a part of its own that can fail by itself, and
+//! each is answered only after the commit of all. Where that commit fails, or one of them does harm to
+//! the whole, each is done again alone.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::connection::Conn;
+use super::kept::Kept;
+use super::pool::{MayBeStore, StoreError, in_time, insist};
+use super::turns::Turn;
+
+/// Writes in one transaction, at most.
+pub const MOST: u32 = 64;
+/// How long writes are added to a transaction: those that are in it wait for its end.
+const LONGEST: Duration = Duration::from_millis(10);
+
+/// The writes that wait, and whoever carries them out.
+pub struct Together {
+    connections: Arc<Kept>,
+    /// How long one write may take.
+    limit: Option<Duration>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Box<dyn Job>>,
+    /// Whether a thread is at it. It goes on until nothing waits.
+    is_led: bool,
+}
+
+/// How a write has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// It is done.
+    Well,
+    /// It was refused, as it would be again.
+    Refused,
+    /// The transaction is not what it was, or another attempt may go well.
+    Harm,
+}
+
+trait Job: Send {
+    /// Carries the write out in a transaction that has just begun, and is over if it is refused.
+    fn begin(&mut self, conn: &mut Conn) -> Gone;
+    /// Carries the write out in a part of the transaction, of which nothing is left if it is refused.
+    fn join(&mut self, conn: &mut Conn) -> Gone;
+    /// Carries the write out in a transaction of its own.
+    fn alone(&mut self, conn: &mut Conn);
+    /// The error that it ended with, if it is the store's.
+    fn error(&self) -> Option<&StoreError>;
+    /// Ends it with an error.
+    fn fail(&mut self, error: StoreError);
+    /// Tells whoever waits for it.
+    fn answer(self: Box<Self>);
+}
+
+/// A write, and what has come of it.
+struct Piece<T, E, W, C> {
+    operation: &'static str,
+    work: W,
+    /// Called once it is committed.
+    committed: Option<C>,
+    turn: Turn,
+    limit: Option<Duration>,
+    /// None as long as it was not carried out, and where it panicked.
+    done: Option<Result<T, E>>,
+    waits: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, W, C> Piece<T, E, W, C>
+where
+    E: MayBeStore,
+    W: Fn(&mut Conn) -> Result<T, E>,
+{
+    /// Carries the work out as `how` says.
+    fn run(
+        &mut self,
+        conn: &mut Conn,
+        how: impl FnOnce(&mut Conn, &W, &'static str) -> Result<T, E>,
+    ) {
+        self.done = None;
+        let Self { work, turn, limit, operation, .. } = self;
+        let run = || in_time(*limit, turn, || how(conn, work, operation));
+        // What it panicked in the middle of is rolled back by whoever called.
+        self.done = catch_unwind(AssertUnwindSafe(run)).ok();
+    }
+
+    fn gone(&self) -> Gone {
+        match (&self.done, self.error()) {
+            (Some(Ok(_)), _) => Gone::Well,
+            (Some(Err(_)), Some(error)) if error.cannot_write() || error.may_be_transient() => {
+                Gone::Harm
+            }
+            (Some(Err(_)), _) => Gone::Refused,
+            (None, _) => Gone::Harm,
+        }
+    }
+
+    fn error(&self) -> Option<&StoreError> {
+        self.done.as_ref()?.as_ref().err()?.store_error()
+    }
+}
+
+impl<T, E, W, C> Job for Piece<T, E, W, C>
+where
+    T: Send,
+    E: MayBeStore + Send,
+    W: Fn(&mut Conn) -> Result<T, E> + Send,
+    C: FnOnce() + Send,
+{
+    fn begin(&mut self, conn: &mut Conn) -> Gone {
+        self.run(conn, |conn, work, _| conn.telling(work));
+        self.gone()
+    }
+
+    fn join(&mut self, conn: &mut Conn) -> Gone {
+        let mut is_intact = true;
+        self.run(conn, |conn, work, _| conn.part(work, &mut is_intact));
+        if is_intact { self.gone() } else { Gone::Harm }
+    }
+
+    fn alone(&mut self, conn: &mut Conn) {
+        self.run(conn, |conn, work, operation| insist(operation, || conn.write(work)));
+    }
+
+    fn error(&self) -> Option<&StoreError> {
+        Self::error(self)
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.done = Some(Err(error.into()));
+    }
+
+    fn answer(self: Box<Self>) {
+        let Some(done) = self.done else { return };
+        if done.is_ok()
+            && let Some(committed) = self.committed
+        {
+            // Said here, since whoever asked may not wait for the answer any more.
+            committed();
+        }
+        drop(self.turn);
+        let _ = self.waits.send(done);
+    }
+}
+
+impl Together {
+    /// Nothing waits yet.
+    pub fn new(connections: Arc<Kept>, limit: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self { connections, limit, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries a write out, together with others; `committed` is called after its commit.
+    ///
+    /// # Errors
+    /// What `work` says, or the store.
+    pub async fn write<T, E>(
+        self: &Arc<Self>,
+        turn: Turn,
+        operation: &'static str,
+        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+        committed: impl FnOnce() + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        let (waits, coming) = oneshot::channel();
+        let (limit, committed) = (self.limit, Some(committed));
+        let piece = Piece { operation, work, committed, turn, limit, done: None, waits };
+        let is_led = {
+            let mut state = self.state();
+            state.waiting.push_back(Box::new(piece));
+            std::mem::replace(&mut state.is_led, true)
+        };
+        if !is_led {
+            let own = self.clone();
+            tokio::task::spawn_blocking(move || own.lead());
+        }
+        coming.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
+
+    /// Carries out what waits, until nothing does.
+    fn lead(&self) {
+        loop {
+            let first = {
+                let mut state = self.state();
+                let first = state.waiting.pop_front();
+                state.is_led = first.is_some();
+                first
+            };
+            let Some(first) = first else { return };
+            // Whoever waits for what is lost hears so, and the rest is carried out.
+            if catch_unwind(AssertUnwindSafe(|| self.transact(first))).is_err() {
+                log::error!("a thread that writes panicked");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Box<dyn Job>> {
+        self.state().waiting.pop_front()
+    }
+
+    /// One transaction, of the first write and of those that have come meanwhile.
+    fn transact(&self, mut first: Box<dyn Job>) {
+        let mut taken = match self.connections.take() {
+            Ok(taken) => taken,
+            Err(error) => {
+                first.fail(error);
+                return first.answer();
+            }
+        };
+        if let Err(error) = taken.conn.begin_write() {
+            first.fail(error.into());
+            self.connections.give_back(taken, first.error());
+            return first.answer();
+        }
+        let begun = Instant::now();
+        match first.begin(&mut taken.conn) {
+            Gone::Well => {}
+            Gone::Refused => {
+                taken.conn.roll_back();
+                self.connections.give_back(taken, first.error());
+                return first.answer();
+            }
+            Gone::Harm => {
+                // Closing it rolls back whatever it is in the middle of.
+                drop(taken);
+                return self.alone(first);
+            }
+        }
+        let (mut jobs, mut is_intact) = (vec![first], true);
+        while is_intact && jobs.len() < MOST as usize && begun.elapsed() < LONGEST {
+            let Some(mut job) = self.next() else { break };
+            is_intact = job.join(&mut taken.conn) != Gone::Harm;
+            jobs.push(job);
+        }
+        if is_intact && taken.conn.commit().is_ok() {
+            self.connections.give_back(taken, None);
+            for job in jobs {
+                job.answer();
+            }
+        } else {
+            drop(taken);
+            for job in jobs {
+                self.alone(job);
+            }
+        }
+    }
+
+    /// One write, in a transaction of its own.
+    fn alone(&self, mut job: Box<dyn Job>) {
+        match self.connections.take() {
+            Ok(mut taken) => {
+                job.alone(&mut taken.conn);
+                self.connections.give_back(taken, job.error());
+            }
+            Err(error) => job.fail(error),
+        }
+        job.answer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::TransactionManager;
+    use diesel::prelude::*;
+    use diesel::result::Error as DieselError;
+    use diesel::sql_types::BigInt;
+    use futures_util::future::join_all;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::db::{DatabaseUrl, Db};
+
+    /// A store with a table, whose first write waits until it is let go.
+    struct Store {
+        db: Db,
+        _folder: tempfile::TempDir,
+    }
+
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        number: i64,
+    }
+
+    fn insert(conn: &mut Conn, number: i64) -> Result<i64, StoreError> {
+        let insert = diesel::sql_query("INSERT INTO t VALUES (?)").bind::<BigInt, _>(number);
+        insert.execute(conn)?;
+        Ok(number)
+    }
+
+    /// How deep the work is in transactions: 2 where it has joined another one.
+    fn depth(conn: &mut Conn) -> u32 {
+        type Manager = <Conn as Connection>::TransactionManager;
+        let status = Manager::transaction_manager_status_mut(conn);
+        status.transaction_depth().ok().flatten().map_or(0, u32::from)
+    }
+
+    impl Store {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let db = Db::new(DatabaseUrl::Sqlite(folder.path().join("muster.db")), 2);
+            db.write("make", |conn| {
+                diesel::sql_query("CREATE TABLE t (number BIGINT PRIMARY KEY)").execute(conn)?;
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .unwrap();
+            Self { db, _folder: folder }
+        }
+
+        /// A write that lasts until the sender says something.
+        fn hold(&self, number: i64) -> (Sender<()>, impl Future<Output = Result<i64, StoreError>>) {
+            let (go, held): (_, Receiver<()>) = channel();
+            let held = Mutex::new(Some(held));
+            let write = self.db.write("hold", move |conn| {
+                if let Some(held) = held.lock().unwrap().take() {
+                    held.recv().unwrap();
+                }
+                insert(conn, number)
+            });
+            (go, write)
+        }
+
+        async fn numbers(&self) -> Vec<i64> {
+            let rows = self.db.read(|conn| {
+                let rows: Vec<Row> =
+                    diesel::sql_query("SELECT number FROM t ORDER BY number").load(conn)?;
+                Ok::<_, StoreError>(rows)
+            });
+            rows.await.unwrap().into_iter().map(|row| row.number).collect()
+        }
+    }
+
+    /// Lets `others` come while a write is under way, and gives what came of each.
+    async fn meanwhile<F: Future>(store: &Store, others: Vec<F>) -> Vec<F::Output> {
+        let (go, held) = store.hold(0);
+        let others = async {
+            let mut others: Vec<_> = others.into_iter().map(Box::pin).collect();
+            // Each has its place in the line once it was asked.
+            futures_util::future::poll_fn(|context| {
+                for other in &mut others {
+                    assert!(other.as_mut().poll(context).is_pending());
+                }
+                std::task::Poll::Ready(())
+            })
+            .await;
+            go.send(()).unwrap();
+            join_all(others).await
+        };
+        let (held, others) = futures_util::future::join(held, others).await;
+        assert_eq!(held.unwrap(), 0);
+        others
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_is_committed_together() {
+        let store = Store::new().await;
+        let depths =
+            |number| store.db.write("join", move |conn| insert(conn, number).map(|_| depth(conn)));
+        let found = meanwhile(&store, (1..=40).map(depths).collect()).await;
+        assert!(found.into_iter().all(|depth| depth.unwrap() == 2));
+        assert_eq!(store.numbers().await, (0..=40).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_takes_nobody_along() {
+        let store = Store::new().await;
+        let write = |number| {
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                if number % 2 == 0 {
+                    Err(StoreError::from(DieselError::NotFound))
+                } else {
+                    Ok(number)
+                }
+            })
+        };
+        let found = meanwhile(&store, (1..=6).map(write).collect()).await;
+        let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, false, true, false, true, false]);
+        assert_eq!(store.numbers().await, [0, 1, 3, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_first_one_that_is_refused_leaves_nothing_behind() {
+        let store = Store::new().await;
+        let refused = store.db.write("refused", |conn| {
+            insert(conn, 1)?;
+            Err::<(), StoreError>(DieselError::NotFound.into())
+        });
+        assert!(matches!(refused.await, Err(StoreError::Database(DieselError::NotFound))));
+        assert_eq!(store.numbers().await, [0; 0]);
+        store.db.write("another", |conn| insert(conn, 2)).await.unwrap();
+        assert_eq!(store.numbers().await, [2]);
+    }
+
+    #[tokio::test]
+    async fn who_does_harm_to_the_whole_does_it_alone() {
+        let store = Store::new().await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let write = |number| {
+            let runs = runs.clone();
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                if number == 2 {
+                    // As SQLite itself does where its disk is full.
+                    diesel::sql_query("ROLLBACK").execute(conn)?;
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    return Err(StoreError::from(DieselError::RollbackTransaction));
+                }
+                Ok(number)
+            })
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, false, true]);
+        assert_eq!(runs.load(Ordering::Relaxed), 2, "together, and once more alone");
+        assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn who_panics_takes_nobody_along() {
+        let store = Store::new().await;
+        let write = |number| {
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                assert!(number != 2, "a fault of the program");
+                Ok::<_, StoreError>(number)
+            })
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        assert!(matches!(found[1], Err(StoreError::Panicked)), "{:?}", found[1]);
+        assert!(found[0].is_ok() && found[2].is_ok());
+        assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_told_of_once_it_is_done() {
+        let store = Store::new().await;
+        let mut commits = store.db.commits();
+        commits.mark_unchanged();
+        let refused = store.db.write("refused", |_| Err::<(), _>(StoreError::Busy));
+        assert!(refused.await.is_err());
+        assert!(!commits.has_changed().unwrap());
+        store.db.write("done", |conn| insert(conn, 1)).await.unwrap();
+        assert!(commits.has_changed().unwrap());
+    }
+}
