@@ -1,6 +1,7 @@
 //! The application: everything that requests share.
 
 pub mod budget;
+pub mod known;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::budget::Budget;
+use self::known::Known;
 use crate::access::limit::Limiter;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -64,6 +66,8 @@ pub struct App {
     pub quirks: Pending,
     /// Who comes how often.
     pub limiter: Limiter,
+    /// Tokens that need not be looked up.
+    pub known: Known,
     /// Whether it was said that a proxy is not named.
     has_warned_of_proxy: AtomicBool,
     /// Whether the server is about to stop.
@@ -116,6 +120,7 @@ impl App {
             metrics: Metrics::new(),
             quirks: Pending::default(),
             limiter: Limiter::new(settings.limits),
+            known: Known::default(),
             has_warned_of_proxy: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             settings,

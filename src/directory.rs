@@ -99,7 +99,7 @@ pub type DirectoryResult<T> = Result<T, DirectoryError>;
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The tenant; nothing outside it can be seen or touched.
-    pub connection: Connection,
+    pub connection: Arc<Connection>,
     pub actor: Actor,
     /// Id of the request, as in the answer's `X-Request-Id`.
     pub request_id: Option<String>,

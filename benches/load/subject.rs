@@ -93,7 +93,7 @@ impl Seeding {
             conn.snapshot(|conn| connections::find(conn, "bench")).expect("the connection");
         let registry = Arc::new(schemas::registry(None).expect("schemas"));
         let context = Context {
-            connection,
+            connection: connection.into(),
             actor: Actor::CommandLine,
             request_id: None,
             now: muster::clock::system()(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::Conn;
 use super::journal::{self, Change};
 use super::schema::connections;
+use super::secrets;
 use super::sql::Sql;
 
 /// A row of `connections`.
@@ -108,6 +109,7 @@ pub fn update(conn: &mut Conn, row: &ConnectionRow) -> QueryResult<()> {
         .set(row)
         .execute(conn)?;
     journal::note(Change::Connection(row.clone()));
+    secrets::begin_access_epoch(conn)?;
     Ok(())
 }
 
@@ -117,6 +119,7 @@ pub fn delete(conn: &mut Conn, id: &str) -> QueryResult<usize> {
         diesel::delete(connections::table.filter(connections::id.eq(id))).execute(conn)?;
     if deleted > 0 {
         journal::note(Change::ConnectionGone { id: id.to_owned() });
+        secrets::begin_access_epoch(conn)?;
     }
     Ok(deleted)
 }

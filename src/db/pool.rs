@@ -297,6 +297,28 @@ impl Db {
         self.run(&self.readers, work).await
     }
 
+    /// Runs `work`, which finds some rows by an index and no more.
+    ///
+    /// On SQLite that takes less time than handing it to another thread would, so that it is done on
+    /// this one, unless others are waiting.
+    ///
+    /// # Errors
+    /// What `work` says, or that no connection was to be had.
+    pub async fn lookup<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        let is_near = self.url.file().is_some();
+        match is_near.then(|| self.readers.turns.at_once(&self.tenant)).flatten() {
+            Some(turn) => self.readers.carry_out(turn, work),
+            None => self.run(&self.readers, work).await,
+        }
+    }
+
     /// Runs `work`, all of whose reads see the same state of the store.
     ///
     /// # Errors
@@ -400,19 +422,26 @@ impl Db {
         E: MayBeStore + Send + 'static,
     {
         let turn = self.turn(pool).await?;
-        let (connections, limit) = (pool.connections.clone(), pool.limit);
-        let task = tokio::task::spawn_blocking(move || {
-            // The turn lasts until the thread is done, whether or not anyone still waits for it.
-            let turn = turn;
-            let mut taken = connections.take()?;
-            let done = in_time(limit, &turn, || work(&mut taken.conn));
-            let error = done.as_ref().err().and_then(MayBeStore::store_error);
-            match connections.give_back(taken, error) {
-                Some(harm) => Err(harm.into()),
-                None => done,
-            }
-        });
+        let own = pool.clone();
+        let task = tokio::task::spawn_blocking(move || own.carry_out(turn, work));
         task.await.map_err(|_| StoreError::Panicked)?
+    }
+}
+
+impl Pool {
+    /// Does the work of a turn, which lasts until it is done, whether or not anyone still waits.
+    fn carry_out<T, E: MayBeStore>(
+        &self,
+        turn: Turn,
+        work: impl FnOnce(&mut Conn) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut taken = self.connections.take()?;
+        let done = in_time(self.limit, &turn, || work(&mut taken.conn));
+        let error = done.as_ref().err().and_then(MayBeStore::store_error);
+        match self.connections.give_back(taken, error) {
+            Some(harm) => Err(harm.into()),
+            None => done,
+        }
     }
 }
 

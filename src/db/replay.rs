@@ -8,7 +8,7 @@ use super::memberships::{MembershipRow, Said};
 use super::schema::{connections, roles, teams, tokens, users};
 use super::sql::Sql;
 use super::{
-    apps as app_rows, connections as connection_rows, memberships, roles as role_rows,
+    apps as app_rows, connections as connection_rows, memberships, roles as role_rows, secrets,
     teams as team_rows, tokens as token_rows, users as user_rows,
 };
 
@@ -30,6 +30,7 @@ fn make(conn: &mut Conn, connection_id: &str, change: &Change) -> QueryResult<()
             if diesel::update(known).set(row).execute(conn)? == 0 {
                 connection_rows::insert(conn, row)?;
             }
+            secrets::begin_access_epoch(conn)?;
         }
         Change::ConnectionGone { id } => drop(connection_rows::delete(conn, id)?),
         Change::Token(row) => {
@@ -37,6 +38,7 @@ fn make(conn: &mut Conn, connection_id: &str, change: &Change) -> QueryResult<()
             if diesel::update(known).set(row).execute(conn)? == 0 {
                 token_rows::insert(conn, row)?;
             }
+            secrets::begin_access_epoch(conn)?;
         }
         Change::TokenRevoked { id, at } => drop(token_rows::revoke(conn, id, *at)?),
         Change::User(row) => {

@@ -7,6 +7,7 @@ use super::connection::Conn;
 use super::connections::ConnectionRow;
 use super::journal::{self, Change};
 use super::schema::{connections, tokens};
+use super::secrets;
 use super::sql::Sql;
 
 /// A row of `tokens`.
@@ -73,6 +74,7 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> QueryResult<usize> {
     let revoked = diesel::update(live).set(tokens::revoked_at.eq(now)).execute(conn)?;
     if revoked > 0 {
         journal::note(Change::TokenRevoked { id: id.to_owned(), at: now });
+        secrets::begin_access_epoch(conn)?;
     }
     Ok(revoked)
 }
@@ -102,6 +104,7 @@ pub fn update(conn: &mut Conn, row: &TokenRow) -> QueryResult<()> {
         ))
         .execute(conn)?;
     journal::note(Change::Token(row.clone()));
+    secrets::begin_access_epoch(conn)?;
     Ok(())
 }
 

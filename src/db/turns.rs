@@ -85,6 +85,17 @@ impl Turns {
         self.lock().load
     }
 
+    /// A turn, if there is one that nobody waits for.
+    pub fn at_once(self: &Arc<Self>, tenant: &Tenant) -> Option<Turn> {
+        let mut state = self.lock();
+        let is_free = state.load.in_use < self.size
+            && state
+                .tenants
+                .get(tenant)
+                .is_none_or(|queue| queue.line.is_empty() && self.may_take(tenant, queue));
+        is_free.then(|| self.grant(&mut state, tenant))
+    }
+
     /// The next turn, waited for no longer than `patience`.
     ///
     /// # Errors

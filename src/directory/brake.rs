@@ -98,7 +98,7 @@ impl Held {
 /// # Errors
 /// It is too much, or the brake is on already.
 pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> DirectoryResult<()> {
-    let Connection { id, name, settings, .. } = &context.connection;
+    let Connection { id, name, settings, .. } = &*context.connection;
     let settings = &settings.brake;
     let limited = Removed {
         users: settings.users.map_or(0, |_| removed.users),

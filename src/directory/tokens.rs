@@ -1,5 +1,7 @@
 //! SCIM tokens: 256 random bits each, shown once, stored as a hash, looked up by it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore;
@@ -16,6 +18,7 @@ use crate::access::network::Networks;
 use crate::access::scope::{Scope, Scopes};
 use crate::clock::rfc3339;
 use crate::db::connections::ConnectionRow;
+use crate::db::secrets;
 use crate::db::tokens::{self as rows, TokenRow};
 use crate::db::{Conn, StoreError, connections as connection_rows};
 use crate::secret::Secret;
@@ -23,7 +26,7 @@ use crate::secret::Secret;
 /// How every SCIM token starts, so that secret scanners know one when they see it.
 pub const PREFIX: &str = "muster_scim_";
 /// How much older than now the noted last use may be before it is noted again, in microseconds.
-pub(super) const LAST_USE_GRAIN: i64 = 60_000_000;
+pub const LAST_USE_GRAIN: i64 = 60_000_000;
 
 /// A token as its bearer knows it. It is shown once and never stored.
 #[derive(Debug)]
@@ -270,10 +273,12 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> 
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     pub token_id: String,
-    pub connection: Connection,
+    pub connection: Arc<Connection>,
     pub permit: Permit,
-    /// Whether it is time to note the use of the token again.
-    pub note_use: bool,
+    /// When it expires, in UTC microseconds.
+    pub expires_at: Option<i64>,
+    /// From when on its use is to be noted again, in UTC microseconds.
+    pub note_at: i64,
 }
 
 /// Why a token is not accepted.
@@ -313,10 +318,19 @@ pub fn authenticate(
     let Some(connection) = connection_rows::find(conn, &row.connection_id)? else {
         return Ok(Err(TokenRefused::Unknown));
     };
-    let note_use = row.last_used_at.is_none_or(|at| now - at >= LAST_USE_GRAIN);
-    let connection = Connection::from_row(connection)?;
-    let permit = permit(&row)?;
-    Ok(Ok(Authenticated { token_id: row.id, connection, permit, note_use }))
+    let note_at = row.last_used_at.map_or(now, |at| at.saturating_add(LAST_USE_GRAIN));
+    let connection = Arc::new(Connection::from_row(connection)?);
+    let (permit, expires_at) = (permit(&row)?, row.expires_at);
+    Ok(Ok(Authenticated { token_id: row.id, connection, permit, expires_at, note_at }))
+}
+
+/// What stays the same as long as every token stands for what it stood for, but for those that
+/// expire. Has to be read with what is looked up, in one snapshot, or before it.
+///
+/// # Errors
+/// The store's.
+pub fn epoch(conn: &mut Conn) -> Result<Option<String>, StoreError> {
+    Ok(secrets::access_epoch(conn)?)
 }
 
 /// Notes that a token was used.

@@ -3,6 +3,7 @@
 //! No path and no body can choose another one.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -18,6 +19,7 @@ use crate::access::Refusal;
 use crate::access::limit::Credential;
 use crate::access::scope::{Scope, Scopes};
 use crate::app::App;
+use crate::app::known::Entry;
 use crate::db::{Db, StoreError};
 use crate::directory::brake::{self, Held};
 use crate::directory::tokens::{self, Authenticated, TokenRefused};
@@ -33,7 +35,7 @@ const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bear
 pub struct Client {
     pub app: web::Data<App>,
     db: Db,
-    token: Authenticated,
+    token: Arc<Authenticated>,
     request_id: Option<String>,
 }
 
@@ -154,10 +156,8 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     };
     let attempt = Attempt::begin(&app, request, Credential::Token, presented.expose())?;
     let now = (app.clock)();
-    let found =
-        app.db.read(move |conn| tokens::authenticate(conn, presented.expose(), now)).await?;
-    let token = match found {
-        Ok(token) => token,
+    let (token, is_use_due) = match known(&app, presented, &attempt.hash, now).await? {
+        Ok(known) => (known.token.clone(), known.is_due(now)),
         Err(refused) => {
             match refused {
                 TokenRefused::Unknown => attempt.failed(Refusal::UnknownToken),
@@ -174,12 +174,37 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     admit(&app, request, &token.permit.allow_from, &token.token_id)?;
     let counted = app.limiter.request(&token.token_id, now);
     counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
-    if token.note_use {
+    if is_use_due {
         note_use(&app, token.token_id.clone(), now);
     }
     let request_id = RequestId::of(request);
     let db = app.db.of(&token.connection.id);
     Ok(Client { app, db, token, request_id })
+}
+
+/// Who the token speaks for: as it was found before, if the store says that nothing has changed.
+///
+/// # Errors
+/// The store's; a token that is not accepted is the inner error.
+async fn known(
+    app: &App,
+    presented: Secret,
+    hash: &str,
+    now: i64,
+) -> Result<Result<Entry, TokenRefused>, StoreError> {
+    if let Some(entry) = app.known.find(hash, now)
+        && app.db.lookup(tokens::epoch).await? == entry.epoch
+    {
+        return Ok(Ok(entry));
+    }
+    let (epoch, found) = app
+        .db
+        .snapshot(move |conn| {
+            let epoch = tokens::epoch(conn)?;
+            Ok::<_, StoreError>((epoch, tokens::authenticate(conn, presented.expose(), now)?))
+        })
+        .await?;
+    Ok(found.map(|token| app.known.learn(hash, token, epoch)))
 }
 
 /// Whether the request carries a directory's token, where it should carry a person's. Nothing is let

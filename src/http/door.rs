@@ -28,7 +28,8 @@ pub struct Attempt {
     app: web::Data<App>,
     credential: Credential,
     address: IpAddr,
-    hash: String,
+    /// The hash of the secret.
+    pub(super) hash: String,
     now: i64,
 }
 

@@ -95,7 +95,7 @@ pub struct In {
 /// What a sign-in is done in.
 pub fn context(conn: &mut Conn, tenant: &str, now: i64) -> Context {
     Context {
-        connection: connections::find(conn, tenant).expect("a connection"),
+        connection: connections::find(conn, tenant).expect("a connection").into(),
         actor: Actor::SignIn("test".to_owned()),
         request_id: None,
         now,

@@ -33,7 +33,7 @@ pub async fn me(
         .snapshot(move |conn| {
             let Some(grant) = grants::of_token(conn, token.expose(), now)? else { return Ok(None) };
             let context = Context {
-                connection: grant.connection,
+                connection: grant.connection.into(),
                 actor: Actor::User(grant.user_id.clone()),
                 request_id: None,
                 now,

@@ -79,7 +79,7 @@ pub async fn get(
 ) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.user())?;
     let (context, want_groups) = (client.context(), projection.includes("groups"));
-    let user = client.db().read(move |conn| users::get(conn, &context, &id, want_groups)).await?;
+    let user = client.db().lookup(move |conn| users::get(conn, &context, &id, want_groups)).await?;
     let tag = user.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));

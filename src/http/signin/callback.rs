@@ -123,7 +123,7 @@ async fn enter(
     now: i64,
 ) -> Result<HttpResponse, PageFailure> {
     let context = Context {
-        connection: flow.connection,
+        connection: flow.connection.into(),
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
         request_id,
         now,
