@@ -385,7 +385,7 @@ fn sign_in(store: &str, user_id: String) -> String {
     let db = Db::new(store.parse().expect("a database URL"), 1);
     let session = db.write("sign_in", move |conn| {
         let context = Context {
-            connection: connections::find(conn, "default").expect("a connection"),
+            connection: connections::find(conn, "default").expect("a connection").into(),
             actor: Actor::CommandLine,
             request_id: None,
             now: muster::clock::system()() + AHEAD,
