@@ -35,10 +35,8 @@ pub mod users;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::clock::rfc3339;
 use crate::db::filter::{self as conditions, Kind};
 use crate::db::memberships::Said;
 use crate::db::{MayBeStore, StoreError};
@@ -128,29 +126,6 @@ impl Context {
             base_url: &self.base_url,
             union: self.connection.settings.membership == Policy::Union,
         }
-    }
-}
-
-/// The `meta` of a resource (RFC 7643 section 3.1).
-struct Meta<'a> {
-    resource_type: &'a str,
-    endpoint: &'a str,
-    id: &'a str,
-    /// The entity tag of the representation.
-    tag: &'a str,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl Meta<'_> {
-    fn to_json(&self, base_url: &str) -> Value {
-        json!({
-            "resourceType": self.resource_type,
-            "created": rfc3339(self.created_at),
-            "lastModified": rfc3339(self.updated_at),
-            "location": format!("{base_url}/{}/{}", self.endpoint, self.id),
-            "version": self.tag,
-        })
     }
 }
 

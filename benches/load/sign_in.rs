@@ -56,7 +56,7 @@ impl SignIn {
         let update = ["connection", "update", "bench", "--issuer", &provider.issuer];
         let update = [&update[..], &["--client-id", CLIENT_ID]].concat();
         succeeds(&process::run(database, &update));
-        let create = ["app", "create", "bench", "--public", "--redirect-uri", CALLBACK, "--json"];
+        let create = ["app", "create", "bench", "--redirect-uri", CALLBACK, "--json"];
         let made = succeeds(&process::run(database, &create));
         let made: Value = serde_json::from_str(&made).expect("JSON");
         let client_id = made["client_id"].as_str().expect("an id").to_owned();

@@ -129,9 +129,9 @@ pub fn of_teams(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<Vec<Statement
          FROM memberships AS m \
          JOIN teams AS t ON t.id = m.team_id \
          JOIN users AS u ON u.id = m.user_id \
-         WHERE m.team_id IN (",
+         WHERE m.team_id",
     );
-    statement.set(conn, team_ids.iter().copied()).raw(") ORDER BY m.team_id, m.user_id").load(conn)
+    statement.among(conn, team_ids).raw(" ORDER BY m.team_id, m.user_id").load(conn)
 }
 
 /// All statements about the teams of some users.
@@ -143,18 +143,63 @@ pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<Statement
          FROM memberships AS m \
          JOIN teams AS t ON t.id = m.team_id \
          JOIN users AS u ON u.id = m.user_id \
-         WHERE m.user_id IN (",
+         WHERE m.user_id",
     );
-    statement.set(conn, user_ids.iter().copied()).raw(") ORDER BY m.user_id, m.team_id").load(conn)
+    statement.among(conn, user_ids).raw(" ORDER BY m.user_id, m.team_id").load(conn)
+}
+
+/// All statements about the teams of the user of the row that is selected, as one JSON value that
+/// [`read_stated`] reads: with it a look-up of users is one round trip.
+pub(super) fn stated(postgres: bool) -> &'static str {
+    if postgres {
+        "(SELECT json_agg(json_build_array(m.team_id, t.display_name, \
+         m.scim::int + 2 * m.claim::int + 4 * t.scim_managed::int)) \
+         FROM memberships AS m JOIN teams AS t ON t.id = m.team_id \
+         WHERE m.user_id = users.id)::text"
+    } else {
+        "(SELECT json_group_array(json_array(m.team_id, t.display_name, \
+         m.scim + 2 * m.claim + 4 * t.scim_managed)) \
+         FROM memberships AS m JOIN teams AS t ON t.id = m.team_id \
+         WHERE m.user_id = users.id)"
+    }
+}
+
+/// The statements about a user's teams, by their ids.
+///
+/// # Errors
+/// The text is not that of [`stated`].
+pub(super) fn read_stated(
+    user: &UserRow,
+    stated: Option<&str>,
+) -> serde_json::Result<Vec<StatementRow>> {
+    let rows: Vec<(String, String, u8)> = match stated {
+        None | Some("[]") => Vec::new(),
+        Some(stated) => serde_json::from_str(stated)?,
+    };
+    let mut rows: Vec<StatementRow> = rows
+        .into_iter()
+        .map(|(team_id, display, said)| StatementRow {
+            team_id,
+            user_id: user.id.clone(),
+            display,
+            scim: said & 1 != 0,
+            claim: said & 2 != 0,
+            scim_managed: said & 4 != 0,
+            scim_owned: user.scim_owned,
+            active: user.active,
+        })
+        .collect();
+    rows.sort_by(|a, b| a.team_id.cmp(&b.team_id));
+    Ok(rows)
 }
 
 /// How many statements there are about each of some teams; none are left out.
 pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<BTreeMap<String, i64>> {
     let statement = Sql::new(
-        "SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id IN (",
+        "SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id",
     );
     let rows: Vec<SizeRow> =
-        statement.set(conn, team_ids.iter().copied()).raw(") GROUP BY m.team_id").load(conn)?;
+        statement.among(conn, team_ids).raw(" GROUP BY m.team_id").load(conn)?;
     Ok(rows.into_iter().map(|row| (row.id, row.total)).collect())
 }
 

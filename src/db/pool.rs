@@ -83,6 +83,11 @@ impl StoreError {
         }
     }
 
+    /// What came before it took too long.
+    pub(super) fn late() -> Self {
+        Self::Unavailable("all connections are busy".to_owned())
+    }
+
     /// Whether the database can keep nothing for the moment; what is there can be read.
     pub fn cannot_write(&self) -> bool {
         matches!(self, Self::Database(error) if is_storage_fault(error))
@@ -232,8 +237,10 @@ impl Db {
         };
         let writers = Arc::new(Pool::new(&url, Access::Write, for_writing, limits, &outages));
         let readers = Arc::new(Pool::new(&url, Access::Read, for_reading, limits, &outages));
-        let together = matches!(url, DatabaseUrl::Sqlite(_))
-            .then(|| Together::new(writers.connections.clone(), writers.limit));
+        let together = matches!(url, DatabaseUrl::Sqlite(_)).then(|| {
+            let Pool { connections, turns, patience, limit } = &*writers;
+            Together::new(connections.clone(), turns.clone(), *limit, *patience)
+        });
         let commits = Arc::new(watch::Sender::new(()));
         Self { url, writers, readers, together, tenant: None, commits }
     }
@@ -408,7 +415,7 @@ impl Db {
         pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
             NoTurn::Full => StoreError::Busy,
             NoTurn::Share => StoreError::Share,
-            NoTurn::Late => StoreError::Unavailable("all connections are busy".to_owned()),
+            NoTurn::Late => StoreError::late(),
         })
     }
 

@@ -113,6 +113,23 @@ impl Sql {
     }
 }
 
+impl Sql {
+    /// Appends that what stands before is one of the ids.
+    ///
+    /// A planner that is asked for a member of a subquery reckons with many, and may rather read the
+    /// whole table; an array or a single value it looks up.
+    #[must_use]
+    pub fn among(self, conn: &Conn, ids: &[&str]) -> Self {
+        match ids {
+            [id] => self.raw(" = ").text(*id),
+            ids if conn.is_postgres() => {
+                self.raw(" = ANY (ARRAY(").set(conn, ids.iter().copied()).raw("))")
+            }
+            ids => self.raw(" IN (").set(conn, ids.iter().copied()).raw(")"),
+        }
+    }
+}
+
 impl QueryId for Sql {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;

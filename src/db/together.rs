@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 use super::connection::Conn;
 use super::kept::Kept;
 use super::pool::{MayBeStore, StoreError, in_time, insist};
-use super::turns::Turn;
+use super::turns::{Tenant, Turn, Turns};
 
 /// Writes in one transaction, at most.
 pub const MOST: u32 = 64;
@@ -25,16 +26,43 @@ const LONGEST: Duration = Duration::from_millis(10);
 /// The writes that wait, and whoever carries them out.
 pub struct Together {
     connections: Arc<Kept>,
+    turns: Arc<Turns>,
     /// How long one write may take.
     limit: Option<Duration>,
+    /// How long a write waits for those before it.
+    patience: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Box<dyn Job>>,
+    /// Of one tenant after the other, so that nobody waits for all that another one has to do.
+    waiting: VecDeque<(Tenant, VecDeque<Box<dyn Job>>)>,
     /// Whether a thread is at it. It goes on until nothing waits.
     is_led: bool,
+}
+
+impl State {
+    fn add(&mut self, tenant: &Tenant, job: Box<dyn Job>) {
+        match self.waiting.iter_mut().find(|(other, _)| other == tenant) {
+            Some((_, jobs)) => jobs.push_back(job),
+            None => self.waiting.push_back((tenant.clone(), VecDeque::from([job]))),
+        }
+    }
+
+    /// The next write that somebody still waits for.
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            let (tenant, mut jobs) = self.waiting.pop_front()?;
+            let job = jobs.pop_front();
+            if !jobs.is_empty() {
+                self.waiting.push_back((tenant, jobs));
+            }
+            if let Some(job) = job.filter(|job| job.claim()) {
+                return Some(job);
+            }
+        }
+    }
 }
 
 /// How a write has gone.
@@ -49,6 +77,8 @@ enum Gone {
 }
 
 trait Job: Send {
+    /// Whether it is to be carried out; nobody can give it up any more then.
+    fn claim(&self) -> bool;
     /// Carries the write out in a transaction that has just begun, and is over if it is refused.
     fn begin(&mut self, conn: &mut Conn) -> Gone;
     /// Carries the write out in a part of the transaction, of which nothing is left if it is refused.
@@ -63,6 +93,25 @@ trait Job: Send {
     fn answer(self: Box<Self>);
 }
 
+/// Whether a write is carried out, or was given up before: whoever is first says so.
+#[derive(Clone, Default)]
+struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Gives a write up that nobody waits for any more.
+struct Waiting(Claim);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
 /// A write, and what has come of it.
 struct Piece<T, E, W, C> {
     operation: &'static str,
@@ -71,6 +120,7 @@ struct Piece<T, E, W, C> {
     committed: Option<C>,
     turn: Turn,
     limit: Option<Duration>,
+    claimed: Claim,
     /// None as long as it was not carried out, and where it panicked.
     done: Option<Result<T, E>>,
     waits: oneshot::Sender<Result<T, E>>,
@@ -117,6 +167,10 @@ where
     W: Fn(&mut Conn) -> Result<T, E> + Send,
     C: FnOnce() + Send,
 {
+    fn claim(&self) -> bool {
+        self.claimed.take()
+    }
+
     fn begin(&mut self, conn: &mut Conn) -> Gone {
         self.run(conn, |conn, work, _| conn.telling(work));
         self.gone()
@@ -155,18 +209,24 @@ where
 
 impl Together {
     /// Nothing waits yet.
-    pub fn new(connections: Arc<Kept>, limit: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { connections, limit, state: Mutex::default() })
+    pub fn new(
+        connections: Arc<Kept>,
+        turns: Arc<Turns>,
+        limit: Option<Duration>,
+        patience: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self { connections, turns, limit, patience, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries a write out, together with others; `committed` is called after its commit.
+    /// Carries a write out, together with others; `committed` is called after its commit. One that
+    /// has not begun when whoever asked for it has gone is not carried out.
     ///
     /// # Errors
-    /// What `work` says, or the store.
+    /// What `work` says, or the store, or that others took too long.
     pub async fn write<T, E>(
         self: &Arc<Self>,
         turn: Turn,
@@ -178,19 +238,30 @@ impl Together {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let (waits, coming) = oneshot::channel();
-        let (limit, committed) = (self.limit, Some(committed));
-        let piece = Piece { operation, work, committed, turn, limit, done: None, waits };
+        let (waits, mut coming) = oneshot::channel();
+        let (limit, committed, claimed) = (self.limit, Some(committed), Claim::default());
+        let waiting = Waiting(claimed.clone());
+        let tenant = turn.tenant().clone();
+        let piece = Piece { operation, work, committed, turn, limit, claimed, done: None, waits };
         let is_led = {
             let mut state = self.state();
-            state.waiting.push_back(Box::new(piece));
+            state.add(&tenant, Box::new(piece));
             std::mem::replace(&mut state.is_led, true)
         };
         if !is_led {
             let own = self.clone();
             tokio::task::spawn_blocking(move || own.lead());
         }
-        coming.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        let done = match tokio::time::timeout(self.patience, &mut coming).await {
+            Err(_) if waiting.0.take() => {
+                self.turns.count_late();
+                return Err(StoreError::late().into());
+            }
+            // It has begun, so that it comes to an end.
+            Err(_) => coming.await,
+            Ok(done) => done,
+        };
+        done.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
     /// Carries out what waits, until nothing does.
@@ -198,7 +269,7 @@ impl Together {
         loop {
             let first = {
                 let mut state = self.state();
-                let first = state.waiting.pop_front();
+                let first = state.next();
                 state.is_led = first.is_some();
                 first
             };
@@ -211,7 +282,7 @@ impl Together {
     }
 
     fn next(&self) -> Option<Box<dyn Job>> {
-        self.state().waiting.pop_front()
+        self.state().next()
     }
 
     /// One transaction, of the first write and of those that have come meanwhile.
@@ -285,6 +356,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
+    use crate::db::pool::Limits;
     use crate::db::{DatabaseUrl, Db};
 
     /// A store with a table, whose first write waits until it is let go.
@@ -305,6 +377,17 @@ mod tests {
         Ok(number)
     }
 
+    /// Polls each once, so that all have their place in the line.
+    async fn line_up<F: Future>(others: &mut [std::pin::Pin<Box<F>>]) {
+        futures_util::future::poll_fn(|context| {
+            for other in &mut *others {
+                assert!(other.as_mut().poll(context).is_pending());
+            }
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+
     /// How deep the work is in transactions: 2 where it has joined another one.
     fn depth(conn: &mut Conn) -> u32 {
         type Manager = <Conn as Connection>::TransactionManager;
@@ -314,8 +397,13 @@ mod tests {
 
     impl Store {
         async fn new() -> Self {
+            Self::with_patience(Duration::from_hours(1)).await
+        }
+
+        async fn with_patience(patience: Duration) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let db = Db::new(DatabaseUrl::Sqlite(folder.path().join("muster.db")), 2);
+            let url = DatabaseUrl::Sqlite(folder.path().join("muster.db"));
+            let db = Db::with_limits(url, 2, Limits { patience, ..Limits::NONE });
             db.write("make", |conn| {
                 diesel::sql_query("CREATE TABLE t (number BIGINT PRIMARY KEY)").execute(conn)?;
                 Ok::<_, StoreError>(())
@@ -353,14 +441,7 @@ mod tests {
         let (go, held) = store.hold(0);
         let others = async {
             let mut others: Vec<_> = others.into_iter().map(Box::pin).collect();
-            // Each has its place in the line once it was asked.
-            futures_util::future::poll_fn(|context| {
-                for other in &mut others {
-                    assert!(other.as_mut().poll(context).is_pending());
-                }
-                std::task::Poll::Ready(())
-            })
-            .await;
+            line_up(&mut others).await;
             go.send(()).unwrap();
             join_all(others).await
         };
@@ -449,6 +530,62 @@ mod tests {
         assert!(matches!(found[1], Err(StoreError::Panicked)), "{:?}", found[1]);
         assert!(found[0].is_ok() && found[2].is_ok());
         assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    /// What is carried out as the first of its transaction is noted in the order in which it was.
+    #[tokio::test]
+    async fn one_tenant_does_not_wait_for_all_that_another_has_to_do() {
+        let store = Store::new().await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let write = |(tenant, number): (&str, i64)| {
+            let order = order.clone();
+            let db = store.db.of(tenant);
+            async move {
+                let write = db.write("join", move |conn| {
+                    order.lock().unwrap().push(number);
+                    insert(conn, number)
+                });
+                write.await
+            }
+        };
+        let asked = [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5), ("c", 6)];
+        let found = meanwhile(&store, asked.into_iter().map(write).collect()).await;
+        assert!(found.iter().all(Result::is_ok));
+        assert_eq!(*order.lock().unwrap(), [1, 4, 6, 2, 5, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_too_long_is_given_up_and_not_carried_out() {
+        let store = Store::with_patience(Duration::from_millis(20)).await;
+        let (go, held) = store.hold(0);
+        let late = async {
+            let late = store.db.write("late", |conn| insert(conn, 1)).await;
+            go.send(()).unwrap();
+            late
+        };
+        let (held, late) = futures_util::future::join(held, late).await;
+        assert_eq!(held.unwrap(), 0, "what has begun comes to an end, however long it takes");
+        assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+        store.db.write("another", |conn| insert(conn, 2)).await.unwrap();
+        assert_eq!(store.numbers().await, [0, 2]);
+        let [_, (_, load)] = store.db.load();
+        assert_eq!((load.late, load.in_use), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let store = Store::new().await;
+        let (go, held) = store.hold(0);
+        let gone = async {
+            let mut gone = [Box::pin(store.db.write("gone", |conn| insert(conn, 1)))];
+            line_up(&mut gone).await;
+            drop(gone);
+            go.send(()).unwrap();
+        };
+        let (held, ()) = futures_util::future::join(held, gone).await;
+        assert_eq!(held.unwrap(), 0);
+        store.db.write("another", |conn| insert(conn, 2)).await.unwrap();
+        assert_eq!(store.numbers().await, [0, 2]);
     }
 
     #[tokio::test]

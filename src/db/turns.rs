@@ -132,8 +132,13 @@ impl Turns {
             place.id = None;
             return Ok(turn);
         }
-        self.lock().load.late += 1;
+        self.count_late();
         Err(NoTurn::Late)
+    }
+
+    /// Counts what was given up because others took too long.
+    pub fn count_late(&self) {
+        self.lock().load.late += 1;
     }
 
     /// Whether the tenant has less than its share of the turns: half, so that the other half is there
@@ -202,6 +207,11 @@ impl State {
 }
 
 impl Turn {
+    /// Whose it is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     /// Counts work that was ended because it took too long.
     pub fn count_slow(&self) {
         if let Some(home) = &self.home {

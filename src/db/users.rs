@@ -1,11 +1,13 @@
 //! Users.
 
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Conn;
 use super::filter::Window;
 use super::journal::{self, Change};
+use super::memberships::{self, StatementRow};
 use super::schema::users;
 use super::sql::Sql;
 
@@ -51,6 +53,48 @@ pub struct UserRow {
     pub signed_in_at: Option<i64>,
     /// When the latest token that was believed was issued, in UTC microseconds.
     pub token_issued_at: Option<i64>,
+}
+
+/// A user that was looked up to be shown.
+#[derive(Debug, QueryableByName)]
+pub struct Found {
+    #[diesel(embed)]
+    pub user: UserRow,
+    /// See [`memberships::stated`]; none where it was not asked for.
+    #[diesel(sql_type = Nullable<Text>)]
+    stated: Option<String>,
+}
+
+impl Found {
+    /// What is said of the user and its teams, by their ids.
+    ///
+    /// # Errors
+    /// The store's answer is unreadable.
+    pub fn statements(&self) -> serde_json::Result<Vec<StatementRow>> {
+        memberships::read_stated(&self.user, self.stated.as_deref())
+    }
+}
+
+/// What to show of users, with what is said of their teams or without.
+fn shown(conn: &Conn, want_teams: bool) -> Sql {
+    let stated = if want_teams { memberships::stated(conn.is_postgres()) } else { "NULL" };
+    Sql::new("SELECT users.*, ").raw(stated).raw(" AS stated FROM users WHERE ")
+}
+
+/// The user with that id, to be shown.
+pub fn show(
+    conn: &mut Conn,
+    connection_id: &str,
+    id: &str,
+    want_teams: bool,
+) -> QueryResult<Option<Found>> {
+    shown(conn, want_teams)
+        .raw("users.connection_id = ")
+        .text(connection_id)
+        .raw(" AND users.id = ")
+        .text(id)
+        .get_result(conn)
+        .optional()
 }
 
 /// The user with that id.
@@ -262,18 +306,35 @@ pub fn list(
     condition: Option<&Sql>,
     window: &Window,
     limit: i64,
-) -> QueryResult<Vec<UserRow>> {
-    let all = Sql::new("SELECT users.* FROM users WHERE ");
-    window.of(all.append(meeting(connection_id, condition)), limit).load(conn)
+) -> QueryResult<Vec<Found>> {
+    let all = shown(conn, false).append(meeting(connection_id, condition));
+    window.of(all, limit).load(conn)
+}
+
+/// Like [`list`], with what is said of each one's teams.
+pub fn list_with_teams(
+    conn: &mut Conn,
+    connection_id: &str,
+    condition: Option<&Sql>,
+    window: &Window,
+    limit: i64,
+) -> QueryResult<Vec<Found>> {
+    let all = shown(conn, true).append(meeting(connection_id, condition));
+    window.of(all, limit).load(conn)
 }
 
 /// The users with those ids, in no order.
-pub fn with_ids(conn: &mut Conn, connection_id: &str, ids: &[&str]) -> QueryResult<Vec<UserRow>> {
-    Sql::new("SELECT * FROM users WHERE connection_id = ")
+pub fn with_ids(
+    conn: &mut Conn,
+    connection_id: &str,
+    ids: &[&str],
+    want_teams: bool,
+) -> QueryResult<Vec<Found>> {
+    shown(conn, want_teams)
+        .raw("users.connection_id = ")
         .text(connection_id)
-        .raw(" AND id IN (")
-        .set(conn, ids.iter().copied())
-        .raw(")")
+        .raw(" AND users.id")
+        .among(conn, ids)
         .load(conn)
 }
 

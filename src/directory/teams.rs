@@ -9,14 +9,15 @@ mod refusals;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use self::members::{MemberChanges, amount, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, granted};
-use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, of_connection, uniqueness};
+use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
+use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
@@ -27,6 +28,8 @@ use crate::scim::condition::Condition;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::{MemberStep, PatchPlan};
+use crate::scim::projection::Projection;
+use crate::scim::projection::text::{Location, Meta, Related, Representation, Shown};
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::resource::Document;
 
@@ -64,41 +67,35 @@ impl Team {
         self.is_too_large
     }
 
-    /// The SCIM resource, with every attribute that can be returned.
+    /// What a projection shows of it, as JSON.
     ///
     /// # Errors
     /// The stored document is unreadable.
-    pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
-        let mut document = stored(&self.row)?.into_map();
-        let mut resource = Map::with_capacity(document.len() + 4);
-        resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
-        resource.insert("id".to_owned(), self.row.id.as_str().into());
-        resource.extend(document);
-        if let Some(members) = &self.members {
-            let members = members.iter().map(|row| member(row, base_url)).collect();
-            resource.insert("members".to_owned(), members);
-        }
-        let meta = Meta {
-            resource_type: "Group",
-            endpoint: "Groups",
+    pub fn show(&self, projection: &Projection, base_url: &str) -> DirectoryResult<Shown> {
+        let members = self.members.as_ref();
+        Ok(projection.write(Representation {
             id: &self.row.id,
-            tag: self.entity_tag(),
-            created_at: self.row.created_at,
-            updated_at: self.row.updated_at,
-        };
-        resource.insert("meta".to_owned(), meta.to_json(base_url));
-        Ok(resource)
+            document: &self.row.document,
+            meta: Meta {
+                resource_type: "Group",
+                created: rfc3339(self.row.created_at),
+                last_modified: rfc3339(self.row.updated_at),
+                location: Location { base_url, endpoint: "Groups", id: &self.row.id },
+                version: self.entity_tag(),
+            },
+            related: members.map(|rows| ("members", rows.iter().map(|row| member(row, base_url)))),
+        })?)
     }
 }
 
 /// A member as it is shown.
-fn member(row: &StatementRow, base_url: &str) -> Value {
-    json!({
-        "value": row.user_id,
-        "$ref": format!("{base_url}/Users/{}", row.user_id),
-        "type": "User",
-        "display": row.display,
-    })
+fn member<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
+    Related {
+        value: &row.user_id,
+        reference: Location { base_url, endpoint: "Users", id: &row.user_id },
+        display: &row.display,
+        kind: "User",
+    }
 }
 
 /// Which members of a team an answer shows.

@@ -6,20 +6,21 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
-use super::listing::{self, Listed, Rows, Wanted, by_side};
+use super::listing::{self, Listed, Rows, Wanted};
 use super::membership::{Facts, effective};
-use super::{Context, DirectoryResult, Meta, brake, entity_tag, new_id, of_connection, uniqueness};
+use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
+use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
-use crate::db::users::{self as rows, UserRow};
+use crate::db::users::{self as rows, Found, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
@@ -27,6 +28,8 @@ use crate::scim::fold::fold;
 use crate::scim::list::Page;
 use crate::scim::patch::PatchPlan;
 use crate::scim::precis::prepare;
+use crate::scim::projection::Projection;
+use crate::scim::projection::text::{Location, Meta, Related, Representation, Shown};
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 
@@ -55,37 +58,34 @@ impl User {
         })
     }
 
-    /// The SCIM resource, with every attribute that can be returned.
+    /// What a projection shows of it, as JSON.
     ///
     /// # Errors
     /// The stored document is unreadable.
-    pub fn to_resource(&self, base_url: &str) -> DirectoryResult<Map<String, Value>> {
-        let mut document = stored(&self.row)?.into_map();
-        let mut resource = Map::with_capacity(document.len() + 4);
-        resource.insert("schemas".to_owned(), document.shift_remove("schemas").unwrap_or_default());
-        resource.insert("id".to_owned(), self.row.id.as_str().into());
-        resource.extend(document);
-        if let Some(groups) = self.groups.as_ref().filter(|groups| !groups.is_empty()) {
-            let group = |row: &StatementRow| {
-                json!({
-                    "value": row.team_id,
-                    "$ref": format!("{base_url}/Groups/{}", row.team_id),
-                    "display": row.display,
-                    "type": "direct",
-                })
-            };
-            resource.insert("groups".to_owned(), groups.iter().map(group).collect());
-        }
-        let meta = Meta {
-            resource_type: "User",
-            endpoint: "Users",
+    pub fn show(&self, projection: &Projection, base_url: &str) -> DirectoryResult<Shown> {
+        let groups = self.groups.as_ref().filter(|groups| !groups.is_empty());
+        Ok(projection.write(Representation {
             id: &self.row.id,
-            tag: self.entity_tag(),
-            created_at: self.row.created_at,
-            updated_at: self.row.updated_at,
-        };
-        resource.insert("meta".to_owned(), meta.to_json(base_url));
-        Ok(resource)
+            document: &self.row.document,
+            meta: Meta {
+                resource_type: "User",
+                created: rfc3339(self.row.created_at),
+                last_modified: rfc3339(self.row.updated_at),
+                location: Location { base_url, endpoint: "Users", id: &self.row.id },
+                version: self.entity_tag(),
+            },
+            related: groups.map(|rows| ("groups", rows.iter().map(|row| group(row, base_url)))),
+        })?)
+    }
+}
+
+/// A team of a user's as it is shown.
+fn group<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
+    Related {
+        value: &row.team_id,
+        reference: Location { base_url, endpoint: "Groups", id: &row.team_id },
+        display: &row.display,
+        kind: "direct",
     }
 }
 
@@ -129,7 +129,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         }
         Some(_) => return Err(external_id_taken(&document).into()),
     };
-    with_groups(conn, context, row, true)
+    with_groups(conn, context, row)
 }
 
 /// Id of the user that a new one with the external id is the same person as: the one that SCIM gave
@@ -168,8 +168,8 @@ pub fn get(
     id: &str,
     want_groups: bool,
 ) -> DirectoryResult<User> {
-    let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    with_groups(conn, context, row, want_groups)
+    let found = rows::show(conn, &context.connection.id, id, want_groups)?;
+    found_user(context, found.ok_or_else(|| not_found(id))?, want_groups)
 }
 
 /// A page of the users that a filter selects.
@@ -184,12 +184,13 @@ pub fn list(
 ) -> DirectoryResult<Listed<User>> {
     let table = Rows {
         kind: Kind::User,
-        list: rows::list,
+        list: if wanted.memberships { rows::list_with_teams } else { rows::list },
         count: rows::count,
-        id: |row: &UserRow| &row.id,
+        id: |found: &Found| &found.user.id,
     };
-    listing::one_kind(conn, context, &table, (wanted, page), |conn, found| {
-        each_with_groups(conn, context, found, wanted.memberships)
+    listing::one_kind(conn, context, &table, (wanted, page), |_, found| {
+        let users = found.into_iter().map(|found| found_user(context, found, wanted.memberships));
+        users.collect()
     })
 }
 
@@ -203,26 +204,19 @@ pub(super) fn with_ids(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let found = rows::with_ids(conn, &context.connection.id, ids)?;
-    let users = each_with_groups(conn, context, found, want_groups)?;
-    Ok(users.into_iter().map(|user| (user.row.id.clone(), user)).collect())
+    let found = rows::with_ids(conn, &context.connection.id, ids, want_groups)?;
+    let users = found.into_iter().map(|found| {
+        let user = found_user(context, found, want_groups)?;
+        Ok((user.row.id.clone(), user))
+    });
+    users.collect()
 }
 
-/// Users with the teams they are effectively in, a query for all of them.
-fn each_with_groups(
-    conn: &mut Conn,
-    context: &Context,
-    found: Vec<UserRow>,
-    want_groups: bool,
-) -> DirectoryResult<Vec<User>> {
-    let groups = if want_groups { groups_of(conn, context, &found)? } else { Vec::new() };
-    let mut by_user = by_side(groups, |group| &group.user_id);
-    let with_groups = |row: UserRow| User {
-        groups: want_groups.then(|| by_user.remove(&row.id).unwrap_or_default()),
-        row,
-        tag: OnceCell::new(),
-    };
-    Ok(found.into_iter().map(with_groups).collect())
+/// A user that was looked up, with the teams it is effectively in where they are wanted.
+fn found_user(context: &Context, found: Found, want_groups: bool) -> DirectoryResult<User> {
+    let groups =
+        if want_groups { Some(in_effect(context, found.statements()?)) } else { None };
+    Ok(User { row: found.user, groups, tag: OnceCell::new() })
 }
 
 /// Replaces what the client manages of a user (RFC 7644 section 3.5.1). A PUT that does not speak
@@ -243,7 +237,7 @@ pub fn replace(
     let document = document.clone().replacing(context.registry.user(), &stored(&before)?)?;
     let active = document.active().unwrap_or(before.active);
     let row = write_back(conn, context, before, &document.with_active(active), None)?;
-    with_groups(conn, context, row, true)
+    with_groups(conn, context, row)
 }
 
 /// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all; says which tolerances it took.
@@ -263,7 +257,7 @@ pub fn patch(
     let mut quirks = plan.quirks.clone();
     let document = plan.apply(stored(&before)?, &mut quirks)?;
     let row = write_back(conn, context, before, &document, None)?;
-    Ok((with_groups(conn, context, row, true)?, quirks))
+    Ok((with_groups(conn, context, row)?, quirks))
 }
 
 /// Deletes a user with all that hangs on it.
@@ -506,34 +500,17 @@ pub(super) fn folded_emails(document: &Document) -> Vec<String> {
     document.element_values("emails").map(|value| fold(value).into_owned()).collect()
 }
 
-fn with_groups(
-    conn: &mut Conn,
-    context: &Context,
-    row: UserRow,
-    want_groups: bool,
-) -> DirectoryResult<User> {
-    let groups = if want_groups {
-        Some(groups_of(conn, context, std::slice::from_ref(&row))?)
-    } else {
-        None
-    };
-    Ok(User { row, groups, tag: OnceCell::new() })
+/// A user that was just written, with the teams it is effectively in.
+fn with_groups(conn: &mut Conn, context: &Context, row: UserRow) -> DirectoryResult<User> {
+    let groups = in_effect(context, memberships::of_users(conn, &[&row.id])?);
+    Ok(User { row, groups: Some(groups), tag: OnceCell::new() })
 }
 
-/// The memberships of some users that take effect.
-fn groups_of(
-    conn: &mut Conn,
-    context: &Context,
-    users: &[UserRow],
-) -> DirectoryResult<Vec<StatementRow>> {
-    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut statements = memberships::of_users(conn, &ids)?;
+/// The memberships that take effect.
+fn in_effect(context: &Context, mut statements: Vec<StatementRow>) -> Vec<StatementRow> {
     let policy = context.connection.settings.membership;
     statements.retain(|row| effective(policy, Facts::from(row), row.active));
-    Ok(statements)
+    statements
 }
 
 fn not_found(id: &str) -> ScimError {

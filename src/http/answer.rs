@@ -5,7 +5,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::door::Denied;
 use super::scopes::LackOfScope;
@@ -13,13 +13,19 @@ use crate::access::limit::TooOften;
 use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
 use crate::directory::DirectoryError;
 use crate::scim::ScimError;
+use crate::scim::projection::text::Shown;
 
 /// The media type of every SCIM answer (RFC 7644 section 3.1).
 pub const SCIM_JSON: &str = "application/scim+json";
 
-fn json(mut builder: HttpResponseBuilder, body: &impl serde::Serialize) -> HttpResponse {
+/// An answer with JSON as its body.
+pub fn json(mut builder: HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
+    builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON))).body(body)
+}
+
+fn value(builder: HttpResponseBuilder, body: &Value) -> HttpResponse {
     match serde_json::to_vec(body) {
-        Ok(body) => builder.insert_header((CONTENT_TYPE, SCIM_JSON)).body(body),
+        Ok(body) => json(builder, body),
         Err(error) => {
             log::error!("could not write an answer: {error}");
             HttpResponse::InternalServerError().finish()
@@ -29,31 +35,29 @@ fn json(mut builder: HttpResponseBuilder, body: &impl serde::Serialize) -> HttpR
 
 /// 200 with a list, or another message that is no resource.
 pub fn message(body: &Value) -> HttpResponse {
-    json(HttpResponse::Ok(), body)
+    value(HttpResponse::Ok(), body)
 }
 
 /// 200 with a resource that has no versions, such as a schema.
 pub fn document(body: &Value) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
-    locate(&mut builder, body.get("meta"));
-    json(builder, body)
-}
-
-/// "meta.location … MUST be the same as the Content-Location HTTP response header" (RFC 7643
-/// section 3.1). Where a projection takes the one away, the representation is not that of the
-/// location.
-fn locate(builder: &mut HttpResponseBuilder, meta: Option<&Value>) {
-    if let Some(location) = meta.and_then(|meta| meta.get("location")).and_then(Value::as_str) {
+    if let Some(location) = body.pointer("/meta/location").and_then(Value::as_str) {
         builder.insert_header((CONTENT_LOCATION, location));
     }
+    value(builder, body)
 }
 
 /// 200 with a resource and its entity tag.
-pub fn resource(tag: &str, resource: &Map<String, Value>) -> HttpResponse {
+///
+/// "meta.location … MUST be the same as the Content-Location HTTP response header" (RFC 7643 section
+/// 3.1). Where a projection takes the one away, the representation is not that of the location.
+pub fn resource(tag: &str, location: impl FnOnce() -> String, shown: Shown) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     builder.insert_header((ETAG, tag));
-    locate(&mut builder, resource.get("meta"));
-    json(builder, resource)
+    if shown.has_location {
+        builder.insert_header((CONTENT_LOCATION, location()));
+    }
+    json(builder, shown.json)
 }
 
 /// 304: the client has the representation with that tag already (RFC 7644 section 3.14).
@@ -63,11 +67,14 @@ pub fn not_modified(tag: &str) -> HttpResponse {
 }
 
 /// 201 with a new resource and its location (RFC 7644 section 3.3).
-pub fn created(tag: &str, location: String, resource: &Map<String, Value>) -> HttpResponse {
+pub fn created(tag: &str, location: String, shown: Shown) -> HttpResponse {
     let mut builder = HttpResponse::Created();
-    builder.insert_header((ETAG, tag)).insert_header((LOCATION, location));
-    locate(&mut builder, resource.get("meta"));
-    json(builder, resource)
+    builder.insert_header((ETAG, tag));
+    if shown.has_location {
+        builder.insert_header((CONTENT_LOCATION, location.as_str()));
+    }
+    builder.insert_header((LOCATION, location));
+    json(builder, shown.json)
 }
 
 /// 204 without the resource, whose entity tag has changed.
@@ -209,7 +216,7 @@ pub fn refusal(error: &ScimError) -> HttpResponse {
         // RFC 6750 section 3.
         builder.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"muster\""));
     }
-    retried(json(builder, &error.to_json()))
+    retried(value(builder, &error.to_json()))
 }
 
 /// Says when to try again, where that is what the status asks for: after so many seconds, since Okta

@@ -204,7 +204,7 @@ async fn known(
             Ok::<_, StoreError>((epoch, tokens::authenticate(conn, presented.expose(), now)?))
         })
         .await?;
-    Ok(found.map(|token| app.known.learn(hash, token, epoch)))
+    Ok(found.map(|token| app.known.learn(hash, token, epoch, now)))
 }
 
 /// Whether the request carries a directory's token, where it should carry a person's. Nothing is let

@@ -112,22 +112,45 @@ pub fn list_response(total: u64, start_index: u64, resources: &[Value]) -> Value
     })
 }
 
-/// The list message of a page that was asked for by `page` (RFC 9865 section 2).
-pub fn page_response(total: u64, page: &Page, around: Around, resources: &[Value]) -> Value {
-    if let Start::Index(index) = page.start {
-        return list_response(total, index, resources);
-    }
-    let mut message = Map::new();
-    message.insert("schemas".to_owned(), json!([LIST_SCHEMA]));
-    message.insert("totalResults".to_owned(), total.into());
-    message.insert("itemsPerPage".to_owned(), resources.len().into());
-    for (name, cursor) in [("previousCursor", around.previous), ("nextCursor", around.next)] {
-        if let Some(cursor) = cursor {
-            message.insert(name.to_owned(), cursor.into());
+/// A list message that is written resource by resource.
+#[derive(Debug, Default)]
+pub struct ListWriter {
+    resources: Vec<u8>,
+    count: usize,
+}
+
+impl ListWriter {
+    /// Adds a resource, as JSON.
+    pub fn add(&mut self, resource: &[u8]) {
+        if self.count > 0 {
+            self.resources.push(b',');
         }
+        self.resources.extend_from_slice(resource);
+        self.count += 1;
     }
-    message.insert("Resources".to_owned(), resources.into());
-    message.into()
+
+    /// The message of a page that was asked for by `page`, as JSON (RFC 7644 section 3.4.2, RFC 9865
+    /// section 2); `Resources` is always there, also when empty.
+    pub fn page(self, total: u64, page: &Page, around: Around) -> Vec<u8> {
+        let mut message = Map::new();
+        message.insert("schemas".to_owned(), json!([LIST_SCHEMA]));
+        message.insert("totalResults".to_owned(), total.into());
+        if let Start::Index(index) = page.start {
+            message.insert("startIndex".to_owned(), index.into());
+        }
+        message.insert("itemsPerPage".to_owned(), self.count.into());
+        for (name, cursor) in [("previousCursor", around.previous), ("nextCursor", around.next)] {
+            if let Some(cursor) = cursor {
+                message.insert(name.to_owned(), cursor.into());
+            }
+        }
+        let mut json = Value::Object(message).to_string().into_bytes();
+        json.pop();
+        json.extend_from_slice(b",\"Resources\":[");
+        json.extend_from_slice(&self.resources);
+        json.extend_from_slice(b"]}");
+        json
+    }
 }
 
 #[cfg(test)]

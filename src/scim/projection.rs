@@ -1,6 +1,8 @@
 //! Which attributes a response carries: `attributes` and `excludedAttributes` (RFC 7644 section
 //! 3.9) together with each attribute's `returned` rule (RFC 7643 section 7).
 
+pub mod text;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -45,12 +45,8 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let (context, page) = (client.context(), list.page.clone());
     let listed =
         client.db().snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
-    let resources = listed
-        .items
-        .iter()
-        .map(|team| Ok(Value::Object(projected(client, &projection, team)?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    Ok(list.answer(query, &listed, &resources))
+    let base_url = &client.app.scim_base_url;
+    list.answer(query, &listed, |team| team.show(&projection, base_url))
 }
 
 /// `POST /Groups` (RFC 7644 section 3.3).
@@ -68,7 +64,8 @@ pub async fn create(
         .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
         .await?;
     let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
-    Ok(answer::created(team.entity_tag(), location, &projected(&client, &projection, &team)?))
+    let shown = team.show(&projection, &client.app.scim_base_url)?;
+    Ok(answer::created(team.entity_tag(), location, shown))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
@@ -86,7 +83,7 @@ pub async fn get(
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    Ok(answer::resource(tag, &projected(&client, &projection, &team)?))
+    answer(&client, &projection, &team)
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
@@ -108,7 +105,7 @@ pub async fn replace(
             teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
         .await?;
-    Ok(answer::resource(team.entity_tag(), &projected(&client, &projection, &team)?))
+    answer(&client, &projection, &team)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
@@ -135,7 +132,7 @@ pub async fn patch(
     if team.is_too_large() {
         return Ok(answer::changed(tag));
     }
-    Ok(answer::resource(tag, &projected(&client, &projection, &team)?))
+    answer(&client, &projection, &team)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
@@ -168,12 +165,9 @@ fn group(
     Ok(parts)
 }
 
-pub(super) fn projected(
-    client: &Client,
-    projection: &Projection,
-    team: &Team,
-) -> Result<serde_json::Map<String, Value>, Failure> {
-    let mut resource = team.to_resource(&client.app.scim_base_url)?;
-    projection.apply(&mut resource);
-    Ok(resource)
+/// 200 with what is to be shown of the group.
+fn answer(client: &Client, projection: &Projection, team: &Team) -> Result<HttpResponse, Failure> {
+    let base_url = &client.app.scim_base_url;
+    let location = || format!("{base_url}/Groups/{}", team.id());
+    Ok(answer::resource(team.entity_tag(), location, team.show(projection, base_url)?))
 }

@@ -1,13 +1,13 @@
 //! Lists as they are asked for and answered, whatever they are of.
 
 use actix_web::HttpResponse;
-use serde_json::Value;
-
+use crate::directory::DirectoryResult;
 use crate::directory::listing::Listed;
 use crate::http::answer::{self, Failure};
 use crate::http::client::Client;
 use crate::scim::cursor::{CursorKey, Position};
-use crate::scim::list::{Around, Page, page_response};
+use crate::scim::list::{Around, ListWriter, Page};
+use crate::scim::projection::text::Shown;
 use crate::scim::query::Query;
 use crate::scim::sort::Order;
 
@@ -35,18 +35,22 @@ impl List {
         Ok(Self { page: query.page(key.as_ref(), &name)?, name, key })
     }
 
-    /// The page as an answer.
+    /// The page as an answer, with what `show` makes of its resources.
     pub(super) fn answer<T>(
         &self,
         query: &Query,
         listed: &Listed<T>,
-        resources: &[Value],
-    ) -> HttpResponse {
+        mut show: impl FnMut(&T) -> DirectoryResult<Shown>,
+    ) -> Result<HttpResponse, Failure> {
         let cursor = |position: &Option<Position>| {
             let (position, key) = position.as_ref().zip(self.key.as_ref())?;
             Some(query.cursor(key, &self.name, position))
         };
         let around = Around { previous: cursor(&listed.previous), next: cursor(&listed.next) };
-        answer::message(&page_response(listed.total, &self.page, around, resources))
+        let mut resources = ListWriter::default();
+        for item in &listed.items {
+            resources.add(&show(item)?.json);
+        }
+        Ok(answer::json(HttpResponse::Ok(), resources.page(listed.total, &self.page, around)))
     }
 }

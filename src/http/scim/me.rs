@@ -58,15 +58,14 @@ pub async fn me(
         return Ok(ops::method_not_allowed("GET"));
     }
     let tag = user.entity_tag();
-    let mut resource = user.to_resource(&app.scim_base_url)?;
-    projection.apply(&mut resource);
+    let location = format!("{}/Users/{}", app.scim_base_url, user.id());
     let mut answer = if condition.is_met_by_copy(tag)? {
         answer::not_modified(tag)
     } else {
-        answer::resource(tag, &resource)
+        let shown = user.show(&projection, &app.scim_base_url)?;
+        answer::resource(tag, || location.clone(), shown)
     };
     // "The Location header MUST be the permanent location of the aliased resource".
-    let location = format!("{}/Users/{}", app.scim_base_url, user.id());
     if let Ok(location) = HeaderValue::from_str(&location) {
         answer.headers_mut().insert(LOCATION, location);
     }

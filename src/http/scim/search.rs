@@ -2,7 +2,6 @@
 //! together (section 3.4.2.1).
 
 use actix_web::HttpResponse;
-use serde_json::Value;
 
 use super::list::List;
 use super::{groups, log_quirks, users};
@@ -74,15 +73,9 @@ async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> 
             listing::everything(conn, &context, &wanted_users, &wanted_groups, &page)
         })
         .await?;
-    let resources = listed
-        .items
-        .iter()
-        .map(|item| {
-            Ok(Value::Object(match item {
-                Item::User(user) => users::projected(client, &of_users, user)?,
-                Item::Team(team) => groups::projected(client, &of_groups, team)?,
-            }))
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
-    Ok(list.answer(query, &listed, &resources))
+    let base_url = &client.app.scim_base_url;
+    list.answer(query, &listed, |item| match item {
+        Item::User(user) => user.show(&of_users, base_url),
+        Item::Team(team) => team.show(&of_groups, base_url),
+    })
 }

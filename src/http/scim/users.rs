@@ -1,7 +1,6 @@
 //! `/Users`.
 
 use actix_web::HttpResponse;
-use serde_json::Value;
 
 use super::list::List;
 use super::log_quirks;
@@ -42,12 +41,8 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
     let (context, page) = (client.context(), list.page.clone());
     let listed =
         client.db().snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;
-    let resources = listed
-        .items
-        .iter()
-        .map(|user| Ok(Value::Object(projected(client, &projection, user)?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    Ok(list.answer(query, &listed, &resources))
+    let base_url = &client.app.scim_base_url;
+    list.answer(query, &listed, |user| user.show(&projection, base_url))
 }
 
 /// `POST /Users` (RFC 7644 section 3.3).
@@ -67,7 +62,8 @@ pub async fn create(
         .write("create_user", move |conn| users::create(conn, &context, &document))
         .await?;
     let location = format!("{}/Users/{}", client.app.scim_base_url, user.id());
-    Ok(answer::created(user.entity_tag(), location, &projected(&client, &projection, &user)?))
+    let shown = user.show(&projection, &client.app.scim_base_url)?;
+    Ok(answer::created(user.entity_tag(), location, shown))
 }
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
@@ -84,7 +80,7 @@ pub async fn get(
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    Ok(answer::resource(tag, &projected(&client, &projection, &user)?))
+    answer(&client, &projection, &user)
 }
 
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
@@ -107,7 +103,7 @@ pub async fn replace(
             users::replace(conn, &context, &id, &document, &condition)
         })
         .await?;
-    Ok(answer::resource(user.entity_tag(), &projected(&client, &projection, &user)?))
+    answer(&client, &projection, &user)
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 section 3.5.2).
@@ -127,7 +123,7 @@ pub async fn patch(
         .write("patch_user", move |conn| users::patch(conn, &context, &id, &plan, &condition))
         .await?;
     log_quirks(&client, &quirks);
-    Ok(answer::resource(user.entity_tag(), &projected(&client, &projection, &user)?))
+    answer(&client, &projection, &user)
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 section 3.6).
@@ -144,12 +140,9 @@ pub async fn delete(
     Ok(answer::no_content())
 }
 
-pub(super) fn projected(
-    client: &Client,
-    projection: &Projection,
-    user: &User,
-) -> Result<serde_json::Map<String, Value>, Failure> {
-    let mut resource = user.to_resource(&client.app.scim_base_url)?;
-    projection.apply(&mut resource);
-    Ok(resource)
+/// 200 with what is to be shown of the user.
+fn answer(client: &Client, projection: &Projection, user: &User) -> Result<HttpResponse, Failure> {
+    let base_url = &client.app.scim_base_url;
+    let location = || format!("{base_url}/Users/{}", user.id());
+    Ok(answer::resource(user.entity_tag(), location, user.show(projection, base_url)?))
 }
