@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::oneshot;
+
+use crate::db::{Db, StoreError};
 use crate::directory::tokens::{self, Authenticated};
 
 /// Tokens that are known at a time.
@@ -20,6 +23,17 @@ const LONGEST: i64 = 60_000_000;
 #[derive(Debug, Default)]
 pub struct Known {
     tokens: Mutex<HashMap<String, Entry>>,
+    asking: Arc<Mutex<Asking>>,
+}
+
+/// Who waits to hear what the epoch is.
+#[derive(Debug, Default)]
+struct Asking {
+    /// They have come after the store was asked last, so that its answer to others is too old for
+    /// them.
+    waiting: Vec<oneshot::Sender<Result<Option<String>, StoreError>>>,
+    /// Whether the store is being asked.
+    is_asked: bool,
 }
 
 /// A token that was good.
@@ -48,9 +62,33 @@ impl Entry {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks the store for all who wait, until nobody does.
+async fn ask(asking: Arc<Mutex<Asking>>, db: Db) {
+    loop {
+        let waiting = {
+            let mut asking = lock(&asking);
+            let waiting = std::mem::take(&mut asking.waiting);
+            asking.is_asked = !waiting.is_empty();
+            waiting
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        let epoch = db.read(tokens::epoch).await;
+        for answer in waiting {
+            let epoch = epoch.as_ref().map(Clone::clone).map_err(StoreError::for_another);
+            let _ = answer.send(epoch);
+        }
+    }
+}
+
 impl Known {
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tokens)
     }
 
     /// What is known of the token with that hash, unless it has expired.
@@ -60,6 +98,29 @@ impl Known {
         let is_fresh = (0..LONGEST).contains(&now.saturating_sub(entry.learned_at));
         let is_good = is_fresh && entry.token.expires_at.is_none_or(|at| at > now);
         is_good.then(|| entry.clone())
+    }
+
+    /// The store's epoch, as it was at some moment after this was called.
+    ///
+    /// A server is asked for all requests that have come while it was asked before; a file is asked
+    /// at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn epoch(&self, db: &Db) -> Result<Option<String>, StoreError> {
+        if db.url().file().is_some() {
+            return db.lookup(tokens::epoch).await;
+        }
+        let (answer, coming) = oneshot::channel();
+        let is_asked = {
+            let mut asking = lock(&self.asking);
+            asking.waiting.push(answer);
+            std::mem::replace(&mut asking.is_asked, true)
+        };
+        if !is_asked {
+            tokio::spawn(ask(self.asking.clone(), db.clone()));
+        }
+        coming.await.unwrap_or(Err(StoreError::Panicked))
     }
 
     /// Keeps in mind that a token is good in this epoch.

@@ -64,6 +64,17 @@ pub fn condition(conn: &Conn, context: Context<'_>, filter: &Filter) -> Sql {
     }
 }
 
+/// Whether the filter is the plain comparison with a key that has an index of its own.
+pub fn is_by_key(filter: &Filter) -> bool {
+    let Filter::Compare { target, op: Operator::Eq, .. } = filter else { return false };
+    let sub = target.sub.as_deref().map(|sub| sub.name.as_str());
+    target.extension.is_none()
+        && matches!(
+            (target.attribute.name.as_str(), sub),
+            ("id" | "externalId" | "userName", None) | ("emails", Some("value"))
+        )
+}
+
 /// Where names are looked up.
 #[derive(Debug, Clone)]
 enum Scope {

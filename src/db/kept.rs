@@ -17,6 +17,8 @@ use super::url::DatabaseUrl;
 
 /// How long a connection is kept that nobody needs.
 const MAX_IDLE: Duration = Duration::from_mins(10);
+/// How long after its use a connection is taken to be there still: to ask costs a round trip.
+const SURE: Duration = Duration::from_secs(1);
 /// How long a connection is kept at all: the server's processes grow with what they have done.
 const MAX_AGE: Duration = Duration::from_mins(30);
 
@@ -80,8 +82,10 @@ impl Kept {
         if let Some(mut last) = last
             && last.made.elapsed() < MAX_AGE
         {
-            // A file does not hang up; a server may.
-            if !last.conn.is_postgres() || last.answers() {
+            // A file does not hang up; a server may. Where it has done so just now, whoever finds
+            // that out is asked to come again, as are those whom it has hung up on.
+            let is_sure = !last.conn.is_postgres() || last.used.elapsed() < SURE;
+            if is_sure || last.answers() {
                 return Ok(last);
             }
             self.forget();

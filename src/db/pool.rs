@@ -83,6 +83,21 @@ impl StoreError {
         }
     }
 
+    /// The error for another one who waited for the same answer.
+    pub fn for_another(&self) -> Self {
+        match self {
+            Self::Unavailable(cause) => Self::Unavailable(cause.clone()),
+            Self::Unreachable(cause) => Self::Unreachable(cause.clone()),
+            Self::Busy => Self::Busy,
+            Self::Share => Self::Share,
+            Self::TimedOut => Self::TimedOut,
+            Self::Database(error) if self.is_unavailable() => Self::Unavailable(error.to_string()),
+            Self::Database(error) => Self::Corrupt(error.to_string()),
+            Self::Corrupt(cause) => Self::Corrupt(cause.clone()),
+            Self::Panicked => Self::Panicked,
+        }
+    }
+
     /// What came before it took too long.
     pub(super) fn late() -> Self {
         Self::Unavailable("all connections are busy".to_owned())

@@ -28,6 +28,14 @@ pub struct Wanted {
     pub most_members: i64,
 }
 
+impl Wanted {
+    /// Whether it is looked up by a key that few rows have, as clients do before they write.
+    pub fn is_lookup(&self, page: &Page) -> bool {
+        let is_by_key = self.filter.as_ref().is_some_and(conditions::is_by_key);
+        is_by_key && self.order.is_none() && page.count > 0 && !page.has_cursor()
+    }
+}
+
 /// A page of a list.
 #[derive(Debug)]
 pub struct Listed<T> {
@@ -52,7 +60,7 @@ pub(super) struct Rows<R> {
     pub(super) id: fn(&R) -> &str,
 }
 
-/// A page of what is wanted of one table; `show` makes resources of its rows.
+/// A page of what is wanted of one table, as it is at one moment; `show` makes resources of its rows.
 pub(super) fn one_kind<R, T>(
     conn: &mut Conn,
     context: &Context,
@@ -61,23 +69,49 @@ pub(super) fn one_kind<R, T>(
     show: impl FnOnce(&mut Conn, Vec<R>) -> DirectoryResult<Vec<T>>,
 ) -> DirectoryResult<Listed<T>> {
     let tenant = context.connection.id.as_str();
-    let (condition, window) = selection(conn, context, rows.kind, wanted, page);
-    let mut cut = Cut::look_up(page, &window, |limit| {
-        (rows.list)(conn, tenant, condition.as_ref(), &window, limit)
-    })
-    .map_err(|error| in_time(error, &[wanted]))?;
-    let total = cut
-        .total(page, || (rows.count)(conn, tenant, condition.as_ref()))
-        .map_err(|error| in_time(error, &[wanted]))?;
-    if wanted.memberships && rows.kind == Kind::Team {
-        cut.shorten(conn, &window, wanted.most_members, rows.id)?;
+    let (condition, mut window) = selection(conn, context, rows.kind, wanted, page);
+    let late = |error| in_time(error, &[wanted]);
+    if rows.kind == Kind::User && wanted.is_lookup(page) {
+        // What one statement has found is of one moment, and mostly it is all.
+        let cut = Cut::look_up(&window, page, page.most_rows(), |limit| {
+            (rows.list)(conn, tenant, condition.as_ref(), &window, limit)
+        })
+        .map_err(late)?;
+        if let Some(total) = cut.total_seen(page) {
+            let items = show(conn, cut.rows)?;
+            return Ok(Listed::new(page, cut.is_more, total, items, &Ends::default()));
+        }
     }
-    let ends = Ends::look_up(page, &cut.rows, |row| {
-        search::anchor(conn, tenant, &window, (rows.id)(row))
-    })?;
-    let is_more = cut.is_more;
-    let items = show(conn, cut.rows)?;
-    Ok(Listed::new(page, is_more, total, items, &ends))
+    conn.snapshot(|conn| {
+        let count = |conn: &mut Conn| {
+            let count = (rows.count)(conn, tenant, condition.as_ref()).map_err(late)?;
+            Ok::<_, DirectoryError>(count)
+        };
+        let (mut limit, mut counted) = (page.most_rows(), None);
+        if page.offset() > 0 && limit > 0 {
+            let total = count(conn)?;
+            limit = window.from_the_nearer_end(limit, total);
+            counted = Some(total);
+        }
+        let mut cut = Cut::look_up(&window, page, limit, |limit| {
+            (rows.list)(conn, tenant, condition.as_ref(), &window, limit)
+        })
+        .map_err(late)?;
+        let total = match (counted, cut.total_seen(page)) {
+            (Some(total), _) => u64::try_from(total).unwrap_or(0),
+            (None, Some(total)) => total,
+            (None, None) => u64::try_from(count(conn)?).unwrap_or(0),
+        };
+        if wanted.memberships && rows.kind == Kind::Team {
+            cut.shorten(conn, page.is_backwards(), wanted.most_members, rows.id)?;
+        }
+        let ends = Ends::look_up(page, &cut.rows, |row| {
+            search::anchor(conn, tenant, &window, (rows.id)(row))
+        })?;
+        let is_more = cut.is_more;
+        let items = show(conn, cut.rows)?;
+        Ok(Listed::new(page, is_more, total, items, &ends))
+    })
 }
 
 /// What to tell a client of a search that failed: that it takes too long, if that is why. The same
@@ -131,16 +165,18 @@ pub(super) struct Cut<T> {
 }
 
 impl<T> Cut<T> {
-    /// Looks the rows of a page up, and one more where cursors go on from it.
+    /// Looks at most `limit` rows up, of which the last one is left out where it shows no more than
+    /// that there is one.
     pub(super) fn look_up(
-        page: &Page,
         window: &Window,
+        page: &Page,
+        limit: i64,
         look_up: impl FnOnce(i64) -> QueryResult<Vec<T>>,
     ) -> QueryResult<Self> {
-        if page.count == 0 {
+        if limit == 0 {
             return Ok(Self { rows: Vec::new(), is_more: true });
         }
-        let mut rows = look_up(i64::from(page.count) + i64::from(page.has_cursor()))?;
+        let mut rows = look_up(limit)?;
         let wanted = usize::try_from(page.count).unwrap_or(usize::MAX);
         let is_more = if page.has_cursor() { rows.len() > wanted } else { rows.len() == wanted };
         rows.truncate(wanted);
@@ -156,21 +192,21 @@ impl<T> Cut<T> {
     fn shorten(
         &mut self,
         conn: &mut Conn,
-        window: &Window,
+        is_reversed: bool,
         most: i64,
         id: impl Fn(&T) -> &str,
     ) -> QueryResult<()> {
         let ids: Vec<&str> = self.rows.iter().map(&id).collect();
         let sizes = memberships::sizes(conn, &ids)?;
         let size = |id: &&str| sizes.get(*id).copied().unwrap_or(0);
-        let fit = if window.is_reversed {
+        let fit = if is_reversed {
             how_many_fit(most, ids.iter().rev().map(size))
         } else {
             how_many_fit(most, ids.iter().map(size))
         };
         if fit < self.rows.len() {
             self.is_more = true;
-            if window.is_reversed {
+            if is_reversed {
                 self.rows.drain(..self.rows.len() - fit);
             } else {
                 self.rows.truncate(fit);
@@ -179,23 +215,27 @@ impl<T> Cut<T> {
         Ok(())
     }
 
+    /// How many resources the whole list has, where the page or its cursor tells.
+    fn total_seen(&self, page: &Page) -> Option<u64> {
+        if let Start::Cursor(position) = &page.start {
+            return Some(position.total);
+        }
+        let offset = page.offset();
+        let is_last = !self.is_more && (!self.rows.is_empty() || offset == 0);
+        let total = offset.saturating_add(i64::try_from(self.rows.len()).unwrap_or(i64::MAX));
+        is_last.then(|| u64::try_from(total).unwrap_or(0))
+    }
+
     /// How many resources the whole list has. They are counted only where the page does not tell.
     pub(super) fn total(
         &self,
         page: &Page,
         count: impl FnOnce() -> QueryResult<i64>,
     ) -> QueryResult<u64> {
-        if let Start::Cursor(position) = &page.start {
-            return Ok(position.total);
+        match self.total_seen(page) {
+            Some(total) => Ok(total),
+            None => Ok(u64::try_from(count()?).unwrap_or(0)),
         }
-        let offset = page.offset();
-        let is_last = !self.is_more && (!self.rows.is_empty() || offset == 0);
-        let total = if is_last {
-            offset.saturating_add(i64::try_from(self.rows.len()).unwrap_or(i64::MAX))
-        } else {
-            count()?
-        };
-        Ok(u64::try_from(total).unwrap_or(0))
     }
 }
 
@@ -287,7 +327,7 @@ pub fn everything(
     let tenant = context.connection.id.as_str();
     let (user_condition, user_window) = selection(conn, context, Kind::User, of_users, page);
     let (team_condition, team_window) = selection(conn, context, Kind::Team, of_teams, page);
-    let mut cut = Cut::look_up(page, &user_window, |limit| {
+    let mut cut = Cut::look_up(&user_window, page, page.most_rows(), |limit| {
         let users = (user_condition.as_ref(), &user_window);
         search::list(conn, tenant, users, (team_condition.as_ref(), &team_window), limit)
     })
@@ -299,7 +339,7 @@ pub fn everything(
         })
         .map_err(|error| in_time(error, &[of_users, of_teams]))?;
     if of_teams.memberships {
-        cut.shorten(conn, &user_window, of_teams.most_members, |found| &found.id)?;
+        cut.shorten(conn, page.is_backwards(), of_teams.most_members, |found| &found.id)?;
     }
     let ends = Ends::look_up(page, &cut.rows, |found| {
         let window = if found.is_user { &user_window } else { &team_window };

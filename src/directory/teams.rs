@@ -93,7 +93,7 @@ fn member<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
     Related {
         value: &row.user_id,
         reference: Location { base_url, endpoint: "Users", id: &row.user_id },
-        display: &row.display,
+        display: None,
         kind: "User",
     }
 }

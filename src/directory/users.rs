@@ -84,7 +84,7 @@ fn group<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
     Related {
         value: &row.team_id,
         reference: Location { base_url, endpoint: "Groups", id: &row.team_id },
-        display: &row.display,
+        display: Some(&row.display),
         kind: "direct",
     }
 }

@@ -193,7 +193,7 @@ async fn known(
     now: i64,
 ) -> Result<Result<Entry, TokenRefused>, StoreError> {
     if let Some(entry) = app.known.find(hash, now)
-        && app.db.lookup(tokens::epoch).await? == entry.epoch
+        && app.known.epoch(&app.db).await? == entry.epoch
     {
         return Ok(Ok(entry));
     }

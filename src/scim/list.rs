@@ -33,6 +33,16 @@ pub enum Start {
 }
 
 impl Page {
+    /// Rows to look up: one more than are shown, where cursors go on from it.
+    pub fn most_rows(&self) -> i64 {
+        if self.count == 0 { 0 } else { i64::from(self.count) + i64::from(self.has_cursor()) }
+    }
+
+    /// Whether the page ends where the client has begun.
+    pub fn is_backwards(&self) -> bool {
+        matches!(&self.start, Start::Cursor(position) if position.backwards)
+    }
+
     /// Reads `startIndex` and `count` of a list that is paged by index.
     ///
     /// "A value less than 1 SHALL be interpreted as 1" and "a negative value SHALL be interpreted

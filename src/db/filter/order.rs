@@ -61,6 +61,19 @@ impl Window {
         }
     }
 
+    /// Lets the walk to a page by index begin at the end of the list that is nearer, if there are
+    /// `total` rows; gives how many to look up where the page has `count` at most.
+    pub fn from_the_nearer_end(&mut self, count: i64, total: i64) -> i64 {
+        let count = total.saturating_sub(self.offset).clamp(0, count);
+        let behind = total.saturating_sub(self.offset).saturating_sub(count).max(0);
+        if count > 0 && behind < self.offset {
+            self.offset = behind;
+            self.is_reversed = true;
+            self.upwards = !self.upwards;
+        }
+        count
+    }
+
     /// The statement about the rows with the part that is wanted, at most `limit` rows.
     pub fn of(&self, statement: Sql, limit: i64) -> Sql {
         let statement = self.beyond(statement);

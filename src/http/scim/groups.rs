@@ -43,8 +43,7 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         most_members: client.app.settings.page_members,
     };
     let (context, page) = (client.context(), list.page.clone());
-    let listed =
-        client.db().snapshot(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
+    let listed = client.db().read(move |conn| teams::list(conn, &context, &wanted, &page)).await?;
     let base_url = &client.app.scim_base_url;
     list.answer(query, &listed, |team| team.show(&projection, base_url))
 }

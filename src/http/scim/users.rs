@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 
 use super::list::List;
 use super::log_quirks;
+use crate::db::Conn;
 use crate::directory::listing::Wanted;
 use crate::directory::users::{self, User};
 use crate::http::answer::{self, Failure};
@@ -39,8 +40,13 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         most_members: client.app.settings.page_members,
     };
     let (context, page) = (client.context(), list.page.clone());
-    let listed =
-        client.db().snapshot(move |conn| users::list(conn, &context, &wanted, &page)).await?;
+    let is_lookup = wanted.is_lookup(&page);
+    let look_up = move |conn: &mut Conn| users::list(conn, &context, &wanted, &page);
+    let listed = if is_lookup {
+        client.db().lookup(look_up).await?
+    } else {
+        client.db().read(look_up).await?
+    };
     let base_url = &client.app.scim_base_url;
     list.answer(query, &listed, |user| user.show(&projection, base_url))
 }

@@ -43,13 +43,15 @@ pub struct Meta<'a> {
     pub version: &'a str,
 }
 
-/// Another resource, as an element of `groups` or `members`.
+/// Another resource, as an element of `groups` or `members`; the schema of the latter has no
+/// `display` (RFC 7643 section 8.7.1).
 #[derive(Debug, Serialize)]
 pub struct Related<'a> {
     pub value: &'a str,
     #[serde(rename = "$ref")]
     pub reference: Location<'a>,
-    pub display: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<&'a str>,
     #[serde(rename = "type")]
     pub kind: &'a str,
 }
@@ -307,4 +309,187 @@ fn write_related<'r>(
         object.json.truncate(before);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::scim::projection::Projection;
+    use crate::scim::schema::{Registry, ResourceType, SchemaFile};
+
+    const ACME: &str = "urn:acme:User";
+
+    /// The types, with an extension of which some is shown on request alone, or never.
+    fn users() -> Arc<ResourceType> {
+        let schema = json!({
+            "id": ACME,
+            "attributes": [
+                { "name": "badge", "required": true },
+                { "name": "motto", "returned": "request" },
+                { "name": "secret", "returned": "never" },
+                { "name": "level", "type": "integer" },
+                { "name": "desk", "type": "complex", "subAttributes": [
+                    { "name": "floor", "type": "integer" },
+                    { "name": "key", "returned": "request" },
+                ] },
+            ],
+        });
+        let file = SchemaFile { name: "acme.json".to_owned(), text: schema.to_string() };
+        Registry::load(&[file]).expect("a registry").user().clone()
+    }
+
+    fn documents() -> Vec<Value> {
+        let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+        vec![
+            json!({ "schemas": [core] }),
+            json!({
+                "schemas": [core], "externalId": "0\"0\\u", "userName": "ann\u{2028}\n", "active": true,
+                "name": { "givenName": "Ann", "familyName": "Lee" }, "displayName": "Änn",
+                "emails": [{ "value": "a@x", "type": "work", "primary": true }, { "value": "b@x" }],
+            }),
+            json!({
+                "schemas": [core, ACME, "urn:gone"], "userName": "ben", "urn:gone": { "x": 1 },
+                ACME: { "badge": "7", "motto": "x", "secret": "s", "level": 3,
+                        "desk": { "floor": 2, "key": "k" }, "gone": true },
+            }),
+            // As another schema had it.
+            json!({
+                "schemas": [core, ACME], "userName": 7, "active": "yes", "name": "Ann", "emails": [],
+                "title": ["x"], "password": "secret", "gone": null,
+                ACME: { "badge": 1, "level": "three", "desk": [], "secret": "s" },
+            }),
+            json!({ "schemas": [ACME, core], "userName": "cat", "emails": ["a@x", {}], ACME: 7 }),
+        ]
+    }
+
+    fn projections(of: &Arc<ResourceType>) -> Vec<Projection> {
+        let names = [
+            "userName", "USERNAME,active", "emails.value", "emails.type,emails", "meta",
+            "meta.location", "meta.version,id", "groups", "groups.value", "groups.display,name",
+            "groups.nothing", "schemas", "nothing", "id", ACME, "urn:acme:User:motto",
+            "urn:acme:User:desk.key", "urn:acme:User:desk,urn:acme:User:secret", "password",
+            "urn:ietf:params:scim:schemas:core:2.0:User", "name.givenName,title",
+        ];
+        let mut projections = vec![Projection::all(of)];
+        for names in names {
+            projections.push(Projection::parse(of, Some(names), None).expect("a projection"));
+            projections.push(Projection::parse(of, None, Some(names)).expect("a projection"));
+        }
+        let written = documents().into_iter().filter_map(|document| {
+            let mut quirks = crate::scim::quirks::Quirks::default();
+            crate::scim::resource::Document::from_body(of, document, &mut quirks).ok()
+        });
+        let written: Vec<_> = written.collect();
+        assert!(!written.is_empty());
+        let after = |projection: &Projection| {
+            let after = written.iter().map(|document| projection.clone().after_write(document));
+            after.collect::<Vec<_>>()
+        };
+        let all: Vec<Projection> = projections.iter().flat_map(after).collect();
+        projections.extend(all);
+        projections
+    }
+
+    const TEAMS: [(&str, &str); 2] = [("t1", "Berlin \"Mitte\""), ("t2", "Everyone")];
+
+    fn location(endpoint: &'static str, id: &'static str) -> Location<'static> {
+        Location { base_url: "https://x/v2", endpoint, id }
+    }
+
+    fn representation(
+        document: &str,
+        teams: Option<usize>,
+    ) -> Representation<'_, impl Iterator<Item = Related<'static>>> {
+        let related = |&(id, display): &'static (&str, &str)| Related {
+            value: id,
+            reference: location("Groups", id),
+            display: Some(display),
+            kind: "direct",
+        };
+        Representation {
+            id: "u1",
+            document,
+            meta: Meta {
+                resource_type: "User",
+                created: "2026-01-01T00:00:00Z".to_owned(),
+                last_modified: "2026-01-02T00:00:00Z".to_owned(),
+                location: location("Users", "u1"),
+                version: "W/\"1\"",
+            },
+            related: teams.map(|count| ("groups", TEAMS[..count].iter().map(related))),
+        }
+    }
+
+    /// The whole, as a tree.
+    fn tree(document: &Value, teams: Option<usize>) -> Map<String, Value> {
+        let mut stored = document.as_object().expect("an object").clone();
+        let mut whole = Map::new();
+        whole.insert("schemas".to_owned(), stored.shift_remove("schemas").expect("schemas"));
+        whole.insert("id".to_owned(), "u1".into());
+        whole.extend(stored);
+        let of_text = representation("{}", teams);
+        if let Some((name, teams)) = of_text.related {
+            let teams = teams.map(|team| serde_json::to_value(team).expect("JSON"));
+            whole.insert(name.to_owned(), teams.collect());
+        }
+        whole.insert("meta".to_owned(), serde_json::to_value(of_text.meta).expect("JSON"));
+        whole
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_tree() {
+        let of = users();
+        for projection in projections(&of) {
+            for document in documents() {
+                for teams in [None, Some(0), Some(2)] {
+                    let mut expected = tree(&document, teams);
+                    projection.apply(&mut expected);
+                    let text = document.to_string();
+                    let shown = projection.write(representation(&text, teams)).expect("JSON");
+                    let written = String::from_utf8(shown.json).expect("text");
+                    let expected = Value::Object(expected);
+                    assert_eq!(written, expected.to_string(), "{projection:?}");
+                    let has_location = expected.pointer("/meta/location").is_some();
+                    assert_eq!(shown.has_location, has_location, "{written}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_are_written_as_their_schema_has_them() {
+        let of = Registry::load(&[]).expect("a registry").group().clone();
+        let document = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"] });
+        for names in [None, Some("members"), Some("members.value"), Some("displayName")] {
+            let projection = Projection::parse(&of, names, None).expect("a projection");
+            let (text, member) = (document.to_string(), || Related {
+                value: "u1",
+                reference: location("Users", "u1"),
+                display: None,
+                kind: "User",
+            });
+            let Representation { id, document: stored, meta, .. } = representation(&text, None);
+            let related = Some(("members", std::iter::once(member())));
+            let whole = Representation { id, document: stored, meta, related };
+            let shown = projection.write(whole).expect("JSON");
+            let mut expected = tree(&document, None);
+            let meta = expected.shift_remove("meta").expect("meta");
+            expected.insert("members".to_owned(), json!([member()]));
+            expected.insert("meta".to_owned(), meta);
+            projection.apply(&mut expected);
+            assert_eq!(String::from_utf8(shown.json).ok(), Some(Value::Object(expected).to_string()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        let projection = Projection::all(&users());
+        for stored in ["", "[]", "null", "{\"schemas\":[}", "{\"schemas\":7}"] {
+            assert!(projection.write(representation(stored, None)).is_err(), "{stored}");
+        }
+    }
 }

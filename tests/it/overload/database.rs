@@ -298,7 +298,9 @@ async fn nobody_waits_for_longer_than_there_is_patience(database: TestDatabase) 
     }
     assert_eq!(late, 7);
     taken.release().await;
-    let taken = take(&app.db, "write", turns(backend, "write")).await;
+    // Those who wait for the one writer have no more patience than others.
+    let writers = if backend == Backend::Sqlite { 1 } else { turns(backend, "write") };
+    let taken = take(&app.db, "write", writers).await;
     let begun = Instant::now();
     comes_back(client.post("/Users", &user("ann")).await, 503);
     let waited = begun.elapsed();
