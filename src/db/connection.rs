@@ -30,6 +30,20 @@ pub enum Conn {
     Postgres(PgConnection),
 }
 
+/// Runs a statement of the query builder on the connection inside, whichever it is of.
+///
+/// There the statement that is prepared already is found by its type alone; for [`Conn`] its text would
+/// be put together first, every time.
+macro_rules! on_either {
+    ($conn:expr, |$inner:ident| $statement:expr) => {
+        match $conn {
+            $crate::db::connection::Conn::Sqlite($inner) => $statement,
+            $crate::db::connection::Conn::Postgres($inner) => $statement,
+        }
+    };
+}
+pub(super) use on_either;
+
 /// The query builder's view of both databases.
 pub type Backend = <Conn as Connection>::Backend;
 
@@ -274,6 +288,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;",
         BUSY_TIMEOUT.as_millis()
     );

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::schema::events;
 use super::sql::Sql;
 
@@ -19,7 +19,7 @@ const PLACE_LOCK: i64 = 0x006d_7573_7466_6565;
 
 /// A row to append to `events`.
 #[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = events)]
+#[diesel(table_name = events, treat_none_as_default_value = false)]
 pub struct NewEvent<'a> {
     pub connection_id: &'a str,
     pub at: i64,
@@ -35,7 +35,8 @@ pub struct NewEvent<'a> {
 
 /// Appends an event.
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
-    diesel::insert_into(events::table).values(event).execute(conn).map(drop)
+    on_either!(conn, |conn| diesel::insert_into(events::table).values(event).execute(conn))
+        .map(drop)
 }
 
 /// A committed event with all that is stored of it, as the log is read, copied and sealed.

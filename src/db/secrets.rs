@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::schema::secrets;
 use super::sql::Sql;
 
@@ -11,7 +11,8 @@ const ACCESS_EPOCH: &str = "access-epoch";
 
 /// The secret of that name.
 pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<String>> {
-    secrets::table.filter(secrets::name.eq(name)).select(secrets::value).first(conn).optional()
+    let found = secrets::table.filter(secrets::name.eq(name)).select(secrets::value);
+    on_either!(conn, |conn| found.first(conn)).optional()
 }
 
 /// Adds a secret.

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::filter::Window;
 use super::journal::{self, Change};
 use super::schema::teams;
@@ -24,7 +24,8 @@ use super::sql::Sql;
     Deserialize,
 )]
 // An update leaves the keys alone: the database would look every row up that refers to them.
-#[diesel(table_name = teams, treat_none_as_null = true, primary_key(id, connection_id))]
+#[diesel(table_name = teams, primary_key(id, connection_id))]
+#[diesel(treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct TeamRow {
     pub id: String,
     pub connection_id: String,
@@ -233,14 +234,15 @@ fn touch_where(conn: &mut Conn, which: Sql, now: i64) -> QueryResult<()> {
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    diesel::insert_into(teams::table).values(row).execute(conn)?;
+    on_either!(conn, |conn| diesel::insert_into(teams::table).values(row).execute(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row).execute(conn)?;
+    let update = diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row);
+    on_either!(conn, |conn| update.execute(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::filter::Window;
 use super::journal::{self, Change};
 use super::memberships::{self, StatementRow};
@@ -28,7 +28,8 @@ const EVERY_CONNECTION: &str = " AND users.connection_id IN (SELECT id FROM conn
     Deserialize,
 )]
 // An update leaves the keys alone: the database would look every row up that refers to them.
-#[diesel(table_name = users, treat_none_as_null = true, primary_key(id, connection_id))]
+#[diesel(table_name = users, primary_key(id, connection_id))]
+#[diesel(treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct UserRow {
     pub id: String,
     pub connection_id: String,
@@ -99,11 +100,9 @@ pub fn show(
 
 /// The user with that id.
 pub fn find(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<UserRow>> {
-    users::table
-        .filter(users::connection_id.eq(connection_id))
-        .filter(users::id.eq(id))
-        .first(conn)
-        .optional()
+    let found =
+        users::table.filter(users::connection_id.eq(connection_id)).filter(users::id.eq(id));
+    on_either!(conn, |conn| found.first(conn)).optional()
 }
 
 /// The user with that id, locked against other writers until the transaction ends.
@@ -140,6 +139,47 @@ fn locked(
     } else {
         find(conn, connection_id, id)
     }
+}
+
+/// Who has the keys of a new user already, as far as it has them.
+#[derive(Debug, QueryableByName)]
+pub struct Holders {
+    /// Id of the user with the user name.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub by_user_name: Option<String>,
+    /// Id of the user with the external id.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub by_external_id: Option<String>,
+    /// See [`find_by_linked_external_id`].
+    #[diesel(sql_type = Nullable<Text>)]
+    pub by_linked_external_id: Option<String>,
+}
+
+/// Looks all the keys of a new user up at once.
+pub fn holders(
+    conn: &mut Conn,
+    connection_id: &str,
+    user_name_fold: &str,
+    external_id: Option<&str>,
+) -> QueryResult<Holders> {
+    let of = |statement: Sql, key: &str, value: &str| {
+        statement
+            .raw("(SELECT id FROM users WHERE connection_id = ")
+            .text(connection_id)
+            .raw(format!(" AND {key} = "))
+            .text(value)
+    };
+    let mut statement = of(Sql::new("SELECT "), "user_name_fold", user_name_fold);
+    statement = statement.raw(") AS by_user_name, ");
+    statement = match external_id {
+        Some(external_id) => {
+            let known = of(statement, "external_id", external_id).raw(") AS by_external_id, ");
+            of(known, "linked_external_id", external_id)
+                .raw(" AND external_id IS NULL LIMIT 1) AS by_linked_external_id")
+        }
+        None => statement.raw("NULL AS by_external_id, NULL AS by_linked_external_id"),
+    };
+    statement.get_result(conn)
 }
 
 /// Id of the user with that folded user name.
@@ -275,14 +315,15 @@ pub fn answering_to(
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    diesel::insert_into(users::table).values(row).execute(conn)?;
+    on_either!(conn, |conn| diesel::insert_into(users::table).values(row).execute(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    diesel::update(users::table.filter(users::id.eq(&row.id))).set(row).execute(conn)?;
+    let update = diesel::update(users::table.filter(users::id.eq(&row.id))).set(row);
+    on_either!(conn, |conn| update.execute(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
-use crate::db::users::{self as rows, Found, UserRow};
+use crate::db::users::{self as rows, Found, Holders, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
@@ -99,13 +99,11 @@ fn group<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
 pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> DirectoryResult<User> {
     let connection_id = context.connection.id.as_str();
     let keys = Keys::of(document);
-    let by_name = rows::find_by_user_name(conn, connection_id, &keys.user_name_fold)?;
-    let by_external_id = match &keys.external_id {
-        Some(external_id) => by_external_id(conn, context, external_id, by_name.as_deref())?,
-        None => None,
-    };
+    let external_id = keys.external_id.as_deref();
+    let holders = rows::holders(conn, connection_id, &keys.user_name_fold, external_id)?;
+    let by_external_id = by_external_id(conn, context, external_id, &holders)?;
     // The external id says who somebody is; a name is but a name.
-    let met = match by_external_id.or(by_name) {
+    let met = match by_external_id.or(holders.by_user_name) {
         Some(id) => Some(
             rows::lock(conn, connection_id, &id)?
                 .filter(|row| keys.meet(row))
@@ -116,7 +114,11 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
     let active = document.active().unwrap_or(true);
     let document = document.clone().with_active(active);
     let row = match met {
-        None => insert(conn, context, &document, active)?,
+        None => {
+            let row = insert(conn, context, &document, active)?;
+            // It has just come to be, so that nobody has said anything of it.
+            return Ok(User { row, groups: Some(Vec::new()), tag: OnceCell::new() });
+        }
         // It is made SCIM's own, with the same id.
         Some(row) if !row.scim_owned => {
             write_back(conn, context, row, &document, Some(Action::Adopted))?
@@ -137,20 +139,19 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
 fn by_external_id(
     conn: &mut Conn,
     context: &Context,
-    external_id: &str,
-    by_name: Option<&str>,
+    external_id: Option<&str>,
+    holders: &Holders,
 ) -> DirectoryResult<Option<String>> {
     let tenant = context.connection.id.as_str();
-    if let Some(id) = rows::find_by_external_id(conn, tenant, external_id)? {
-        return Ok(Some(id));
+    let Some(external_id) = external_id else { return Ok(None) };
+    if holders.by_external_id.is_some() {
+        return Ok(holders.by_external_id.clone());
     }
-    let Some(id) = rows::find_by_linked_external_id(conn, tenant, external_id)? else {
-        return Ok(None);
-    };
+    let Some(id) = holders.by_linked_external_id.clone() else { return Ok(None) };
     let linked = rows::lock(conn, tenant, &id)?
         .filter(|linked| carries(linked, external_id))
         .ok_or_else(changed_meanwhile)?;
-    if linked.scim_owned && by_name != Some(id.as_str()) {
+    if linked.scim_owned && holders.by_user_name.as_ref() != Some(&id) {
         // SCIM knows that one as somebody else already.
         give_identity_up(conn, context, linked, external_id)?;
         return Ok(None);
