@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as DieselError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
 use super::together::{self, Together};
-use super::turns::{Load, NoTurn, Tenant, Turn, Turns};
+use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
 use super::{migrations, time};
 
@@ -336,7 +336,7 @@ impl Db {
     {
         let is_near = self.url.file().is_some();
         match is_near.then(|| self.readers.turns.at_once(&self.tenant)).flatten() {
-            Some(turn) => self.readers.carry_out(turn, work),
+            Some(turn) => self.readers.carry_out(&turn, work),
             None => self.run(&self.readers, work).await,
         }
     }
@@ -427,11 +427,7 @@ impl Db {
     }
 
     async fn turn(&self, pool: &Pool) -> Result<Turn, StoreError> {
-        pool.turns.take(&self.tenant, pool.patience).await.map_err(|none| match none {
-            NoTurn::Full => StoreError::Busy,
-            NoTurn::Share => StoreError::Share,
-            NoTurn::Late => StoreError::late(),
-        })
+        Ok(pool.turns.take(&self.tenant, pool.patience).await?)
     }
 
     async fn run<T, E>(
@@ -443,22 +439,36 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let turn = self.turn(pool).await?;
         let own = pool.clone();
-        let task = tokio::task::spawn_blocking(move || own.carry_out(turn, work));
-        task.await.map_err(|_| StoreError::Panicked)?
+        let (answer, coming) = oneshot::channel();
+        let job: Job = Box::new(move |turn| {
+            let done = own.carry_out(turn, work);
+            Box::new(move || drop(answer.send(done)))
+        });
+        let done = pool.turns.carry_out(&self.tenant, pool.patience, job, coming).await;
+        done.map_err(StoreError::from)?.unwrap_or_else(|| Err(StoreError::Panicked.into()))
+    }
+}
+
+impl From<NoTurn> for StoreError {
+    fn from(none: NoTurn) -> Self {
+        match none {
+            NoTurn::Full => Self::Busy,
+            NoTurn::Share => Self::Share,
+            NoTurn::Late => Self::late(),
+        }
     }
 }
 
 impl Pool {
-    /// Does the work of a turn, which lasts until it is done, whether or not anyone still waits.
+    /// Does the work of a turn.
     fn carry_out<T, E: MayBeStore>(
         &self,
-        turn: Turn,
+        turn: &Turn,
         work: impl FnOnce(&mut Conn) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut taken = self.connections.take()?;
-        let done = in_time(self.limit, &turn, || work(&mut taken.conn));
+        let done = in_time(self.limit, turn, || work(&mut taken.conn));
         let error = done.as_ref().err().and_then(MayBeStore::store_error);
         match self.connections.give_back(taken, error) {
             Some(harm) => Err(harm.into()),

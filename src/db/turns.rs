@@ -2,6 +2,8 @@
 //! and of both no more than a share for one tenant, so that nobody can keep everybody else out.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,7 +64,29 @@ struct Queue {
     in_use: usize,
     /// When the tenant last got a turn.
     served: u64,
-    line: VecDeque<(u64, oneshot::Sender<Turn>)>,
+    line: VecDeque<(u64, Waiting)>,
+}
+
+/// Work that is done in a turn. What it returns is called once the turn is over, to tell whoever waits.
+pub type Job = Box<dyn FnOnce(&Turn) -> Answer + Send>;
+/// Tells how a job has gone.
+pub type Answer = Box<dyn FnOnce() + Send>;
+
+/// What waits for a turn.
+enum Waiting {
+    /// Somebody who uses it elsewhere.
+    Somebody(oneshot::Sender<Turn>),
+    /// Work for the thread that has just done other work.
+    Job(Job),
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Somebody(_) => "Somebody",
+            Self::Job(_) => "Job",
+        })
+    }
 }
 
 /// A turn, until it is dropped.
@@ -105,28 +129,10 @@ impl Turns {
         tenant: &Tenant,
         patience: Duration,
     ) -> Result<Turn, NoTurn> {
-        let (mut place, mut coming) = {
-            let mut state = self.lock();
-            let queue = state.tenants.entry(tenant.clone()).or_default();
-            let has_share = tenant.is_some() && queue.line.len() >= self.longest.div_ceil(2);
-            let at_once = queue.line.is_empty() && self.may_take(tenant, queue);
-            if at_once && state.load.in_use < self.size {
-                return Ok(self.grant(&mut state, tenant));
-            }
-            if state.load.waiting >= self.longest || has_share {
-                state.forget(tenant);
-                // Who is the cause is told so, even where the line is full.
-                state.load.full += u64::from(!has_share);
-                state.load.share += u64::from(has_share);
-                return Err(if has_share { NoTurn::Share } else { NoTurn::Full });
-            }
-            let (sender, coming) = oneshot::channel();
-            state.count += 1;
-            state.load.waiting += 1;
-            let id = state.count;
-            let queue = state.tenants.entry(tenant.clone()).or_default();
-            queue.line.push_back((id, sender));
-            (Place { turns: self, tenant, id: Some(id) }, coming)
+        let (sender, mut coming) = oneshot::channel();
+        let mut place = match self.stand_in_line(tenant, Waiting::Somebody(sender))? {
+            Stands::HasTurn(turn, _) => return Ok(turn),
+            Stands::InLine(place) => place,
         };
         if let Ok(Ok(turn)) = tokio::time::timeout(patience, &mut coming).await {
             place.id = None;
@@ -134,6 +140,69 @@ impl Turns {
         }
         self.count_late();
         Err(NoTurn::Late)
+    }
+
+    /// Does the job in a turn, on a thread that may block. It is over when `coming` says so, which the
+    /// job's answer makes it do; as long as it waits for its turn, no longer than `patience`, it can
+    /// be given up, and is where this is dropped.
+    ///
+    /// A thread that has done a job goes on with the next one: to wake another one costs more than
+    /// most jobs do.
+    ///
+    /// # Errors
+    /// There is no turn; see [`NoTurn`].
+    pub async fn carry_out<T>(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        patience: Duration,
+        job: Job,
+        mut coming: oneshot::Receiver<T>,
+    ) -> Result<Option<T>, NoTurn> {
+        let place = match self.stand_in_line(tenant, Waiting::Job(job))? {
+            Stands::HasTurn(turn, Waiting::Job(job)) => {
+                tokio::task::spawn_blocking(move || work(turn, job));
+                return Ok(coming.await.ok());
+            }
+            Stands::HasTurn(_, Waiting::Somebody(_)) => return Ok(None),
+            Stands::InLine(place) => place,
+        };
+        if let Ok(done) = tokio::time::timeout(patience, &mut coming).await {
+            return Ok(done.ok());
+        }
+        if place.leave() {
+            self.count_late();
+            return Err(NoTurn::Late);
+        }
+        // It has begun, so that it comes to an end.
+        Ok(coming.await.ok())
+    }
+
+    /// A turn if there is one, or else a place in the line.
+    fn stand_in_line<'a>(
+        self: &'a Arc<Self>,
+        tenant: &'a Tenant,
+        waiting: Waiting,
+    ) -> Result<Stands<'a>, NoTurn> {
+        let mut state = self.lock();
+        let queue = state.tenants.entry(tenant.clone()).or_default();
+        let has_share = tenant.is_some() && queue.line.len() >= self.longest.div_ceil(2);
+        let at_once = queue.line.is_empty() && self.may_take(tenant, queue);
+        if at_once && state.load.in_use < self.size {
+            return Ok(Stands::HasTurn(self.grant(&mut state, tenant), waiting));
+        }
+        if state.load.waiting >= self.longest || has_share {
+            state.forget(tenant);
+            // Who is the cause is told so, even where the line is full.
+            state.load.full += u64::from(!has_share);
+            state.load.share += u64::from(has_share);
+            return Err(if has_share { NoTurn::Share } else { NoTurn::Full });
+        }
+        state.count += 1;
+        state.load.waiting += 1;
+        let id = state.count;
+        let queue = state.tenants.entry(tenant.clone()).or_default();
+        queue.line.push_back((id, waiting));
+        Ok(Stands::InLine(Place { turns: self, tenant, id: Some(id) }))
     }
 
     /// Counts what was given up because others took too long.
@@ -158,8 +227,9 @@ impl Turns {
     }
 
     /// Takes a turn back, and gives it to whoever waits and has the fewest; of several to the one who
-    /// got none for longest.
-    fn take_back(self: &Arc<Self>, tenant: &Tenant) {
+    /// got none for longest. Jobs that have a turn now are for the caller to do.
+    fn take_back(self: &Arc<Self>, tenant: &Tenant) -> Vec<(Turn, Job)> {
+        let mut jobs = Vec::new();
         let mut state = self.lock();
         state.give_back(tenant);
         state.forget(tenant);
@@ -171,16 +241,22 @@ impl Turns {
             let next = waiting.min_by_key(|(_, queue)| (queue.in_use, queue.served));
             let Some(next) = next.map(|(tenant, _)| tenant.clone()) else { break };
             let first = state.tenants.get_mut(&next).and_then(|queue| queue.line.pop_front());
-            let Some((_, sender)) = first else { break };
+            let Some((_, first)) = first else { break };
             state.load.waiting -= 1;
             let turn = self.grant(&mut state, &next);
-            if let Err(mut unwanted) = sender.send(turn) {
-                // It must not come back here by itself while the state is locked.
-                unwanted.home = None;
-                state.give_back(&next);
-                state.forget(&next);
+            match first {
+                Waiting::Job(job) => jobs.push((turn, job)),
+                Waiting::Somebody(sender) => {
+                    if let Err(mut unwanted) = sender.send(turn) {
+                        // It must not come back here by itself while the state is locked.
+                        unwanted.home = None;
+                        state.give_back(&next);
+                        state.forget(&next);
+                    }
+                }
             }
         }
+        jobs
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -212,6 +288,11 @@ impl Turn {
         &self.tenant
     }
 
+    /// Ends it; gives what is to be done by whoever had it.
+    fn pass_on(mut self) -> Vec<(Turn, Job)> {
+        self.home.take().map(|home| home.take_back(&self.tenant)).unwrap_or_default()
+    }
+
     /// Counts work that was ended because it took too long.
     pub fn count_slow(&self) {
         if let Some(home) = &self.home {
@@ -223,9 +304,42 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.take_back(&self.tenant);
+            for (turn, job) in home.take_back(&self.tenant) {
+                elsewhere(turn, job);
+            }
         }
     }
+}
+
+/// Does a job, and then those that wait for its turn, until none does.
+fn work(turn: Turn, job: Job) {
+    let mut next = Some((turn, job));
+    while let Some((turn, job)) = next {
+        // Whoever waits for one that panicked hears nothing, and makes of that what it is.
+        let answer = catch_unwind(AssertUnwindSafe(|| job(&turn)));
+        let mut jobs = turn.pass_on().into_iter();
+        next = jobs.next();
+        for (turn, job) in jobs {
+            elsewhere(turn, job);
+        }
+        if let Ok(answer) = answer {
+            answer();
+        }
+    }
+}
+
+/// Does a job on another thread.
+fn elsewhere(turn: Turn, job: Job) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || work(turn, job))),
+        Err(_) => drop(std::thread::spawn(move || work(turn, job))),
+    }
+}
+
+/// Where somebody who asked for a turn stands.
+enum Stands<'a> {
+    HasTurn(Turn, Waiting),
+    InLine(Place<'a>),
 }
 
 /// A place in the line, which is left when the request is given up.
@@ -236,17 +350,34 @@ struct Place<'a> {
     id: Option<u64>,
 }
 
+impl Place<'_> {
+    /// Leaves it; whether it was there still.
+    fn leave(mut self) -> bool {
+        self.id.take().is_some_and(|id| self.leave_line(id))
+    }
+
+    fn leave_line(&self, id: u64) -> bool {
+        let mut state = self.turns.lock();
+        let Some(queue) = state.tenants.get_mut(self.tenant) else { return false };
+        let found = queue.line.iter().position(|(other, _)| *other == id);
+        // A turn that came at the very last moment has left the line already.
+        let Some(left) = found.and_then(|position| queue.line.remove(position)) else {
+            return false;
+        };
+        state.load.waiting -= 1;
+        state.forget(self.tenant);
+        drop(state);
+        // What it holds may be anything.
+        drop(left);
+        true
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let Some(id) = self.id else { return };
-        let mut state = self.turns.lock();
-        let Some(queue) = state.tenants.get_mut(self.tenant) else { return };
-        let before = queue.line.len();
-        queue.line.retain(|(other, _)| *other != id);
-        // A turn that came at the very last moment has left the line already.
-        let left = before - queue.line.len();
-        state.load.waiting -= left;
-        state.forget(self.tenant);
+        if let Some(id) = self.id {
+            self.leave_line(id);
+        }
     }
 }
 
@@ -358,5 +489,86 @@ mod tests {
         drop(gone);
         drop(poll(next.as_mut()).unwrap().unwrap());
         assert_eq!(turns.load().in_use, 0);
+    }
+
+    /// A job that says in which thread it was done, once it may.
+    fn job<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (Job, oneshot::Receiver<T>) {
+        let (answer, coming) = oneshot::channel();
+        let job: Job = Box::new(move |_| {
+            let done = work();
+            Box::new(move || drop(answer.send(done)))
+        });
+        (job, coming)
+    }
+
+    /// Lets a job hold the one turn until the sender says something.
+    fn held(
+        turns: &Arc<Turns>,
+    ) -> (std::sync::mpsc::Sender<()>, impl Future<Output = Option<std::thread::ThreadId>>) {
+        let (go, held) = std::sync::mpsc::channel();
+        let (job, coming) = job(move || {
+            // An error is a release too.
+            let _ = held.recv();
+            std::thread::current().id()
+        });
+        let turns = turns.clone();
+        (go, async move { turns.carry_out(&None, LONG, job, coming).await.unwrap() })
+    }
+
+    #[tokio::test]
+    async fn a_thread_goes_on_with_the_next_job() {
+        let turns = Turns::new(1, 10);
+        let (go, first) = held(&turns);
+        let mut first = pin!(first);
+        assert!(poll(first.as_mut()).is_none());
+        let (job, coming) = job(|| std::thread::current().id());
+        let mut second = pin!(turns.carry_out(&None, LONG, job, coming));
+        assert!(poll(second.as_mut()).is_none());
+        assert_eq!(turns.load().waiting, 1);
+        go.send(()).unwrap();
+        let (first, second) = futures_util::future::join(first, second).await;
+        assert_eq!(first, second.unwrap());
+        assert_eq!(turns.load(), Load::default());
+    }
+
+    #[tokio::test]
+    async fn jobs_that_are_given_up_are_not_done() {
+        let turns = Turns::new(1, 10);
+        let (go, first) = held(&turns);
+        let mut first = pin!(first);
+        assert!(poll(first.as_mut()).is_none());
+        let (dropped, coming) = job(|| panic!("it is done"));
+        let mut gone = Box::pin(turns.carry_out(&None, LONG, dropped, coming));
+        assert!(poll(gone.as_mut()).is_none());
+        drop(gone);
+        let (job, coming) = job(|| panic!("it is done"));
+        let late: Result<Option<()>, NoTurn> =
+            turns.carry_out(&None, Duration::ZERO, job, coming).await;
+        assert_eq!(late.unwrap_err(), NoTurn::Late);
+        assert_eq!((turns.load().waiting, turns.load().late), (0, 1));
+        go.send(()).unwrap();
+        assert!(first.await.is_some());
+        assert_eq!(turns.load().in_use, 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_gives_its_turn_to_the_next() {
+        let turns = Turns::new(1, 10);
+        let (go, first) = held(&turns);
+        let mut first = pin!(first);
+        assert!(poll(first.as_mut()).is_none());
+        let (bad, coming) = job(|| -> u8 { panic!("as it is meant to") });
+        let mut second = pin!(turns.carry_out(&None, LONG, bad, coming));
+        assert!(poll(second.as_mut()).is_none());
+        let (good, coming) = job(|| 3_u8);
+        let mut third = pin!(turns.carry_out(&None, LONG, good, coming));
+        assert!(poll(third.as_mut()).is_none());
+        go.send(()).unwrap();
+        assert!(first.await.is_some());
+        assert_eq!(second.await.unwrap(), None);
+        assert_eq!(third.await.unwrap(), Some(3));
+        assert_eq!(turns.load(), Load::default());
     }
 }
