@@ -104,7 +104,9 @@ fn patch_plan_of_one_attribute(bencher: Bencher<'_, '_>) {
 fn patch_plan_of_one_member(bencher: Bencher<'_, '_>) {
     let id = "01980000-0000-7000-8000-000000000000";
     let body = patch(&json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]));
-    bencher.with_inputs(|| body.clone()).bench_values(|body| PatchPlan::new(REGISTRY.group(), body));
+    bencher
+        .with_inputs(|| body.clone())
+        .bench_values(|body| PatchPlan::new(REGISTRY.group(), body));
 }
 
 #[divan::bench]
@@ -173,7 +175,8 @@ impl Store {
 
 #[divan::bench]
 fn token_hash(bencher: Bencher<'_, '_>) {
-    bencher.bench(|| tokens::hash(black_box("muster_scim_Kd7Tw2Pz9Lm4Vx8Qb3Nc6Rf1Kd7Tw2Pz9Lm4Vx8")));
+    bencher
+        .bench(|| tokens::hash(black_box("muster_scim_Kd7Tw2Pz9Lm4Vx8Qb3Nc6Rf1Kd7Tw2Pz9Lm4Vx8")));
 }
 
 #[divan::bench]

@@ -1,12 +1,13 @@
 //! The same statements on the database alone, from one thread and from several, with the durability
 //! that the program asks for.
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use muster::db::connection::{Access, Conn};
 use muster::db::schema::{events, memberships, user_emails, users};
+use muster::db::{Db, StoreError};
 use serde_json::Value;
 
 use super::rows::pick;
@@ -24,6 +25,16 @@ pub enum Raw {
     /// A body with so many members is parsed, and the members of the group are read.
     Members(usize),
 }
+
+impl Raw {
+    /// Whether it is one statement that finds one user.
+    pub fn is_look_up(self) -> bool {
+        !matches!(self, Self::Create | Self::Members(_))
+    }
+}
+
+/// The program's own number of connections to PostgreSQL.
+const POOL: u32 = 10;
 
 /// What the loops need to know of the store.
 pub struct Loops<'a> {
@@ -49,6 +60,45 @@ impl Loops<'_> {
         });
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         counts.iter().map(|(count, seconds)| *count as f64 / seconds).sum()
+    }
+
+    /// How often a second the statement is done through the program's own pool, by so many tasks: what
+    /// the turns, the threads and the database leave to it.
+    pub fn pooled(&self, raw: Raw, tasks: usize) -> f64 {
+        let (ids, tenant) = (Arc::new(self.seed.ids.clone()), self.tenant());
+        let url = self.database.url.parse().expect("a URL");
+        let lasting = self.lasting;
+        let run = async move {
+            let db = Db::new(url, POOL).of(&tenant);
+            let begun = Instant::now();
+            let task = |task: usize| {
+                let (db, ids, tenant) = (db.clone(), ids.clone(), Arc::<str>::from(&*tenant));
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while begun.elapsed() < lasting {
+                        let number = pick(task, done, ids.len());
+                        let (ids, tenant) = (ids.clone(), tenant.clone());
+                        let read = db.read(move |conn| {
+                            look_up(conn, raw, &tenant, &ids[number], number);
+                            Ok::<_, StoreError>(())
+                        });
+                        read.await.expect("a user");
+                        done += 1;
+                    }
+                    done
+                })
+            };
+            let tasks: Vec<_> = (0..tasks).map(task).collect();
+            let mut done = 0;
+            for task in tasks {
+                done += task.await.expect("a task");
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a rate")]
+            let per_second = done as f64 / begun.elapsed().as_secs_f64();
+            per_second
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(run)).join().expect("a thread"))
     }
 
     fn tenant(&self) -> String {
@@ -95,39 +145,11 @@ impl Loops<'_> {
                     continue;
                 }
                 Raw::Members(size) => self.read_members(&mut conn, size, &body),
-                _ => self.look_up(&mut conn, raw, tenant, number),
+                _ => look_up(&mut conn, raw, tenant, &self.seed.ids[number], number),
             }
             done += 1;
         }
         (done, begun.elapsed().as_secs_f64())
-    }
-
-    fn look_up(&self, conn: &mut Conn, raw: Raw, tenant: &str, number: usize) {
-        let of_tenant = users::connection_id.eq(tenant);
-        let name = format!("user{number:07}");
-        let wanted = users::table.select((users::id, users::document, users::version));
-        let found: QueryResult<(String, String, i64)> = match raw {
-            Raw::ById => {
-                wanted.filter(of_tenant).filter(users::id.eq(&self.seed.ids[number])).first(conn)
-            }
-            Raw::ByUserName => wanted
-                .filter(of_tenant)
-                .filter(users::user_name_fold.eq(format!("{name}@example.com")))
-                .first(conn),
-            Raw::ByExternalId => wanted
-                .filter(of_tenant)
-                .filter(users::external_id.eq(format!("00u{name}")))
-                .first(conn),
-            Raw::ByEmail => {
-                let with_address = user_emails::table
-                    .filter(user_emails::connection_id.eq(tenant))
-                    .filter(user_emails::value_fold.eq(format!("{name}@mail.example.com")))
-                    .select(user_emails::user_id);
-                wanted.filter(of_tenant).filter(users::id.eq_any(with_address)).first(conn)
-            }
-            Raw::Create | Raw::Members(_) => unreachable!("no look-up"),
-        };
-        found.expect("a user");
     }
 
     fn body(&self, size: usize) -> String {
@@ -146,6 +168,31 @@ impl Loops<'_> {
         assert_eq!(parsed["members"].as_array().map(Vec::len), Some(size));
         assert!(found.len() >= size - 1);
     }
+}
+
+fn look_up(conn: &mut Conn, raw: Raw, tenant: &str, id: &str, number: usize) {
+    let of_tenant = users::connection_id.eq(tenant);
+    let name = format!("user{number:07}");
+    let wanted = users::table.select((users::id, users::document, users::version));
+    let found: QueryResult<(String, String, i64)> = match raw {
+        Raw::ById => wanted.filter(of_tenant).filter(users::id.eq(id)).first(conn),
+        Raw::ByUserName => wanted
+            .filter(of_tenant)
+            .filter(users::user_name_fold.eq(format!("{name}@example.com")))
+            .first(conn),
+        Raw::ByExternalId => {
+            wanted.filter(of_tenant).filter(users::external_id.eq(format!("00u{name}"))).first(conn)
+        }
+        Raw::ByEmail => {
+            let with_address = user_emails::table
+                .filter(user_emails::connection_id.eq(tenant))
+                .filter(user_emails::value_fold.eq(format!("{name}@mail.example.com")))
+                .select(user_emails::user_id);
+            wanted.filter(of_tenant).filter(users::id.eq_any(with_address)).first(conn)
+        }
+        Raw::Create | Raw::Members(_) => unreachable!("no look-up"),
+    };
+    found.expect("a user");
 }
 
 /// What the program has written for one user, to write the same for others.

@@ -19,6 +19,8 @@ pub struct Line<'a> {
     pub bare: Option<f64>,
     /// A second, of the database alone.
     pub raw: Option<f64>,
+    /// A second, of the same statement through the program's own pool.
+    pub pool: Option<f64>,
 }
 
 /// What was measured so far.
@@ -44,10 +46,18 @@ impl Report {
         println!();
         println!("{users} users on {}: {bytes} bytes, {each} a user", self.backend);
         println!(
-            "| {:<58} | clients | {:>9} | {:>9} | {:>9} | {:>8} | {:>7} | {:>7} | {:>8} |",
-            "", "a second", "p50 µs", "p99 µs", "peak MiB", "of bare", "of raw", "of small"
+            "| {:<58} | clients | {:>9} | {:>9} | {:>9} | {:>8} | {:>7} | {:>7} | {:>7} | {:>8} |",
+            "",
+            "a second",
+            "p50 µs",
+            "p99 µs",
+            "peak MiB",
+            "of bare",
+            "of pool",
+            "of raw",
+            "of small"
         );
-        println!("|{}|--:|--:|--:|--:|--:|--:|--:|--:|", "-".repeat(60));
+        println!("|{}|--:|--:|--:|--:|--:|--:|--:|--:|--:|", "-".repeat(60));
         self.lines.push(json!({ "database": self.backend, "users": users, "bytes": bytes }));
     }
 
@@ -61,10 +71,11 @@ impl Report {
         let peak = line.peak as f64 / 1024.0;
         println!(
             "| {:<58} | {:>7} | {per_second:>9.1} | {p50:>9} | {p99:>9} | {peak:>8.1} | {:>7} | \
-             {:>7} | {:>8} |",
+             {:>7} | {:>7} | {:>8} |",
             line.row.name,
             line.clients,
             ratio(per_second, line.bare),
+            ratio(per_second, line.pool),
             ratio(per_second, line.raw),
             ratio(per_second, smallest),
         );
@@ -80,6 +91,7 @@ impl Report {
             "peak_kib": line.peak,
             "bare_per_second": line.bare,
             "raw_per_second": line.raw,
+            "pool_per_second": line.pool,
         }));
     }
 

@@ -195,9 +195,8 @@ pub(super) fn read_stated(
 
 /// How many statements there are about each of some teams; none are left out.
 pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<BTreeMap<String, i64>> {
-    let statement = Sql::new(
-        "SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id",
-    );
+    let statement =
+        Sql::new("SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id");
     let rows: Vec<SizeRow> =
         statement.among(conn, team_ids).raw(" GROUP BY m.team_id").load(conn)?;
     Ok(rows.into_iter().map(|row| (row.id, row.total)).collect())

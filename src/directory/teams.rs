@@ -91,10 +91,10 @@ impl Team {
 /// A member as it is shown.
 fn member<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
     Related {
-        value: &row.user_id,
-        reference: Location { base_url, endpoint: "Users", id: &row.user_id },
-        display: None,
-        kind: "User",
+        value: Some(&row.user_id),
+        reference: Some(Location { base_url, endpoint: "Users", id: &row.user_id }),
+        display: Some(&row.display),
+        kind: Some("User"),
     }
 }
 

@@ -82,10 +82,10 @@ impl User {
 /// A team of a user's as it is shown.
 fn group<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
     Related {
-        value: &row.team_id,
-        reference: Location { base_url, endpoint: "Groups", id: &row.team_id },
+        value: Some(&row.team_id),
+        reference: Some(Location { base_url, endpoint: "Groups", id: &row.team_id }),
         display: Some(&row.display),
-        kind: "direct",
+        kind: Some("direct"),
     }
 }
 
@@ -215,8 +215,7 @@ pub(super) fn with_ids(
 
 /// A user that was looked up, with the teams it is effectively in where they are wanted.
 fn found_user(context: &Context, found: Found, want_groups: bool) -> DirectoryResult<User> {
-    let groups =
-        if want_groups { Some(in_effect(context, found.statements()?)) } else { None };
+    let groups = if want_groups { Some(in_effect(context, found.statements()?)) } else { None };
     Ok(User { row: found.user, groups, tag: OnceCell::new() })
 }
 

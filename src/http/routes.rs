@@ -16,78 +16,7 @@ use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite
 #[expect(clippy::too_many_lines, reason = "it is the one table")]
 pub fn configure(config: &mut ServiceConfig) {
     config
-        .service(
-            resource("/healthz").route(get().to(ops::healthz)).default_service(not_allowed("GET")),
-        )
-        .service(
-            resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
-        )
-        .service(
-            resource("/metrics").route(get().to(ops::metrics)).default_service(not_allowed("GET")),
-        )
-        .service(
-            resource("/authorize").route(get().to(authorize::get)).default_service(no_page("GET")),
-        )
-        .service(
-            resource("/login/initiate")
-                .route(get().to(initiate::get))
-                .route(post().to(initiate::post))
-                .default_service(no_page("GET, POST")),
-        )
-        .service(
-            resource(["/login/callback", "/login/callback/{connection}"])
-                .route(get().to(callback::get))
-                .route(post().to(callback::post))
-                .default_service(no_page("GET, POST")),
-        )
-        .service(
-            resource("/logout")
-                .route(get().to(logout::ask))
-                .route(post().to(logout::end))
-                .default_service(no_page("GET, POST")),
-        )
-        .service(
-            resource("/token")
-                .route(post().to(token::exchange))
-                .default_service(no_program("POST")),
-        )
-        .service(
-            resource("/introspect")
-                .route(post().to(token::introspect))
-                .default_service(no_program("POST")),
-        )
-        .service(
-            resource("/revoke").route(post().to(revoke::post)).default_service(no_program("POST")),
-        )
-        .service(
-            resource("/userinfo")
-                .route(get().to(userinfo::userinfo))
-                .route(post().to(userinfo::userinfo))
-                .default_service(no_program("GET, POST")),
-        )
-        .service(
-            resource("/.well-known/oauth-authorization-server")
-                .route(get().to(metadata::get))
-                .default_service(no_program("GET")),
-        )
-        .service(
-            scope("/api/v1")
-                .wrap(from_fn(api::admin::authenticate))
-                .service(read_only("/users", get().to(api::users::list)))
-                .service(read_only("/users/{id}", get().to(api::users::get)))
-                .service(read_only("/users/{id}/explain", get().to(api::users::explain)))
-                .service(read_only("/teams", get().to(api::teams::list)))
-                .service(read_only("/teams/{id}", get().to(api::teams::get)))
-                .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
-                .service(read_only("/events", get().to(api::events::list)))
-                .service(read_only("/brakes", get().to(api::brakes::list)))
-                .service(
-                    resource("/brakes/{connection}/release")
-                        .route(post().to(api::brakes::release))
-                        .default_service(route().to(api::post_only)),
-                )
-                .default_service(route().to(api::no_such_endpoint)),
-        )
+        // First what is asked for most.
         // People have tokens of another kind than directories.
         .service(resource("/scim/v2/Me").route(route().to(me::me)))
         // How to authenticate is said before anybody does.
@@ -175,7 +104,79 @@ pub fn configure(config: &mut ServiceConfig) {
                 )
                 .default_service(route().to(scim::no_such_endpoint)),
         )
-        .default_service(route().to(ops::not_found));
+        .default_service(route().to(ops::not_found))
+        .service(
+            resource("/healthz").route(get().to(ops::healthz)).default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/readyz").route(get().to(ops::readyz)).default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/metrics").route(get().to(ops::metrics)).default_service(not_allowed("GET")),
+        )
+        .service(
+            resource("/authorize").route(get().to(authorize::get)).default_service(no_page("GET")),
+        )
+        .service(
+            resource("/login/initiate")
+                .route(get().to(initiate::get))
+                .route(post().to(initiate::post))
+                .default_service(no_page("GET, POST")),
+        )
+        .service(
+            resource(["/login/callback", "/login/callback/{connection}"])
+                .route(get().to(callback::get))
+                .route(post().to(callback::post))
+                .default_service(no_page("GET, POST")),
+        )
+        .service(
+            resource("/logout")
+                .route(get().to(logout::ask))
+                .route(post().to(logout::end))
+                .default_service(no_page("GET, POST")),
+        )
+        .service(
+            resource("/token")
+                .route(post().to(token::exchange))
+                .default_service(no_program("POST")),
+        )
+        .service(
+            resource("/introspect")
+                .route(post().to(token::introspect))
+                .default_service(no_program("POST")),
+        )
+        .service(
+            resource("/revoke").route(post().to(revoke::post)).default_service(no_program("POST")),
+        )
+        .service(
+            resource("/userinfo")
+                .route(get().to(userinfo::userinfo))
+                .route(post().to(userinfo::userinfo))
+                .default_service(no_program("GET, POST")),
+        )
+        .service(
+            resource("/.well-known/oauth-authorization-server")
+                .route(get().to(metadata::get))
+                .default_service(no_program("GET")),
+        )
+        .service(
+            scope("/api/v1")
+                .wrap(from_fn(api::admin::authenticate))
+                .service(read_only("/users", get().to(api::users::list)))
+                .service(read_only("/users/{id}", get().to(api::users::get)))
+                .service(read_only("/users/{id}/explain", get().to(api::users::explain)))
+                .service(read_only("/teams", get().to(api::teams::list)))
+                .service(read_only("/teams/{id}", get().to(api::teams::get)))
+                .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
+                .service(read_only("/events", get().to(api::events::list)))
+                .service(read_only("/brakes", get().to(api::brakes::list)))
+                .service(
+                    resource("/brakes/{connection}/release")
+                        .route(post().to(api::brakes::release))
+                        .default_service(route().to(api::post_only)),
+                )
+                .default_service(route().to(api::no_such_endpoint)),
+        );
 }
 
 fn not_allowed(methods: &'static str) -> Route {

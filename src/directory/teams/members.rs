@@ -77,7 +77,13 @@ pub(super) fn apply_steps(
                 let statements = memberships::of_teams(conn, &[team_id])?;
                 let selected = statements
                     .iter()
-                    .filter(|row| matches_element(filter, &serde_json::to_value(member(row, &context.base_url)).unwrap_or_default()))
+                    .filter(|row| {
+                        matches_element(
+                            filter,
+                            &serde_json::to_value(member(row, &context.base_url))
+                                .unwrap_or_default(),
+                        )
+                    })
                     .map(|row| row.user_id.as_str());
                 changes.remove(memberships::remove_scim(conn, team_id, selected, said)?);
             }

@@ -1,6 +1,5 @@
 //! Lists as they are asked for and answered, whatever they are of.
 
-use actix_web::HttpResponse;
 use crate::directory::DirectoryResult;
 use crate::directory::listing::Listed;
 use crate::http::answer::{self, Failure};
@@ -10,6 +9,7 @@ use crate::scim::list::{Around, ListWriter, Page};
 use crate::scim::projection::text::Shown;
 use crate::scim::query::Query;
 use crate::scim::sort::Order;
+use actix_web::HttpResponse;
 
 /// The part of a list that a request is about.
 pub(super) struct List {

@@ -43,17 +43,17 @@ pub struct Meta<'a> {
     pub version: &'a str,
 }
 
-/// Another resource, as an element of `groups` or `members`; the schema of the latter has no
-/// `display` (RFC 7643 section 8.7.1).
-#[derive(Debug, Serialize)]
+/// Another resource, as an element of `groups` or `members`, or what is shown of it.
+#[derive(Debug, Default, Serialize)]
 pub struct Related<'a> {
-    pub value: &'a str,
-    #[serde(rename = "$ref")]
-    pub reference: Location<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<&'a str>,
+    #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Location<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<&'a str>,
-    #[serde(rename = "type")]
-    pub kind: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'a str>,
 }
 
 /// Where a resource is.
@@ -189,9 +189,9 @@ impl Projection {
             object.raw(name, text)?;
         }
         if let Some((name, elements)) = resource.related
-            && let Some((attribute, parts)) = parts(name)
+            && let Some((attribute, _)) = parts(name)
         {
-            write_related(&mut object, &core, (attribute, &parts), elements)?;
+            write_related(&mut object, &core, attribute, elements)?;
         }
         let mut has_location = false;
         if let Some((attribute, parts)) = parts("meta") {
@@ -278,36 +278,34 @@ fn is_plain(attribute: &Attribute, stored: &str) -> bool {
 fn write_related<'r>(
     object: &mut Object,
     core: &Container<'_>,
-    (attribute, parts): (&Attribute, &Parts<'_>),
+    attribute: &Attribute,
     elements: impl Iterator<Item = Related<'r>>,
 ) -> Result<()> {
-    let (mut was_empty, mut has_any) = (true, false);
-    let before = object.json.len();
+    let mut elements = elements.peekable();
+    // They all have the same parts, so that what is shown of one is shown of all.
+    let mut shown =
+        Value::Array(elements.peek().map(serde_json::to_value).into_iter().collect::<Result<_>>()?);
+    if !core.keep(attribute, &mut shown) {
+        return Ok(());
+    }
+    let is_shown = |name: &str| shown.pointer(&format!("/0/{name}")).is_some();
+    let (value, reference) = (is_shown("value"), is_shown("$ref"));
+    let (display, kind) = (is_shown("display"), is_shown("type"));
     object.name(&attribute.name)?;
     object.json.push(b'[');
-    for element in elements {
-        was_empty = false;
-        let start = object.json.len();
-        if has_any {
+    for (number, element) in elements.enumerate() {
+        if number > 0 {
             object.json.push(b',');
         }
-        if matches!(parts, Parts::All) {
-            serde_json::to_writer(&mut object.json, &element)?;
-        } else {
-            let mut whole = Value::Array(vec![serde_json::to_value(&element)?]);
-            if !core.keep(attribute, &mut whole) {
-                object.json.truncate(start);
-                continue;
-            }
-            serde_json::to_writer(&mut object.json, &whole[0])?;
-        }
-        has_any = true;
+        let element = Related {
+            value: element.value.filter(|_| value),
+            reference: element.reference.filter(|_| reference),
+            display: element.display.filter(|_| display),
+            kind: element.kind.filter(|_| kind),
+        };
+        serde_json::to_writer(&mut object.json, &element)?;
     }
     object.json.push(b']');
-    if !was_empty && !has_any {
-        // Of elements of which nothing is left nothing is left.
-        object.json.truncate(before);
-    }
     Ok(())
 }
 
@@ -368,11 +366,27 @@ mod tests {
 
     fn projections(of: &Arc<ResourceType>) -> Vec<Projection> {
         let names = [
-            "userName", "USERNAME,active", "emails.value", "emails.type,emails", "meta",
-            "meta.location", "meta.version,id", "groups", "groups.value", "groups.display,name",
-            "groups.nothing", "schemas", "nothing", "id", ACME, "urn:acme:User:motto",
-            "urn:acme:User:desk.key", "urn:acme:User:desk,urn:acme:User:secret", "password",
-            "urn:ietf:params:scim:schemas:core:2.0:User", "name.givenName,title",
+            "userName",
+            "USERNAME,active",
+            "emails.value",
+            "emails.type,emails",
+            "meta",
+            "meta.location",
+            "meta.version,id",
+            "groups",
+            "groups.value",
+            "groups.display,name",
+            "groups.nothing",
+            "schemas",
+            "nothing",
+            "id",
+            ACME,
+            "urn:acme:User:motto",
+            "urn:acme:User:desk.key",
+            "urn:acme:User:desk,urn:acme:User:secret",
+            "password",
+            "urn:ietf:params:scim:schemas:core:2.0:User",
+            "name.givenName,title",
         ];
         let mut projections = vec![Projection::all(of)];
         for names in names {
@@ -405,10 +419,10 @@ mod tests {
         teams: Option<usize>,
     ) -> Representation<'_, impl Iterator<Item = Related<'static>>> {
         let related = |&(id, display): &'static (&str, &str)| Related {
-            value: id,
-            reference: location("Groups", id),
+            value: Some(id),
+            reference: Some(location("Groups", id)),
             display: Some(display),
-            kind: "direct",
+            kind: Some("direct"),
         };
         Representation {
             id: "u1",
@@ -464,13 +478,19 @@ mod tests {
     fn members_are_written_as_their_schema_has_them() {
         let of = Registry::load(&[]).expect("a registry").group().clone();
         let document = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"] });
-        for names in [None, Some("members"), Some("members.value"), Some("displayName")] {
+        for names in [
+            None,
+            Some("members"),
+            Some("members.value"),
+            Some("members.display"),
+            Some("displayName"),
+        ] {
             let projection = Projection::parse(&of, names, None).expect("a projection");
             let (text, member) = (document.to_string(), || Related {
-                value: "u1",
-                reference: location("Users", "u1"),
-                display: None,
-                kind: "User",
+                value: Some("u1"),
+                reference: Some(location("Users", "u1")),
+                display: Some("Ann"),
+                kind: Some("User"),
             });
             let Representation { id, document: stored, meta, .. } = representation(&text, None);
             let related = Some(("members", std::iter::once(member())));
@@ -481,7 +501,10 @@ mod tests {
             expected.insert("members".to_owned(), json!([member()]));
             expected.insert("meta".to_owned(), meta);
             projection.apply(&mut expected);
-            assert_eq!(String::from_utf8(shown.json).ok(), Some(Value::Object(expected).to_string()));
+            assert_eq!(
+                String::from_utf8(shown.json).ok(),
+                Some(Value::Object(expected).to_string())
+            );
         }
     }
 
