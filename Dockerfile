@@ -5,17 +5,20 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-# The dependencies alone first, so that a change of the program does not build them anew.
-RUN mkdir -p src tests/it \
+# How SQLite is compiled.
+COPY .cargo .cargo
+# The dependencies alone first, so that a change of the program does not build them anew. What is only
+# built for tests and benchmarks has to be there by name.
+RUN mkdir -p src tests/it benches/load \
     && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && echo 'fn main() {}' > tests/it/main.rs \
+    && for file in tests/it/main.rs benches/micro.rs benches/load/main.rs; do \
+        echo 'fn main() {}' > "$file"; done \
     && cargo build --release --locked \
-    && rm -rf src tests
+    && rm -rf src
 COPY scim-schemas scim-schemas
 COPY migrations migrations
 COPY src src
-RUN mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs \
-    && touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin muster
 
 FROM debian:bookworm-slim

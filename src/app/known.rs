@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -18,22 +19,14 @@ use crate::directory::tokens::{self, Authenticated};
 const MOST: usize = 10_000;
 /// Microseconds for which a token is known without being looked up.
 const LONGEST: i64 = 60_000_000;
+/// How long to wait for what somebody else asks the store.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The tokens, by their hashes.
 #[derive(Debug, Default)]
 pub struct Known {
     tokens: Mutex<HashMap<String, Entry>>,
     asking: Arc<Mutex<Asking>>,
-}
-
-/// Who waits to hear what the epoch is.
-#[derive(Debug, Default)]
-struct Asking {
-    /// They have come after the store was asked last, so that its answer to others is too old for
-    /// them.
-    waiting: Vec<oneshot::Sender<Result<Option<String>, StoreError>>>,
-    /// Whether the store is being asked.
-    is_asked: bool,
 }
 
 /// A token that was good.
@@ -62,28 +55,67 @@ impl Entry {
     }
 }
 
+/// Who waits to hear what the epoch is, while others ask.
+#[derive(Debug, Default)]
+struct Asking {
+    /// They have come after the store was asked last, so that its answer to others is too old for
+    /// them.
+    waiting: Vec<oneshot::Sender<Told>>,
+    /// Whether the store is being asked, or somebody was told to.
+    is_asked: bool,
+}
+
+/// What somebody who waits is told.
+#[derive(Debug)]
+enum Told {
+    /// What the store has answered.
+    Epoch(Result<Option<String>, StoreError>),
+    /// To ask, for all who wait.
+    Ask(Turn),
+}
+
+/// The turn to ask the store. However it ends, the next one who waits gets it.
+#[derive(Debug)]
+struct Turn(Option<Arc<Mutex<Asking>>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(shared) = self.0.take() else { return };
+        let mut asking = lock(&shared);
+        while let Some(next) = asking.waiting.pop() {
+            let Err(Told::Ask(mut unwanted)) = next.send(Told::Ask(Self(Some(shared.clone()))))
+            else {
+                return;
+            };
+            // It must not come back here by itself while the state is locked.
+            unwanted.0 = None;
+        }
+        asking.is_asked = false;
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks the store for all who wait, until nobody does.
-async fn ask(asking: Arc<Mutex<Asking>>, db: Db) {
-    loop {
-        let waiting = {
-            let mut asking = lock(&asking);
-            let waiting = std::mem::take(&mut asking.waiting);
-            asking.is_asked = !waiting.is_empty();
-            waiting
-        };
-        if waiting.is_empty() {
-            return;
+/// Asks the store for all who wait.
+async fn ask(db: &Db, asking: &Mutex<Asking>, turn: Turn) -> Result<Option<String>, StoreError> {
+    let waiting = Arc::new(Mutex::new(std::mem::take(&mut lock(asking).waiting)));
+    let told = waiting.clone();
+    let epoch = db.read(move |conn| {
+        let epoch = tokens::epoch(conn)?;
+        // Told from here, since the thread of the request may have other things to do.
+        for answer in lock(&told).drain(..) {
+            let _ = answer.send(Told::Epoch(Ok(epoch.clone())));
         }
-        let epoch = db.read(tokens::epoch).await;
-        for answer in waiting {
-            let epoch = epoch.as_ref().map(Clone::clone).map_err(StoreError::for_another);
-            let _ = answer.send(epoch);
+        drop(turn);
+        Ok::<_, StoreError>(epoch)
+    });
+    epoch.await.inspect_err(|error| {
+        for answer in lock(&waiting).drain(..) {
+            let _ = answer.send(Told::Epoch(Err(error.for_another())));
         }
-    }
+    })
 }
 
 impl Known {
@@ -111,16 +143,31 @@ impl Known {
         if db.url().file().is_some() {
             return db.lookup(tokens::epoch).await;
         }
-        let (answer, coming) = oneshot::channel();
-        let is_asked = {
+        self.asked_together(db).await
+    }
+
+    async fn asked_together(&self, db: &Db) -> Result<Option<String>, StoreError> {
+        let coming = {
             let mut asking = lock(&self.asking);
-            asking.waiting.push(answer);
-            std::mem::replace(&mut asking.is_asked, true)
+            if asking.is_asked {
+                let (answer, coming) = oneshot::channel();
+                asking.waiting.push(answer);
+                Some(coming)
+            } else {
+                asking.is_asked = true;
+                None
+            }
         };
-        if !is_asked {
-            tokio::spawn(ask(self.asking.clone(), db.clone()));
-        }
-        coming.await.unwrap_or(Err(StoreError::Panicked))
+        let turn = match coming {
+            None => Turn(Some(self.asking.clone())),
+            Some(coming) => match tokio::time::timeout(PATIENCE, coming).await {
+                Ok(Ok(Told::Epoch(epoch))) => return epoch,
+                Ok(Ok(Told::Ask(turn))) => turn,
+                // Whoever asks does not get on, or is gone: everyone asks for itself then.
+                Ok(Err(_)) | Err(_) => return db.read(tokens::epoch).await,
+            },
+        };
+        ask(db, &self.asking, turn).await
     }
 
     /// Keeps in mind that a token is good in this epoch.
@@ -140,5 +187,70 @@ impl Known {
         let entry = Entry { token: Arc::new(token), epoch, learned_at: now, due_at };
         tokens.insert(hash.to_owned(), entry.clone());
         entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::db::DatabaseUrl;
+
+    async fn store() -> (Db, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::new(DatabaseUrl::Sqlite(folder.path().join("muster.db")), 1);
+        db.migrate().await.unwrap();
+        (db, folder)
+    }
+
+    fn is_idle(known: &Known) -> bool {
+        let asking = lock(&known.asking);
+        asking.waiting.is_empty() && !asking.is_asked
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_told() {
+        let (db, _folder) = store().await;
+        let known = Known::default();
+        for _ in 0..20 {
+            let asked = join_all((0..50).map(|_| known.asked_together(&db))).await;
+            assert!(asked.into_iter().all(|epoch| epoch.unwrap().is_none()));
+            assert!(is_idle(&known));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_goes_leaves_the_asking_to_others() {
+        let (db, _folder) = store().await;
+        let known = Known::default();
+        // As long as this is read, nothing else is.
+        let (go, held) = std::sync::mpsc::channel::<()>();
+        let mut reads = pin!(db.read(move |_| Ok::<_, StoreError>(held.recv().is_ok())));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(reads.as_mut().poll(&mut context).is_pending());
+        let mut asks = Box::pin(known.asked_together(&db));
+        assert!(asks.as_mut().poll(&mut context).is_pending());
+        let mut waits = pin!(known.asked_together(&db));
+        assert!(matches!(waits.as_mut().poll(&mut context), Poll::Pending));
+        drop(asks);
+        go.send(()).unwrap();
+        assert!(reads.await.unwrap());
+        assert!(waits.await.unwrap().is_none());
+        assert!(known.asked_together(&db).await.unwrap().is_none());
+        assert!(is_idle(&known));
+    }
+
+    #[tokio::test]
+    async fn an_error_is_told_to_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = DatabaseUrl::Sqlite(folder.path().join("no folder").join("muster.db"));
+        let (db, known) = (Db::new(nothing, 2), Known::default());
+        let asked = join_all((0..10).map(|_| known.asked_together(&db))).await;
+        assert!(asked.into_iter().all(|epoch| epoch.is_err()));
+        assert!(is_idle(&known));
     }
 }

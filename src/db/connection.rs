@@ -280,7 +280,9 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
     let mode = match access {
         Access::Read => "PRAGMA query_only = ON;",
         // The file remembers its mode, so one connection's word is enough.
-        Access::Write => "PRAGMA journal_mode = WAL;",
+        // What a part of a transaction would be rolled back to is kept in memory; readers, which may
+        // sort as much as there is, do that in files.
+        Access::Write => "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY;",
     };
     let settings = format!(
         "PRAGMA busy_timeout = {};
@@ -288,7 +290,6 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
-         PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;",
         BUSY_TIMEOUT.as_millis()
     );

@@ -69,10 +69,7 @@ pub fn is_by_key(filter: &Filter) -> bool {
     let Filter::Compare { target, op: Operator::Eq, .. } = filter else { return false };
     let sub = target.sub.as_deref().map(|sub| sub.name.as_str());
     target.extension.is_none()
-        && matches!(
-            (target.attribute.name.as_str(), sub),
-            ("id" | "externalId" | "userName", None) | ("emails", Some("value"))
-        )
+        && matches!((target.attribute.name.as_str(), sub), ("id" | "externalId" | "userName", None))
 }
 
 /// Where names are looked up.

@@ -72,6 +72,11 @@ impl Kept {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a connection is kept.
+    pub fn has_one(&self) -> bool {
+        !self.idle().is_empty()
+    }
+
     /// A connection that works.
     ///
     /// # Errors
@@ -133,7 +138,9 @@ impl Kept {
         if taken.is_broken() {
             return None;
         }
-        taken.used = Instant::now();
+        if error.is_none() {
+            taken.used = Instant::now();
+        }
         let mut idle = self.idle();
         idle.retain(|kept| kept.used.elapsed() < MAX_IDLE);
         idle.push(taken);

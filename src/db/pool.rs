@@ -224,6 +224,8 @@ pub struct Db {
     together: Option<Arc<Together>>,
     /// Whose work it is.
     tenant: Tenant,
+    /// Whether it may take long.
+    is_large: bool,
     /// Told of every change that this process commits.
     commits: Arc<watch::Sender<()>>,
 }
@@ -257,13 +259,20 @@ impl Db {
             Together::new(connections.clone(), turns.clone(), *limit, *patience)
         });
         let commits = Arc::new(watch::Sender::new(()));
-        Self { url, writers, readers, together, tenant: None, commits }
+        Self { url, writers, readers, together, tenant: None, is_large: false, commits }
     }
 
     /// The store for the work of a tenant, which gets no more than its share of the connections.
     #[must_use]
     pub fn of(&self, tenant: &str) -> Self {
         Self { tenant: Some(Arc::from(tenant)), ..self.clone() }
+    }
+
+    /// The store for a change that may take long, if so: other changes do not wait for it that are
+    /// done before.
+    #[must_use]
+    pub fn large(&self, is_large: bool) -> Self {
+        Self { is_large, ..self.clone() }
     }
 
     /// How busy the connections for reading and those for writing are.
@@ -334,7 +343,8 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let is_near = self.url.file().is_some();
+        // To open a connection may take long.
+        let is_near = self.url.file().is_some() && self.readers.connections.has_one();
         match is_near.then(|| self.readers.turns.at_once(&self.tenant)).flatten() {
             Some(turn) => self.readers.carry_out(&turn, work),
             None => self.run(&self.readers, work).await,
@@ -413,7 +423,8 @@ impl Db {
         };
         if let Some(together) = &self.together {
             let turn = self.turn(&self.writers).await?;
-            return together.write(turn, operation, work, committed).await;
+            let called = (operation, self.is_large);
+            return together.write(turn, called, work, committed).await;
         }
         self.run(&self.writers, move |conn| {
             let done = insist(operation, || conn.write(&work));

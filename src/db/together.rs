@@ -72,11 +72,15 @@ enum Gone {
     Well,
     /// It was refused, as it would be again.
     Refused,
-    /// The transaction is not what it was, or another attempt may go well.
+    /// Another write was in its way, so that another attempt may go well; of this one nothing is left.
+    InTheWay,
+    /// The transaction is not what it was.
     Harm,
 }
 
 trait Job: Send {
+    /// Whether it may take so long that those who are done should not wait for it.
+    fn is_large(&self) -> bool;
     /// Whether it is to be carried out; nobody can give it up any more then.
     fn claim(&self) -> bool;
     /// Carries the write out in a transaction that has just begun, and is over if it is refused.
@@ -115,6 +119,7 @@ impl Drop for Waiting {
 /// A write, and what has come of it.
 struct Piece<T, E, W, C> {
     operation: &'static str,
+    is_large: bool,
     work: W,
     /// Called once it is committed.
     committed: Option<C>,
@@ -147,9 +152,8 @@ where
     fn gone(&self) -> Gone {
         match (&self.done, self.error()) {
             (Some(Ok(_)), _) => Gone::Well,
-            (Some(Err(_)), Some(error)) if error.cannot_write() || error.may_be_transient() => {
-                Gone::Harm
-            }
+            (Some(Err(_)), Some(error)) if error.cannot_write() => Gone::Harm,
+            (Some(Err(_)), Some(error)) if error.may_be_transient() => Gone::InTheWay,
             (Some(Err(_)), _) => Gone::Refused,
             (None, _) => Gone::Harm,
         }
@@ -167,6 +171,10 @@ where
     W: Fn(&mut Conn) -> Result<T, E> + Send,
     C: FnOnce() + Send,
 {
+    fn is_large(&self) -> bool {
+        self.is_large
+    }
+
     fn claim(&self) -> bool {
         self.claimed.take()
     }
@@ -230,7 +238,7 @@ impl Together {
     pub async fn write<T, E>(
         self: &Arc<Self>,
         turn: Turn,
-        operation: &'static str,
+        (operation, is_large): (&'static str, bool),
         work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
         committed: impl FnOnce() + Send + 'static,
     ) -> Result<T, E>
@@ -242,15 +250,16 @@ impl Together {
         let (limit, committed, claimed) = (self.limit, Some(committed), Claim::default());
         let waiting = Waiting(claimed.clone());
         let tenant = turn.tenant().clone();
-        let piece = Piece { operation, work, committed, turn, limit, claimed, done: None, waits };
+        let piece =
+            Piece { operation, is_large, work, committed, turn, limit, claimed, done: None, waits };
         let is_led = {
             let mut state = self.state();
             state.add(&tenant, Box::new(piece));
             std::mem::replace(&mut state.is_led, true)
         };
         if !is_led {
-            let own = self.clone();
-            tokio::task::spawn_blocking(move || own.lead());
+            let leader = Leader::new(self.clone());
+            tokio::task::spawn_blocking(move || leader.lead());
         }
         let done = match tokio::time::timeout(self.patience, &mut coming).await {
             Err(_) if waiting.0.take() => {
@@ -264,40 +273,26 @@ impl Together {
         done.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
-    /// Carries out what waits, until nothing does.
-    fn lead(&self) {
-        loop {
-            let first = {
-                let mut state = self.state();
-                let first = state.next();
-                state.is_led = first.is_some();
-                first
-            };
-            let Some(first) = first else { return };
-            // Whoever waits for what is lost hears so, and the rest is carried out.
-            if catch_unwind(AssertUnwindSafe(|| self.transact(first))).is_err() {
-                log::error!("a thread that writes panicked");
-            }
-        }
-    }
-
     fn next(&self) -> Option<Box<dyn Job>> {
         self.state().next()
     }
 
-    /// One transaction, of the first write and of those that have come meanwhile.
-    fn transact(&self, mut first: Box<dyn Job>) {
+    /// One transaction, of the first write and of those that have come meanwhile. Gives one that is to
+    /// begin the next.
+    fn transact(&self, mut first: Box<dyn Job>) -> Option<Box<dyn Job>> {
         let mut taken = match self.connections.take() {
             Ok(taken) => taken,
             Err(error) => {
                 first.fail(error);
-                return first.answer();
+                first.answer();
+                return None;
             }
         };
         if let Err(error) = taken.conn.begin_write() {
             first.fail(error.into());
             self.connections.give_back(taken, first.error());
-            return first.answer();
+            first.answer();
+            return None;
         }
         let begun = Instant::now();
         match first.begin(&mut taken.conn) {
@@ -305,19 +300,32 @@ impl Together {
             Gone::Refused => {
                 taken.conn.roll_back();
                 self.connections.give_back(taken, first.error());
-                return first.answer();
+                first.answer();
+                return None;
             }
-            Gone::Harm => {
+            Gone::InTheWay | Gone::Harm => {
                 // Closing it rolls back whatever it is in the middle of.
                 drop(taken);
-                return self.alone(first);
+                self.alone(first);
+                return None;
             }
         }
-        let (mut jobs, mut is_intact) = (vec![first], true);
+        let (mut jobs, mut again, mut is_intact) = (vec![first], Vec::new(), true);
+        let mut next = None;
         while is_intact && jobs.len() < MOST as usize && begun.elapsed() < LONGEST {
             let Some(mut job) = self.next() else { break };
-            is_intact = job.join(&mut taken.conn) != Gone::Harm;
-            jobs.push(job);
+            if job.is_large() {
+                // Those who are done do not wait for it.
+                next = Some(job);
+                break;
+            }
+            match job.join(&mut taken.conn) {
+                Gone::InTheWay => again.push(job),
+                gone => {
+                    is_intact = gone != Gone::Harm;
+                    jobs.push(job);
+                }
+            }
         }
         if is_intact && taken.conn.commit().is_ok() {
             self.connections.give_back(taken, None);
@@ -326,10 +334,12 @@ impl Together {
             }
         } else {
             drop(taken);
-            for job in jobs {
-                self.alone(job);
-            }
+            again.splice(0..0, jobs);
         }
+        for job in again {
+            self.alone(job);
+        }
+        next
     }
 
     /// One write, in a transaction of its own.
@@ -345,6 +355,58 @@ impl Together {
     }
 }
 
+/// Whoever carries out what waits. However it ends, what waits still is carried out by another one.
+struct Leader {
+    together: Arc<Together>,
+    is_done: bool,
+}
+
+impl Leader {
+    fn new(together: Arc<Together>) -> Self {
+        Self { together, is_done: false }
+    }
+
+    /// Carries out what waits, until nothing does.
+    fn lead(mut self) {
+        let mut next = None;
+        loop {
+            let first = next.take().or_else(|| {
+                let mut state = self.together.state();
+                let first = state.next();
+                state.is_led = first.is_some();
+                first
+            });
+            let Some(first) = first else { break };
+            // Whoever waits for what is lost hears so, and the rest is carried out.
+            match catch_unwind(AssertUnwindSafe(|| self.together.transact(first))) {
+                Ok(pending) => next = pending,
+                Err(_) => log::error!("a thread that writes panicked"),
+            }
+        }
+        self.is_done = true;
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // It has not begun, since its runtime is gone or has no thread for it.
+        let together = self.together.clone();
+        let begun = std::thread::Builder::new().spawn(move || Self::new(together).lead());
+        if let Err(error) = begun {
+            log::error!("there is no thread to write with: {error}");
+            let abandoned = {
+                let mut state = self.together.state();
+                state.is_led = false;
+                std::mem::take(&mut state.waiting)
+            };
+            drop(abandoned);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use diesel::connection::TransactionManager;
@@ -356,6 +418,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
+    use crate::db::connection::changed_meanwhile;
     use crate::db::pool::Limits;
     use crate::db::{DatabaseUrl, Db};
 
@@ -552,6 +615,45 @@ mod tests {
         let found = meanwhile(&store, asked.into_iter().map(write).collect()).await;
         assert!(found.iter().all(Result::is_ok));
         assert_eq!(*order.lock().unwrap(), [1, 4, 6, 2, 5, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_may_take_long_begins_a_transaction_of_its_own() {
+        let store = Store::new().await;
+        let write = |number| {
+            let db = store.db.large(number == 2);
+            async move { db.write("join", move |conn| insert(conn, number).map(|_| depth(conn))).await }
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        let depths: Vec<u32> = found.into_iter().map(Result::unwrap).collect();
+        assert_eq!(depths, [2, 1, 2]);
+        assert_eq!(store.numbers().await, [0, 1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn who_met_another_in_its_way_is_carried_out_again_by_itself() {
+        let store = Store::new().await;
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let write = |number| {
+            let runs = runs.clone();
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                let is_first = {
+                    let mut runs = runs.lock().unwrap();
+                    runs.push(number);
+                    runs.iter().filter(|run| **run == number).count() == 1
+                };
+                if number == 2 && is_first {
+                    return Err(changed_meanwhile().into());
+                }
+                Ok::<_, StoreError>(depth(conn))
+            })
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        let depths: Vec<u32> = found.into_iter().map(Result::unwrap).collect();
+        assert_eq!(depths, [2, 1, 2]);
+        assert_eq!(*runs.lock().unwrap(), [1, 2, 3, 2]);
+        assert_eq!(store.numbers().await, [0, 1, 2, 3]);
     }
 
     #[tokio::test]

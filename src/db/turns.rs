@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+/// Jobs that a thread does, one after the other, before it goes back.
+const MOST: usize = 256;
+
 /// Whose work it is; none for what belongs to no tenant, such as the look at a token.
 pub type Tenant = Option<Arc<str>>;
 
@@ -314,11 +317,13 @@ impl Drop for Turn {
 /// Does a job, and then those that wait for its turn, until none does.
 fn work(turn: Turn, job: Job) {
     let mut next = Some((turn, job));
-    while let Some((turn, job)) = next {
+    for done in 1.. {
+        let Some((turn, job)) = next else { return };
         // Whoever waits for one that panicked hears nothing, and makes of that what it is.
         let answer = catch_unwind(AssertUnwindSafe(|| job(&turn)));
         let mut jobs = turn.pass_on().into_iter();
-        next = jobs.next();
+        // Threads are shared with others, so that none is kept for ever.
+        next = if done < MOST { jobs.next() } else { None };
         for (turn, job) in jobs {
             elsewhere(turn, job);
         }

@@ -1,6 +1,9 @@
 //! Users.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
@@ -57,22 +60,29 @@ pub struct UserRow {
 }
 
 /// A user that was looked up to be shown.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug)]
 pub struct Found {
-    #[diesel(embed)]
     pub user: UserRow,
-    /// See [`memberships::stated`]; none where it was not asked for.
+    /// What is said of the user and its teams, by their ids; none where it was not asked for.
+    pub statements: Option<Vec<StatementRow>>,
+}
+
+/// A row of [`shown`].
+#[derive(QueryableByName)]
+struct Joined {
+    #[diesel(embed)]
+    user: UserRow,
     #[diesel(sql_type = Nullable<Text>)]
     stated: Option<String>,
 }
 
-impl Found {
-    /// What is said of the user and its teams, by their ids.
-    ///
-    /// # Errors
-    /// The store's answer is unreadable.
-    pub fn statements(&self) -> serde_json::Result<Vec<StatementRow>> {
-        memberships::read_stated(&self.user, self.stated.as_deref())
+impl Joined {
+    fn found(self, want_teams: bool) -> QueryResult<Found> {
+        let read = || memberships::read_stated(&self.user, self.stated.as_deref());
+        let statements = want_teams.then(read).transpose();
+        let statements =
+            statements.map_err(|error| DieselError::DeserializationError(error.into()))?;
+        Ok(Found { user: self.user, statements })
     }
 }
 
@@ -82,6 +92,11 @@ fn shown(conn: &Conn, want_teams: bool) -> Sql {
     Sql::new("SELECT users.*, ").raw(stated).raw(" AS stated FROM users WHERE ")
 }
 
+fn load(conn: &mut Conn, statement: Sql, want_teams: bool) -> QueryResult<Vec<Found>> {
+    let rows: Vec<Joined> = statement.load(conn)?;
+    rows.into_iter().map(|row| row.found(want_teams)).collect()
+}
+
 /// The user with that id, to be shown.
 pub fn show(
     conn: &mut Conn,
@@ -89,13 +104,12 @@ pub fn show(
     id: &str,
     want_teams: bool,
 ) -> QueryResult<Option<Found>> {
-    shown(conn, want_teams)
+    let statement = shown(conn, want_teams)
         .raw("users.connection_id = ")
         .text(connection_id)
         .raw(" AND users.id = ")
-        .text(id)
-        .get_result(conn)
-        .optional()
+        .text(id);
+    Ok(load(conn, statement, want_teams)?.pop())
 }
 
 /// The user with that id.
@@ -349,10 +363,27 @@ pub fn list(
     limit: i64,
 ) -> QueryResult<Vec<Found>> {
     let all = shown(conn, false).append(meeting(connection_id, condition));
-    window.of(all, limit).load(conn)
+    load(conn, window.of(all, limit), false)
 }
 
-/// Like [`list`], with what is said of each one's teams.
+/// Adds what is said of the users and their teams, where they were listed without.
+pub fn add_teams(conn: &mut Conn, found: &mut [Found]) -> QueryResult<()> {
+    let ids: Vec<&str> = found.iter().map(|found| found.user.id.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut by_user: HashMap<String, Vec<StatementRow>> = HashMap::new();
+    for row in memberships::of_users(conn, &ids)? {
+        by_user.entry(row.user_id.clone()).or_default().push(row);
+    }
+    for found in found {
+        found.statements = Some(by_user.remove(&found.user.id).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Like [`list`], with what is said of each one's teams. The database may look that up of rows too
+/// that it only skips or sorts.
 pub fn list_with_teams(
     conn: &mut Conn,
     connection_id: &str,
@@ -361,7 +392,7 @@ pub fn list_with_teams(
     limit: i64,
 ) -> QueryResult<Vec<Found>> {
     let all = shown(conn, true).append(meeting(connection_id, condition));
-    window.of(all, limit).load(conn)
+    load(conn, window.of(all, limit), true)
 }
 
 /// The users with those ids, in no order.
@@ -371,12 +402,12 @@ pub fn with_ids(
     ids: &[&str],
     want_teams: bool,
 ) -> QueryResult<Vec<Found>> {
-    shown(conn, want_teams)
+    let statement = shown(conn, want_teams)
         .raw("users.connection_id = ")
         .text(connection_id)
         .raw(" AND users.id")
-        .among(conn, ids)
-        .load(conn)
+        .among(conn, ids);
+    load(conn, statement, want_teams)
 }
 
 /// How many users meet a condition.

@@ -170,7 +170,7 @@ pub fn get(
     want_groups: bool,
 ) -> DirectoryResult<User> {
     let found = rows::show(conn, &context.connection.id, id, want_groups)?;
-    found_user(context, found.ok_or_else(|| not_found(id))?, want_groups)
+    Ok(found_user(context, found.ok_or_else(|| not_found(id))?))
 }
 
 /// A page of the users that a filter selects.
@@ -183,15 +183,19 @@ pub fn list(
     wanted: &Wanted,
     page: &Page,
 ) -> DirectoryResult<Listed<User>> {
+    // Where rows are skipped or sorted, the teams would be looked up of those too that are not shown.
+    let has_teams = wanted.memberships && page.offset() == 0 && wanted.order.is_none();
     let table = Rows {
         kind: Kind::User,
-        list: if wanted.memberships { rows::list_with_teams } else { rows::list },
+        list: if has_teams { rows::list_with_teams } else { rows::list },
         count: rows::count,
         id: |found: &Found| &found.user.id,
     };
-    listing::one_kind(conn, context, &table, (wanted, page), |_, found| {
-        let users = found.into_iter().map(|found| found_user(context, found, wanted.memberships));
-        users.collect()
+    listing::one_kind(conn, context, &table, (wanted, page), |conn, mut found| {
+        if wanted.memberships && !has_teams {
+            rows::add_teams(conn, &mut found)?;
+        }
+        Ok(found.into_iter().map(|found| found_user(context, found)).collect())
     })
 }
 
@@ -206,17 +210,14 @@ pub(super) fn with_ids(
         return Ok(BTreeMap::new());
     }
     let found = rows::with_ids(conn, &context.connection.id, ids, want_groups)?;
-    let users = found.into_iter().map(|found| {
-        let user = found_user(context, found, want_groups)?;
-        Ok((user.row.id.clone(), user))
-    });
-    users.collect()
+    let users = found.into_iter().map(|found| found_user(context, found));
+    Ok(users.map(|user| (user.row.id.clone(), user)).collect())
 }
 
-/// A user that was looked up, with the teams it is effectively in where they are wanted.
-fn found_user(context: &Context, found: Found, want_groups: bool) -> DirectoryResult<User> {
-    let groups = if want_groups { Some(in_effect(context, found.statements()?)) } else { None };
-    Ok(User { row: found.user, groups, tag: OnceCell::new() })
+/// A user that was looked up, with the teams it is effectively in where they were asked for.
+fn found_user(context: &Context, found: Found) -> User {
+    let groups = found.statements.map(|statements| in_effect(context, statements));
+    User { row: found.user, groups, tag: OnceCell::new() }
 }
 
 /// Replaces what the client manages of a user (RFC 7644 section 3.5.1). A PUT that does not speak

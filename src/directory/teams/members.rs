@@ -75,16 +75,13 @@ pub(super) fn apply_steps(
             }
             MemberStep::RemoveWhere(filter) => {
                 let statements = memberships::of_teams(conn, &[team_id])?;
-                let selected = statements
-                    .iter()
-                    .filter(|row| {
-                        matches_element(
-                            filter,
-                            &serde_json::to_value(member(row, &context.base_url))
-                                .unwrap_or_default(),
-                        )
-                    })
-                    .map(|row| row.user_id.as_str());
+                let mut selected = Vec::new();
+                for row in &statements {
+                    let element = serde_json::to_value(member(row, &context.base_url))?;
+                    if matches_element(filter, &element) {
+                        selected.push(row.user_id.as_str());
+                    }
+                }
                 changes.remove(memberships::remove_scim(conn, team_id, selected, said)?);
             }
         }

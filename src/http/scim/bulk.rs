@@ -72,7 +72,7 @@ async fn carry_out(client: Client, job: Job, _turn: Held) -> Value {
     while let Some(step) = run.next(&client.app.registry) {
         let (places, context, app) = (step.places(), client.context(), client.app.clone());
         let work = move |conn: &mut _| bulk::carry_out(conn, &context, &app.registry, &step);
-        match client.db().write("bulk", work).await {
+        match client.db().large(true).write("bulk", work).await {
             Ok(done) => {
                 missed = 0;
                 for (_, written) in &done {

@@ -22,6 +22,9 @@ use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 use crate::scim::schema::ResourceType;
 
+/// Members that are changed in no time.
+const FEW: usize = 100;
+
 /// `GET /Groups` (RFC 7644 section 3.4.2).
 pub async fn list(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
     self::query(&client, &query).await
@@ -60,6 +63,7 @@ pub async fn create(
     let (context, show) = (client.context(), show(&projection));
     let team = client
         .db()
+        .large(members.len() > FEW)
         .write("create_group", move |conn| teams::create(conn, &context, &document, &members, show))
         .await?;
     let location = format!("{}/Groups/{}", client.app.scim_base_url, team.id());
@@ -100,6 +104,7 @@ pub async fn replace(
     let show = show(&projection);
     let team = client
         .db()
+        .large(true)
         .write("replace_group", move |conn| {
             teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
@@ -120,8 +125,10 @@ pub async fn patch(
     let projection = query.projection(resource_type)?.after_patch(&plan);
     let show = if projection.is_default() { Show::AFTER_PATCH } else { show(&projection) };
     let (context, condition) = (client.context(), condition.into_inner());
+    let is_large = !plan.members.iter().all(|step| step.is_small(FEW));
     let (team, quirks) = client
         .db()
+        .large(is_large)
         .write("patch_group", move |conn| {
             teams::patch(conn, &context, &id, &plan, &condition, show)
         })
@@ -143,6 +150,7 @@ pub async fn delete(
     let (context, condition) = (client.context(), condition.into_inner());
     client
         .db()
+        .large(true)
         .write("delete_group", move |conn| teams::delete(conn, &context, &id, &condition))
         .await?;
     Ok(answer::no_content())

@@ -28,6 +28,16 @@ pub enum MemberStep {
     RemoveWhere(Filter),
 }
 
+impl MemberStep {
+    /// Whether it changes no more than so many members, whatever the team's size.
+    pub fn is_small(&self, most: usize) -> bool {
+        match self {
+            Self::Delta { replace, add, remove } => !replace && add.len() + remove.len() <= most,
+            Self::RemoveWhere(_) => false,
+        }
+    }
+}
+
 /// Most filters of one request that are asked of every member.
 const MAX_FILTERS: usize = 10;
 
