@@ -165,7 +165,9 @@ impl Subject {
             }
         };
         let server = Server::launch(
-            process::serve(&database).args(["--rate-limit", "0"]).env("RUST_LOG", "error"),
+            process::serve(&database)
+                .args(["--rate-limit", "0", "--sign-in-limit", "0", "--failure-limit", "0"])
+                .env("RUST_LOG", "error"),
         );
         Self { database, server: Some(server), _folder: folder, _cluster: cluster }
     }
