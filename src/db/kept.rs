@@ -17,8 +17,9 @@ use super::url::DatabaseUrl;
 
 /// How long a connection is kept that nobody needs.
 const MAX_IDLE: Duration = Duration::from_mins(10);
-/// How long after its use a connection is taken to be there still: to ask costs a round trip.
-const SURE: Duration = Duration::from_secs(1);
+/// How long after its use a connection is taken to be there still: to ask costs a round trip. No server
+/// comes back in less, so that who finds it gone would not have found it there anyway.
+const SURE: Duration = Duration::from_millis(50);
 /// How long a connection is kept at all: the server's processes grow with what they have done.
 const MAX_AGE: Duration = Duration::from_mins(30);
 
