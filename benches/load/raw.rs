@@ -97,8 +97,9 @@ impl Loops<'_> {
             let per_second = done as f64 / begun.elapsed().as_secs_f64();
             per_second
         };
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(run)).join().expect("a thread"))
+        // Not on this thread, which has a runtime of its own.
+        let run = || tokio::runtime::Runtime::new().expect("a runtime").block_on(run);
+        std::thread::scope(|scope| scope.spawn(run).join().expect("a thread"))
     }
 
     fn tenant(&self) -> String {
