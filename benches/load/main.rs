@@ -125,7 +125,7 @@ async fn measure(options: &Options, seed: &Rc<Seed>, backend: Backend, report: &
             let raw = row.raw.filter(|_| !options.alone);
             let pool = raw.filter(|raw| raw.is_look_up()).map(|raw| loops.pooled(raw, *clients));
             let raw = raw.map(|raw| raw_beside(&loops, raw, *clients));
-            report.add(Line { row, clients: *clients, measured, peak, bare, raw, pool });
+            report.add(&Line { row, clients: *clients, measured, peak, bare, raw, pool });
         }
     }
     subject.stop();

@@ -62,7 +62,7 @@ impl Report {
     }
 
     /// Adds a line, and prints it.
-    pub fn add(&mut self, line: Line<'_>) {
+    pub fn add(&mut self, line: &Line<'_>) {
         let Measured { per_second, p50, p99 } = line.measured;
         let key = (self.backend, line.row.name.clone(), line.clients);
         let smallest = self.smallest.get(&key).copied();

@@ -87,17 +87,12 @@ fn encoded(filter: &str) -> String {
     url::form_urlencoded::byte_serialize(filter.as_bytes()).collect()
 }
 
-fn get(seed: &Seed, path: String) -> Ask {
+fn get(seed: &Seed, path: &str) -> Ask {
     Ask { path: format!("/scim/v2{path}"), token: Some(seed.token.clone()), ..Ask::default() }
 }
 
 fn send(seed: &Seed, method: Method, path: &str, body: &Value) -> Ask {
-    Ask {
-        method,
-        content_type: SCIM,
-        body: Bytes::from(body.to_string()),
-        ..get(seed, path.to_owned())
-    }
+    Ask { method, content_type: SCIM, body: Bytes::from(body.to_string()), ..get(seed, path) }
 }
 
 /// Every row that a store of this size has; `cursors` are those of the first and of the last page.
@@ -124,13 +119,13 @@ fn lookups(seed: &Rc<Seed>) -> Vec<Row> {
         let of = seed.clone();
         let row = Row::of(name, move |lane, turn| {
             let filter = encoded(&text(pick(lane, turn, of.users)));
-            get(&of, format!("/Users?filter={filter}"))
+            get(&of, &format!("/Users?filter={filter}"))
         });
         row.beside(raw)
     };
     let of = seed.clone();
     let by_id = Row::of("GET a user by id", move |lane, turn| {
-        get(&of, format!("/Users/{}", of.ids[pick(lane, turn, of.users)]))
+        get(&of, &format!("/Users/{}", of.ids[pick(lane, turn, of.users)]))
     });
     vec![
         by_id.beside(Raw::ById),
@@ -149,7 +144,7 @@ fn lookups(seed: &Rc<Seed>) -> Vec<Row> {
 fn pages(seed: &Rc<Seed>, last_cursor: &str) -> Vec<Row> {
     let page = |name: &str, query: String| {
         let of = seed.clone();
-        Row::of(name, move |_, _| get(&of, format!("/Users?count={PAGE}{query}"))).of_few(8)
+        Row::of(name, move |_, _| get(&of, &format!("/Users?count={PAGE}{query}"))).of_few(8)
     };
     let start = |index: usize| format!("&startIndex={index}");
     let no_index = seed.clone();
@@ -163,7 +158,7 @@ fn pages(seed: &Rc<Seed>, last_cursor: &str) -> Vec<Row> {
         Row::of("filter name.familyName co (no index)", move |lane, turn| {
             let number = pick(lane, turn, no_index.users);
             let filter = encoded(&format!("name.familyName co \"ily{number}\""));
-            get(&no_index, format!("/Users?filter={filter}"))
+            get(&no_index, &format!("/Users?filter={filter}"))
         })
         .of_few(8),
     ]
@@ -183,7 +178,7 @@ fn writes(seed: &Rc<Seed>) -> Vec<Row> {
             let own = of.users / LANES;
             let number = lane.number * own + pick(lane.number, turn, own);
             let path = format!("/Users/{}", of.ids[number]);
-            let found = lane.get(&get(&of, path.clone())).await.body;
+            let found = lane.get(&get(&of, &path)).await.body;
             let mut body: Value = serde_json::from_slice(&found).expect("JSON");
             body["title"] = json!(format!("Engineer {turn}"));
             lane.get(&send(&of, Method::PUT, &path, &body)).await;
@@ -205,12 +200,12 @@ fn groups(seed: &Rc<Seed>) -> Vec<Row> {
         let path = format!("/Groups/{id}?excludedAttributes=members");
         rows.push(Row::of(format!("GET a group of {size}, without members"), {
             let of = seed.clone();
-            move |_, _| get(&of, path.clone())
+            move |_, _| get(&of, &path)
         }));
         let path = format!("/Groups/{id}");
         let with = Row::of(format!("GET a group of {size}, with members"), {
             let (of, path) = (seed.clone(), path.clone());
-            move |_, _| get(&of, path.clone())
+            move |_, _| get(&of, &path)
         });
         rows.push(with.large(few));
         let bodies = [size, size - 1].map(|count| {

@@ -6,6 +6,8 @@
 //! after they are committed, in [`place`]: one transaction at a time, so that whoever sees a
 //! position sees all those before it.
 
+#![expect(clippy::ref_option_ref, reason = "the library derives it for borrowed columns")]
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};

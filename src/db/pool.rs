@@ -84,6 +84,7 @@ impl StoreError {
     }
 
     /// The error for another one who waited for the same answer.
+    #[must_use]
     pub fn for_another(&self) -> Self {
         match self {
             Self::Unavailable(cause) => Self::Unavailable(cause.clone()),

@@ -80,7 +80,7 @@ impl<'a> World<'a> {
             .expect("a connection");
         Self {
             browser,
-            connection: connection.into(),
+            connection,
             org: Org::new(),
             okta: Okta::new(app.with_token(&token), app.db.clone(), id, setup),
             setup,
