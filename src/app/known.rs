@@ -3,7 +3,7 @@
 //!
 //! What is known holds for one [epoch](tokens::epoch) of the store: once a token is revoked or a
 //! connection changes, by whichever process, it is forgotten at the next request. What somebody
-//! changes in the tables by hand is noticed after [a minute](LONGEST) at the latest.
+//! changes in the tables by hand is noticed after a minute at the latest.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
