@@ -1,7 +1,5 @@
 //! Users.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::{Nullable, Text};
@@ -364,22 +362,6 @@ pub fn list(
 ) -> QueryResult<Vec<Found>> {
     let all = shown(conn, false).append(meeting(connection_id, condition));
     load(conn, window.of(all, limit), false)
-}
-
-/// Adds what is said of the users and their teams, where they were listed without.
-pub fn add_teams(conn: &mut Conn, found: &mut [Found]) -> QueryResult<()> {
-    let ids: Vec<&str> = found.iter().map(|found| found.user.id.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let mut by_user: HashMap<String, Vec<StatementRow>> = HashMap::new();
-    for row in memberships::of_users(conn, &ids)? {
-        by_user.entry(row.user_id.clone()).or_default().push(row);
-    }
-    for found in found {
-        found.statements = Some(by_user.remove(&found.user.id).unwrap_or_default());
-    }
-    Ok(())
 }
 
 /// Like [`list`], with what is said of each one's teams. The database may look that up of rows too

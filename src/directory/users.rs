@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::events::{Action, Subject, record};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
-use super::listing::{self, Listed, Rows, Wanted};
+use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
@@ -193,7 +193,11 @@ pub fn list(
     };
     listing::one_kind(conn, context, &table, (wanted, page), |conn, mut found| {
         if wanted.memberships && !has_teams {
-            rows::add_teams(conn, &mut found)?;
+            let ids: Vec<&str> = found.iter().map(|found| found.user.id.as_str()).collect();
+            let mut by_user = by_side(memberships::of_users(conn, &ids)?, |row| &row.user_id);
+            for found in &mut found {
+                found.statements = Some(by_user.remove(&found.user.id).unwrap_or_default());
+            }
         }
         Ok(found.into_iter().map(|found| found_user(context, found)).collect())
     })

@@ -16,8 +16,7 @@ use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite
 #[expect(clippy::too_many_lines, reason = "it is the one table")]
 pub fn configure(config: &mut ServiceConfig) {
     config
-        // First what is asked for most.
-        // People have tokens of another kind than directories.
+        // SCIM comes first, since it is asked for most. People have tokens of another kind than directories.
         .service(resource("/scim/v2/Me").route(route().to(me::me)))
         // How to authenticate is said before anybody does.
         .service(
