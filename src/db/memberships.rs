@@ -1,12 +1,12 @@
 //! What each source says of users and teams. Sets of any size are one statement each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::journal::{self, Change, Source};
 use super::schema::memberships;
 use super::sql::Sql;
@@ -248,6 +248,16 @@ pub fn add_scim<'a>(
     .inspect(|users| note_scim(team_id, users, true, said))
 }
 
+/// The users of whom SCIM says that they are in the team.
+pub fn scim_members(conn: &mut Conn, team_id: &str) -> QueryResult<BTreeSet<String>> {
+    let found = memberships::table
+        .filter(memberships::team_id.eq(team_id))
+        .filter(memberships::scim)
+        .select(memberships::user_id);
+    let ids: Vec<String> = on_either!(conn, |conn| found.load(conn))?;
+    Ok(ids.into_iter().collect())
+}
+
 /// Those of `ids` of whom SCIM does not say that they are in the team.
 pub fn lacking_scim<'a>(
     conn: &mut Conn,
@@ -280,17 +290,6 @@ pub fn remove_scim<'a>(
         Sql::new("IN (").set(conn, ids).raw(")")
     };
     withdraw_scim(conn, team_id, listed, said)
-}
-
-/// SCIM says that nobody but the listed users is in the team. Returns those who were.
-pub fn retain_scim<'a>(
-    conn: &mut Conn,
-    team_id: &str,
-    ids: impl IntoIterator<Item = &'a str>,
-    said: Said<'_>,
-) -> QueryResult<Vec<String>> {
-    let others = Sql::new("NOT IN (").set(conn, ids).raw(")");
-    withdraw_scim(conn, team_id, others, said)
 }
 
 /// A statement that the claim still makes stays; a row that says nothing any more goes.

@@ -1,12 +1,13 @@
-//! What a request does to the members of a team: deltas, none of which passes through memory as a
-//! whole team.
+//! What a request does to the members of a team: deltas, each a statement or two of whatever size. A whole
+//! team passes through memory only where a request names one.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use super::member;
-use crate::db::{Conn, memberships};
+use crate::db::memberships::{self, Said};
+use crate::db::Conn;
 use crate::directory::connections::UnknownMembers;
 use crate::directory::{Context, DirectoryResult};
 use crate::scim::ScimError;
@@ -56,21 +57,18 @@ pub(super) fn apply_steps(
     for step in steps {
         match step {
             MemberStep::Delta { replace, add, remove } => {
-                let listed = || add.iter().map(String::as_str);
                 if *replace {
-                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
-                } else if !remove.is_empty() {
-                    let ids = remove.iter().map(String::as_str);
-                    let removed = memberships::remove_scim(conn, team_id, ids, said)?;
-                    changes.absent |= removed.len() < remove.len();
-                    changes.remove(removed);
-                }
-                if !add.is_empty() {
-                    let connection_id = &context.connection.id;
-                    let added =
-                        memberships::add_scim(conn, connection_id, team_id, listed(), said)?;
-                    changes.add(added);
-                    changes.skipped.extend(unknown(conn, context, team_id, add)?);
+                    // Compared here: what both lists have is nothing that the database has to do.
+                    let before = memberships::scim_members(conn, team_id)?;
+                    let gone: Vec<&String> = before.difference(add).collect();
+                    changes.take_out(conn, team_id, &gone, said)?;
+                    let new: Vec<&String> = add.difference(&before).collect();
+                    changes.put_in(conn, context, team_id, &new)?;
+                } else {
+                    let ids: Vec<&String> = remove.iter().collect();
+                    let removed = changes.take_out(conn, team_id, &ids, said)?;
+                    changes.absent |= removed < remove.len();
+                    changes.put_in(conn, context, team_id, &add.iter().collect::<Vec<_>>())?;
                 }
             }
             MemberStep::RemoveWhere(filter) => {
@@ -94,11 +92,11 @@ fn unknown(
     conn: &mut Conn,
     context: &Context,
     team_id: &str,
-    ids: &BTreeSet<String>,
+    ids: &[&String],
 ) -> DirectoryResult<Vec<String>> {
     // Looked for after they were added, and among the members: who is deleted at that moment either
     // waits for this transaction, or is unknown to it.
-    let unknown = memberships::lacking_scim(conn, team_id, ids.iter().map(String::as_str))?;
+    let unknown = memberships::lacking_scim(conn, team_id, ids.iter().map(|id| id.as_str()))?;
     if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
         return Ok(unknown);
     }
@@ -116,6 +114,45 @@ fn unknown(
 }
 
 impl MemberChanges {
+    /// Says that SCIM does not have the users in the team; returns how many it had.
+    fn take_out(
+        &mut self,
+        conn: &mut Conn,
+        team_id: &str,
+        ids: &[&String],
+        said: Said<'_>,
+    ) -> DirectoryResult<usize> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let ids = ids.iter().map(|id| id.as_str());
+        let removed = memberships::remove_scim(conn, team_id, ids, said)?;
+        let count = removed.len();
+        self.remove(removed);
+        Ok(count)
+    }
+
+    /// Says that SCIM has the users in the team.
+    ///
+    /// # Errors
+    /// See [`apply_steps`].
+    fn put_in(
+        &mut self,
+        conn: &mut Conn,
+        context: &Context,
+        team_id: &str,
+        ids: &[&String],
+    ) -> DirectoryResult<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (connection_id, said) = (&context.connection.id, context.said());
+        let listed = ids.iter().map(|id| id.as_str());
+        self.add(memberships::add_scim(conn, connection_id, team_id, listed, said)?);
+        self.skipped.extend(unknown(conn, context, team_id, ids)?);
+        Ok(())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
