@@ -62,7 +62,8 @@ pub struct LogRow {
 
 /// The events from one position to another, in order.
 pub fn log(conn: &mut Conn, first: i64, last: i64) -> QueryResult<Vec<LogRow>> {
-    events::table.filter(events::position.between(first, last)).order(events::position).load(conn)
+    let found = events::table.filter(events::position.between(first, last)).order(events::position);
+    on_either!(conn, |conn| found.load(conn))
 }
 
 /// The last of the positions after `after` whose events have no more than `max_bytes` together and
@@ -73,21 +74,21 @@ pub fn batch_end(
     limit: i64,
     max_bytes: i64,
 ) -> QueryResult<Option<i64>> {
-    let found: Option<PositionRow> = Sql::new(
-        "SELECT MAX(position) AS position FROM (\
-         SELECT position, ROW_NUMBER() OVER (ORDER BY position) AS place, \
-         SUM(size) OVER (ORDER BY position) AS total FROM (\
-         SELECT position, octet_length(data) + COALESCE(octet_length(changes), 0) AS size \
+    let statement = Sql::new(
+        "SELECT position, CAST(octet_length(data) + COALESCE(octet_length(changes), 0) AS BIGINT) \
          FROM events WHERE position > ",
     )
     .integer(after)
     .raw(" ORDER BY position LIMIT ")
     .integer(limit)
-    .raw(") AS sizes) AS running WHERE place = 1 OR total <= ")
-    .integer(max_bytes)
-    .get_result(conn)
-    .optional()?;
-    Ok(found.and_then(|row| row.position))
+    .columns::<(BigInt, BigInt)>();
+    let sizes: Vec<(i64, i64)> = on_either!(conn, |conn| statement.load(conn))?;
+    let mut total = 0_i64;
+    let within = sizes.iter().enumerate().take_while(|(place, (_, size))| {
+        total = total.saturating_add(*size);
+        *place == 0 || total <= max_bytes
+    });
+    Ok(within.last().map(|(_, (position, _))| *position))
 }
 
 /// The event with that sequence, if it has no position.
@@ -203,12 +204,6 @@ pub struct SizeRow {
     /// Bytes of its data.
     #[diesel(sql_type = BigInt)]
     pub size: i64,
-}
-
-#[derive(QueryableByName)]
-struct PositionRow {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    position: Option<i64>,
 }
 
 #[derive(QueryableByName)]

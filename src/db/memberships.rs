@@ -13,28 +13,31 @@ use super::sql::Sql;
 use super::users::UserRow;
 
 /// One user in one team, with all that the rule of membership looks at.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct StatementRow {
-    #[diesel(sql_type = Text)]
     pub team_id: String,
-    #[diesel(sql_type = Text)]
     pub user_id: String,
     /// How the other side of the membership is called: the team, or the user.
-    #[diesel(sql_type = Text)]
     pub display: String,
     /// What SCIM says.
-    #[diesel(sql_type = Bool)]
     pub scim: bool,
     /// What the latest complete claim says.
-    #[diesel(sql_type = Bool)]
     pub claim: bool,
-    #[diesel(sql_type = Bool)]
     pub scim_managed: bool,
-    #[diesel(sql_type = Bool)]
     pub scim_owned: bool,
-    #[diesel(sql_type = Bool)]
     pub active: bool,
+}
+
+/// The columns of a [`StatementRow`].
+type Statement = (Text, Text, Text, Bool, Bool, Bool, Bool, Bool);
+
+/// A member of a team, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct MemberRow {
+    pub user_id: String,
+    /// How the user is called.
+    pub display: String,
 }
 
 /// A row of `memberships`: all that is said of a user and a team.
@@ -120,32 +123,52 @@ pub fn granted_sql(union: bool, membership: &str, team: &str, user: &str) -> Str
     format!("({membership}.scim OR ({membership}.claim{scim_decides}))")
 }
 
-/// All statements about the members of some teams.
-pub fn of_teams(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<Vec<StatementRow>> {
-    let statement = Sql::new(
-        "SELECT m.team_id AS team_id, m.user_id AS user_id, \
-         COALESCE(u.display_name, u.user_name) AS display, m.scim AS scim, m.claim AS claim, \
-         t.scim_managed AS scim_managed, u.scim_owned AS scim_owned, u.active AS active \
-         FROM memberships AS m \
-         JOIN teams AS t ON t.id = m.team_id \
-         JOIN users AS u ON u.id = m.user_id \
-         WHERE m.team_id",
-    );
-    statement.among(conn, team_ids).raw(" ORDER BY m.team_id, m.user_id").load(conn)
+/// Who belongs to a team, by their ids.
+pub fn members(conn: &mut Conn, team_id: &str, union: bool) -> QueryResult<Vec<MemberRow>> {
+    let statement = belonging(conn, "", union).raw(" = ").text(team_id).raw(" ORDER BY m.user_id");
+    on_either!(conn, |conn| statement.columns::<(Text, Text)>().load(conn))
+}
+
+/// Who belongs to each of some teams: the team's id beside the member, by both.
+pub fn members_of(
+    conn: &mut Conn,
+    team_ids: &[&str],
+    union: bool,
+) -> QueryResult<Vec<(String, MemberRow)>> {
+    let statement = belonging(conn, "m.team_id, ", union)
+        .among(conn, team_ids)
+        .raw(" ORDER BY m.team_id, m.user_id");
+    on_either!(conn, |conn| statement.columns::<(Text, (Text, Text))>().load(conn))
+}
+
+/// Members of the teams that are to follow.
+fn belonging(conn: &Conn, columns: &str, union: bool) -> Sql {
+    // SQLite takes an index of the key alone for the better one, and reads the rows beside it.
+    let index = if conn.is_postgres() { "" } else { " INDEXED BY users_as_members" };
+    Sql::new("SELECT ")
+        .raw(columns)
+        .raw(
+            "m.user_id, COALESCE(u.display_name, u.user_name) FROM memberships AS m \
+             JOIN teams AS t ON t.id = m.team_id JOIN users AS u",
+        )
+        .raw(index)
+        .raw(" ON u.id = m.user_id WHERE ")
+        .raw(granted_sql(union, "m", "t", "u"))
+        .raw(" AND m.team_id")
 }
 
 /// All statements about the teams of some users.
 pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<StatementRow>> {
     let statement = Sql::new(
-        "SELECT m.team_id AS team_id, m.user_id AS user_id, \
-         t.display_name AS display, m.scim AS scim, m.claim AS claim, \
-         t.scim_managed AS scim_managed, u.scim_owned AS scim_owned, u.active AS active \
+        "SELECT m.team_id, m.user_id, t.display_name, m.scim, m.claim, \
+         t.scim_managed, u.scim_owned, u.active \
          FROM memberships AS m \
          JOIN teams AS t ON t.id = m.team_id \
          JOIN users AS u ON u.id = m.user_id \
          WHERE m.user_id",
     );
-    statement.among(conn, user_ids).raw(" ORDER BY m.user_id, m.team_id").load(conn)
+    let statement = statement.among(conn, user_ids).raw(" ORDER BY m.user_id, m.team_id");
+    on_either!(conn, |conn| statement.columns::<Statement>().load(conn))
 }
 
 /// All statements about the teams of the user of the row that is selected, as one JSON value that

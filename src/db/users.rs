@@ -66,13 +66,17 @@ pub struct Found {
 }
 
 /// A row of [`shown`].
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 struct Joined {
-    #[diesel(embed)]
     user: UserRow,
-    #[diesel(sql_type = Nullable<Text>)]
     stated: Option<String>,
 }
+
+/// The columns of `users` in the order of a [`UserRow`]'s fields.
+const COLUMNS: &str = "users.id, users.connection_id, users.user_name, users.user_name_fold, \
+    users.external_id, users.display_name, users.display_name_fold, users.active, users.scim_owned, \
+    users.document, users.version, users.created_at, users.updated_at, users.issuer, users.subject, \
+    users.linked_external_id, users.claim_issued_at, users.signed_in_at, users.token_issued_at";
 
 impl Joined {
     fn found(self, want_teams: bool) -> QueryResult<Found> {
@@ -87,11 +91,12 @@ impl Joined {
 /// What to show of users, with what is said of their teams or without.
 fn shown(conn: &Conn, want_teams: bool) -> Sql {
     let stated = if want_teams { memberships::stated(conn.is_postgres()) } else { "NULL" };
-    Sql::new("SELECT users.*, ").raw(stated).raw(" AS stated FROM users WHERE ")
+    Sql::new("SELECT ").raw(COLUMNS).raw(", ").raw(stated).raw(" FROM users WHERE ")
 }
 
 fn load(conn: &mut Conn, statement: Sql, want_teams: bool) -> QueryResult<Vec<Found>> {
-    let rows: Vec<Joined> = statement.load(conn)?;
+    let statement = statement.columns::<(users::SqlType, Nullable<Text>)>();
+    let rows: Vec<Joined> = on_either!(conn, |conn| statement.load(conn))?;
     rows.into_iter().map(|row| row.found(want_teams)).collect()
 }
 

@@ -6,7 +6,7 @@ use diesel::QueryResult;
 
 use super::{Context, DirectoryError, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
-use crate::db::memberships::{self, StatementRow};
+use crate::db::memberships;
 use crate::db::sql::Sql;
 use crate::db::{Conn, search, teams as team_rows, time, users as user_rows};
 use crate::scim::ScimError;
@@ -141,19 +141,11 @@ fn selection(
     (condition, Window::new(conn, of, wanted.order.as_ref(), page))
 }
 
-/// Memberships by the id of the side that `side` names.
-pub(super) fn by_side(
-    rows: Vec<StatementRow>,
-    side: fn(&StatementRow) -> &String,
-) -> BTreeMap<String, Vec<StatementRow>> {
-    let mut sides: BTreeMap<String, Vec<StatementRow>> = BTreeMap::new();
-    for row in rows {
-        // The id is copied once for a side, which may have a hundred thousand memberships.
-        if let Some(own) = sides.get_mut(side(&row)) {
-            own.push(row);
-        } else {
-            sides.insert(side(&row).clone(), vec![row]);
-        }
+/// What belongs to each side, of rows that come beside the id of theirs.
+pub(super) fn by_side<T>(rows: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String, Vec<T>> {
+    let mut sides: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for (side, row) in rows {
+        sides.entry(side).or_default().push(row);
     }
     sides
 }

@@ -19,7 +19,7 @@ use crate::db::{Conn, Db, StoreError};
 /// How many events are under one seal at most.
 const BATCH: i64 = 5_000;
 /// How many bytes the events under one seal have at most, if there is more than one.
-const MAX_BYTES: i64 = 8 * 1024 * 1024;
+const MAX_BYTES: i64 = 2 * 1024 * 1024;
 /// Seals that are read at a time.
 const PAGE: i64 = 500;
 /// What the first seal is chained to.

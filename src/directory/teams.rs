@@ -4,6 +4,7 @@
 //! deltas, and each delta is a statement or two of whatever size.
 
 mod members;
+mod pieces;
 mod refusals;
 
 use std::cell::OnceCell;
@@ -15,13 +16,13 @@ use self::members::{MemberChanges, amount, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
-use super::membership::{Facts, granted};
+use super::membership::Policy;
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
-use crate::db::memberships::{self, StatementRow};
+use crate::db::memberships::{self, MemberRow};
 use crate::db::teams::{self as rows, TeamRow};
 use crate::db::{Conn, roles};
 use crate::scim::condition::Condition;
@@ -40,7 +41,7 @@ const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 #[derive(Debug)]
 pub struct Team {
     row: TeamRow,
-    members: Option<Vec<StatementRow>>,
+    members: Option<Vec<MemberRow>>,
     /// Whether there are more members than were to be shown.
     is_too_large: bool,
     /// The entity tag, once it was asked for: there may be a hundred thousand members in it.
@@ -72,8 +73,13 @@ impl Team {
     /// # Errors
     /// The stored document is unreadable.
     pub fn show(&self, projection: &Projection, base_url: &str) -> DirectoryResult<Shown> {
-        let members = self.members.as_ref();
-        Ok(projection.write(Representation {
+        let members = self.members.iter().flatten().map(|row| member(row, base_url));
+        Ok(projection.write(&self.representation(base_url), members)?)
+    }
+
+    fn representation<'a>(&'a self, base_url: &'a str) -> Representation<'a> {
+        let first = |rows: &'a Vec<MemberRow>| rows.first().map(|row| member(row, base_url));
+        Representation {
             id: &self.row.id,
             document: &self.row.document,
             meta: Meta {
@@ -83,13 +89,13 @@ impl Team {
                 location: Location { base_url, endpoint: "Groups", id: &self.row.id },
                 version: self.entity_tag(),
             },
-            related: members.map(|rows| ("members", rows.iter().map(|row| member(row, base_url)))),
-        })?)
+            related: self.members.as_ref().map(|rows| ("members", first(rows))),
+        }
     }
 }
 
 /// A member as it is shown.
-fn member<'a>(row: &'a StatementRow, base_url: &'a str) -> Related<'a> {
+fn member<'a>(row: &'a MemberRow, base_url: &'a str) -> Related<'a> {
     Related {
         value: Some(&row.user_id),
         reference: Some(Location { base_url, endpoint: "Users", id: &row.user_id }),
@@ -172,8 +178,7 @@ pub fn get(
     want_members: bool,
 ) -> DirectoryResult<Team> {
     let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let members =
-        if want_members { Some(members_of(conn, context, &[row.id.as_str()])?) } else { None };
+    let members = if want_members { Some(members_of(conn, context, &row.id)?) } else { None };
     Ok(Team { row, members, is_too_large: false, tag: OnceCell::new() })
 }
 
@@ -220,12 +225,11 @@ fn each_with_members(
     found: Vec<TeamRow>,
     want_members: bool,
 ) -> DirectoryResult<Vec<Team>> {
-    let mut members = Vec::new();
+    let mut by_team = BTreeMap::new();
     if want_members && !found.is_empty() {
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
-        members = members_of(conn, context, &ids)?;
+        by_team = by_side(memberships::members_of(conn, &ids, is_union(context))?);
     }
-    let mut by_team = by_side(members, |member| &member.team_id);
     let with_members = |row: TeamRow| Team {
         members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
         row,
@@ -296,7 +300,7 @@ pub fn delete(
     let connection_id = context.connection.id.as_str();
     let row = rows::lock_for_removal(conn, connection_id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(row.version)?;
-    let members = members_of(conn, context, &[id])?;
+    let members = members_of(conn, context, id)?;
     let roles = roles::of_teams(conn, &[id])?;
     rows::delete(conn, connection_id, id)?;
     brake::count(conn, context, Removed { users: 0, members: amount(&members) })?;
@@ -516,25 +520,22 @@ fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> Direct
     let members = if show == Show::Nobody || is_too_large {
         None
     } else {
-        Some(members_of(conn, context, &[row.id.as_str()])?)
+        Some(members_of(conn, context, &row.id)?)
     };
     Ok(Team { row, members, is_too_large, tag: OnceCell::new() })
 }
 
-/// Who belongs to some teams. Inactive users are among them: their membership has no effect, but a
+/// Who belongs to a team. Inactive users are among them: their membership has no effect, but a
 /// client that writes back what it read must not lose it.
-fn members_of(
-    conn: &mut Conn,
-    context: &Context,
-    team_ids: &[&str],
-) -> DirectoryResult<Vec<StatementRow>> {
-    let mut statements = memberships::of_teams(conn, team_ids)?;
-    let policy = context.connection.settings.membership;
-    statements.retain(|row| granted(policy, Facts::from(row)));
-    Ok(statements)
+fn members_of(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<Vec<MemberRow>> {
+    Ok(memberships::members(conn, id, is_union(context))?)
 }
 
 /// Ids of those who belong to a team.
 fn member_ids(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<BTreeSet<String>> {
-    Ok(members_of(conn, context, &[id])?.into_iter().map(|member| member.user_id).collect())
+    Ok(members_of(conn, context, id)?.into_iter().map(|member| member.user_id).collect())
+}
+
+fn is_union(context: &Context) -> bool {
+    context.connection.settings.membership == Policy::Union
 }

@@ -64,7 +64,8 @@ impl User {
     /// The stored document is unreadable.
     pub fn show(&self, projection: &Projection, base_url: &str) -> DirectoryResult<Shown> {
         let groups = self.groups.as_ref().filter(|groups| !groups.is_empty());
-        Ok(projection.write(Representation {
+        let elements = groups.into_iter().flatten().map(|row| group(row, base_url));
+        let resource = Representation {
             id: &self.row.id,
             document: &self.row.document,
             meta: Meta {
@@ -74,8 +75,9 @@ impl User {
                 location: Location { base_url, endpoint: "Users", id: &self.row.id },
                 version: self.entity_tag(),
             },
-            related: groups.map(|rows| ("groups", rows.iter().map(|row| group(row, base_url)))),
-        })?)
+            related: groups.map(|_| ("groups", elements.clone().next())),
+        };
+        Ok(projection.write(&resource, elements)?)
     }
 }
 
@@ -194,7 +196,8 @@ pub fn list(
     listing::one_kind(conn, context, &table, (wanted, page), |conn, mut found| {
         if wanted.memberships && !has_teams {
             let ids: Vec<&str> = found.iter().map(|found| found.user.id.as_str()).collect();
-            let mut by_user = by_side(memberships::of_users(conn, &ids)?, |row| &row.user_id);
+            let said = memberships::of_users(conn, &ids)?;
+            let mut by_user = by_side(said.into_iter().map(|row| (row.user_id.clone(), row)));
             for found in &mut found {
                 found.statements = Some(by_user.remove(&found.user.id).unwrap_or_default());
             }

@@ -4,7 +4,9 @@ use actix_web::http::header::{
     CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use futures_util::stream;
 use serde_json::Value;
 
 use super::door::Denied;
@@ -58,6 +60,27 @@ pub fn resource(tag: &str, location: impl FnOnce() -> String, shown: Shown) -> H
         builder.insert_header((CONTENT_LOCATION, location()));
     }
     json(builder, shown.json)
+}
+
+/// What an answer takes of memory that is made while it is sent, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight(pub usize);
+
+/// 200 with a resource that is written while it is sent, of so many bytes of memory.
+pub fn large_resource(
+    tag: &str,
+    location: Option<String>,
+    weight: usize,
+    pieces: impl Iterator<Item = serde_json::Result<Vec<u8>>> + 'static,
+) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    builder.insert_header((ETAG, tag));
+    builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON)));
+    if let Some(location) = location {
+        builder.insert_header((CONTENT_LOCATION, location));
+    }
+    builder.extensions_mut().insert(Weight(weight));
+    builder.streaming(stream::iter(pieces.map(|piece| piece.map(Bytes::from))))
 }
 
 /// 304: the client has the representation with that tag already (RFC 7644 section 3.14).

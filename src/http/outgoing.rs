@@ -12,7 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, HttpMessage};
 
-use super::answer::refusal;
+use super::answer::{Weight, refusal};
 use super::client::Client;
 use crate::app::App;
 use crate::app::budget::{Held, Spent};
@@ -20,7 +20,7 @@ use crate::metrics::TurnedAway;
 use crate::scim::ScimError;
 
 /// Answers below this size, in bytes, are not counted: the system's own buffers take as much.
-const LARGE: u64 = 64 * 1024;
+const LARGE: usize = 64 * 1024;
 /// How much of an answer is handed over at a time; the rest waits until that is sent.
 const PIECE: usize = 64 * 1024;
 
@@ -47,13 +47,40 @@ impl MessageBody for Outgoing {
     }
 }
 
+/// The same of an answer that is made while it is sent.
+struct Made {
+    body: BoxBody,
+    _memory: Held,
+}
+
+impl MessageBody for Made {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
 /// Middleware of SCIM's endpoints, inside of the one that authenticates.
 pub async fn hold(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?.map_into_boxed_body();
-    let BodySize::Sized(size) = response.response().body().size() else { return Ok(response) };
+    let size = match response.response().body().size() {
+        BodySize::None => return Ok(response),
+        BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
+        BodySize::Stream => {
+            response.response().extensions().get().map_or(0, |&Weight(weight)| weight)
+        }
+    };
     if size < LARGE {
         return Ok(response);
     }
@@ -69,12 +96,12 @@ pub async fn hold(
         let client = extensions.get::<Client>();
         app.answers.begin(client.map(|client| client.connection().id.as_str()))
     };
-    let refused = match memory.take(usize::try_from(size).unwrap_or(usize::MAX)) {
+    let refused = match memory.take(size) {
         // One that is too large for all of it is at least alone in that.
         Ok(()) | Err(Spent::TooMuch) => {
             return Ok(response.map_body(|_, body| match body.try_into_bytes() {
                 Ok(rest) => BoxBody::new(Outgoing { rest, _memory: memory }),
-                Err(body) => body,
+                Err(body) => BoxBody::new(Made { body, _memory: memory }),
             }));
         }
         Err(Spent::Share) => {

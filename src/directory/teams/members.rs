@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::member;
-use crate::db::memberships::{self, Said};
+use super::{member, members_of};
 use crate::db::Conn;
+use crate::db::memberships::{self, Said};
 use crate::directory::connections::UnknownMembers;
 use crate::directory::{Context, DirectoryResult};
 use crate::scim::ScimError;
@@ -72,9 +72,9 @@ pub(super) fn apply_steps(
                 }
             }
             MemberStep::RemoveWhere(filter) => {
-                let statements = memberships::of_teams(conn, &[team_id])?;
+                let members = members_of(conn, context, team_id)?;
                 let mut selected = Vec::new();
-                for row in &statements {
+                for row in &members {
                     let element = serde_json::to_value(member(row, &context.base_url))?;
                     if matches_element(filter, &element) {
                         selected.push(row.user_id.as_str());

@@ -86,7 +86,7 @@ pub async fn get(
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    answer(&client, &projection, &team)
+    answer(&client, &projection, team)
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).
@@ -109,7 +109,7 @@ pub async fn replace(
             teams::replace(conn, &context, &id, &document, &members, &condition, show)
         })
         .await?;
-    answer(&client, &projection, &team)
+    answer(&client, &projection, team)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 section 3.5.2).
@@ -138,7 +138,7 @@ pub async fn patch(
     if team.is_too_large() {
         return Ok(answer::changed(tag));
     }
-    answer(&client, &projection, &team)
+    answer(&client, &projection, team)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 section 3.6).
@@ -173,8 +173,18 @@ fn group(
 }
 
 /// 200 with what is to be shown of the group.
-fn answer(client: &Client, projection: &Projection, team: &Team) -> Result<HttpResponse, Failure> {
+fn answer(
+    client: &Client,
+    projection: &Projection,
+    mut team: Team,
+) -> Result<HttpResponse, Failure> {
     let base_url = &client.app.scim_base_url;
+    let pieces = team.pieces(projection, base_url)?;
     let location = || format!("{base_url}/Groups/{}", team.id());
-    Ok(answer::resource(team.entity_tag(), location, team.show(projection, base_url)?))
+    let tag = team.entity_tag();
+    if let Some(pieces) = pieces {
+        let location = pieces.has_location.then(location);
+        return Ok(answer::large_resource(tag, location, pieces.weight, pieces));
+    }
+    Ok(answer::resource(tag, location, team.show(projection, base_url)?))
 }

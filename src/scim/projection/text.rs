@@ -21,15 +21,58 @@ pub struct Shown {
     pub has_location: bool,
 }
 
-/// What a resource is put together from.
+/// What a resource is put together from, but for the elements of what is related to it.
 #[derive(Debug)]
-pub struct Representation<'a, E> {
+pub struct Representation<'a> {
     pub id: &'a str,
     /// The attributes that its client gave it, as JSON.
     pub document: &'a str,
     pub meta: Meta<'a>,
-    /// The attribute that says what it belongs to, or what belongs to it, and its elements.
-    pub related: Option<(&'a str, E)>,
+    /// The attribute that says what it belongs to, or what belongs to it, and its first element.
+    pub related: Option<(&'a str, Option<Related<'a>>)>,
+}
+
+/// The text of a resource around the elements of what is related to it, which may be too many to be
+/// written at once.
+#[derive(Debug)]
+pub struct Frame {
+    /// The text before the elements.
+    pub head: Vec<u8>,
+    /// How each of them is written, where they are shown.
+    pub elements: Option<Elements>,
+    /// The text behind them.
+    pub tail: Vec<u8>,
+    /// Whether the resource's location is part of it.
+    pub has_location: bool,
+}
+
+/// The parts of an element that are shown: the same of all.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of its own")]
+pub struct Elements {
+    value: bool,
+    reference: bool,
+    display: bool,
+    kind: bool,
+}
+
+impl Elements {
+    /// Appends an element, with the comma before it unless it is the first.
+    ///
+    /// # Errors
+    /// None but what memory has.
+    pub fn write(self, json: &mut Vec<u8>, is_first: bool, element: Related<'_>) -> Result<()> {
+        if !is_first {
+            json.push(b',');
+        }
+        let element = Related {
+            value: element.value.filter(|_| self.value),
+            reference: element.reference.filter(|_| self.reference),
+            display: element.display.filter(|_| self.display),
+            kind: element.kind.filter(|_| self.kind),
+        };
+        serde_json::to_writer(json, &element)
+    }
 }
 
 /// `meta` (RFC 7643 section 3.1).
@@ -64,16 +107,11 @@ pub struct Location<'a> {
     pub id: &'a str,
 }
 
-impl fmt::Display for Location<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, endpoint, id } = self;
-        write!(f, "{base_url}/{endpoint}/{id}")
-    }
-}
-
 impl Serialize for Location<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // Put together first: looked through for what has to be escaped once, not in five pieces.
+        let Self { base_url, endpoint, id } = self;
+        serializer.serialize_str(&[base_url, "/", endpoint, "/", id].concat())
     }
 }
 
@@ -152,10 +190,26 @@ impl Projection {
     ///
     /// # Errors
     /// What is stored is no JSON object.
-    pub fn write<'r, E>(&self, resource: Representation<'_, E>) -> Result<Shown>
-    where
-        E: Iterator<Item = Related<'r>>,
-    {
+    pub fn write<'r>(
+        &self,
+        resource: &Representation<'_>,
+        elements: impl Iterator<Item = Related<'r>>,
+    ) -> Result<Shown> {
+        let Frame { head: mut json, elements: parts, tail, has_location } = self.frame(resource)?;
+        if let Some(parts) = parts {
+            for (number, element) in elements.enumerate() {
+                parts.write(&mut json, number == 0, element)?;
+            }
+        }
+        json.extend_from_slice(&tail);
+        Ok(Shown { json, has_location })
+    }
+
+    /// The resource as JSON, but for the elements of what is related to it.
+    ///
+    /// # Errors
+    /// What is stored is no JSON object.
+    pub fn frame(&self, resource: &Representation<'_>) -> Result<Frame> {
         let Entries(entries) = serde_json::from_str(resource.document)?;
         let mut shown = Vec::with_capacity(entries.len());
         for (name, value) in &entries {
@@ -188,10 +242,16 @@ impl Projection {
         for (name, text) in &shown {
             object.raw(name, text)?;
         }
-        if let Some((name, elements)) = resource.related
+        let mut head = Vec::new();
+        let mut elements = None;
+        if let Some((name, first)) = &resource.related
             && let Some((attribute, _)) = parts(name)
+            && let Some(shown) = shown_parts(&core, attribute, first.as_ref())?
         {
-            write_related(&mut object, &core, attribute, elements)?;
+            object.name(&attribute.name)?;
+            object.json.push(b'[');
+            head = std::mem::replace(&mut object.json, vec![b']']);
+            elements = Some(shown);
         }
         let mut has_location = false;
         if let Some((attribute, parts)) = parts("meta") {
@@ -206,7 +266,11 @@ impl Projection {
                 }
             }
         }
-        Ok(Shown { json: object.end(), has_location })
+        let mut tail = object.end();
+        if elements.is_none() {
+            head = std::mem::take(&mut tail);
+        }
+        Ok(Frame { head, elements, tail, has_location })
     }
 
     /// Whether a schema that a stored resource names is named to the client: one that there is no more
@@ -275,38 +339,24 @@ fn is_plain(attribute: &Attribute, stored: &str) -> bool {
         }
 }
 
-fn write_related<'r>(
-    object: &mut Object,
+/// Which parts are shown of elements like the first; `None` if nothing is.
+fn shown_parts(
     core: &Container<'_>,
     attribute: &Attribute,
-    elements: impl Iterator<Item = Related<'r>>,
-) -> Result<()> {
-    let mut elements = elements.peekable();
-    // They all have the same parts, so that what is shown of one is shown of all.
+    first: Option<&Related<'_>>,
+) -> Result<Option<Elements>> {
     let mut shown =
-        Value::Array(elements.peek().map(serde_json::to_value).into_iter().collect::<Result<_>>()?);
+        Value::Array(first.map(serde_json::to_value).into_iter().collect::<Result<_>>()?);
     if !core.keep(attribute, &mut shown) {
-        return Ok(());
+        return Ok(None);
     }
     let is_shown = |name: &str| shown.pointer(&format!("/0/{name}")).is_some();
-    let (value, reference) = (is_shown("value"), is_shown("$ref"));
-    let (display, kind) = (is_shown("display"), is_shown("type"));
-    object.name(&attribute.name)?;
-    object.json.push(b'[');
-    for (number, element) in elements.enumerate() {
-        if number > 0 {
-            object.json.push(b',');
-        }
-        let element = Related {
-            value: element.value.filter(|_| value),
-            reference: element.reference.filter(|_| reference),
-            display: element.display.filter(|_| display),
-            kind: element.kind.filter(|_| kind),
-        };
-        serde_json::to_writer(&mut object.json, &element)?;
-    }
-    object.json.push(b']');
-    Ok(())
+    Ok(Some(Elements {
+        value: is_shown("value"),
+        reference: is_shown("$ref"),
+        display: is_shown("display"),
+        kind: is_shown("type"),
+    }))
 }
 
 #[cfg(test)]
@@ -414,16 +464,7 @@ mod tests {
         Location { base_url: "https://x/v2", endpoint, id }
     }
 
-    fn representation(
-        document: &str,
-        teams: Option<usize>,
-    ) -> Representation<'_, impl Iterator<Item = Related<'static>>> {
-        let related = |&(id, display): &'static (&str, &str)| Related {
-            value: Some(id),
-            reference: Some(location("Groups", id)),
-            display: Some(display),
-            kind: Some("direct"),
-        };
+    fn representation(document: &str, teams: Option<usize>) -> Representation<'_> {
         Representation {
             id: "u1",
             document,
@@ -434,8 +475,18 @@ mod tests {
                 location: location("Users", "u1"),
                 version: "W/\"1\"",
             },
-            related: teams.map(|count| ("groups", TEAMS[..count].iter().map(related))),
+            related: teams.map(|count| ("groups", related(count).next())),
         }
+    }
+
+    /// So many of [`TEAMS`].
+    fn related(count: usize) -> impl Iterator<Item = Related<'static>> {
+        TEAMS[..count].iter().map(|&(id, display)| Related {
+            value: Some(id),
+            reference: Some(location("Groups", id)),
+            display: Some(display),
+            kind: Some("direct"),
+        })
     }
 
     /// The whole, as a tree.
@@ -463,7 +514,9 @@ mod tests {
                     let mut expected = tree(&document, teams);
                     projection.apply(&mut expected);
                     let text = document.to_string();
-                    let shown = projection.write(representation(&text, teams)).expect("JSON");
+                    let shown = projection
+                        .write(&representation(&text, teams), related(teams.unwrap_or_default()))
+                        .expect("JSON");
                     let written = String::from_utf8(shown.json).expect("text");
                     let expected = Value::Object(expected);
                     assert_eq!(written, expected.to_string(), "{projection:?}");
@@ -493,9 +546,9 @@ mod tests {
                 kind: Some("User"),
             });
             let Representation { id, document: stored, meta, .. } = representation(&text, None);
-            let related = Some(("members", std::iter::once(member())));
+            let related = Some(("members", Some(member())));
             let whole = Representation { id, document: stored, meta, related };
-            let shown = projection.write(whole).expect("JSON");
+            let shown = projection.write(&whole, std::iter::once(member())).expect("JSON");
             let mut expected = tree(&document, None);
             let meta = expected.shift_remove("meta").expect("meta");
             expected.insert("members".to_owned(), json!([member()]));
@@ -512,7 +565,8 @@ mod tests {
     fn what_is_no_object_is_an_error() {
         let projection = Projection::all(&users());
         for stored in ["", "[]", "null", "{\"schemas\":[}", "{\"schemas\":7}"] {
-            assert!(projection.write(representation(stored, None)).is_err(), "{stored}");
+            let written = projection.write(&representation(stored, None), std::iter::empty());
+            assert!(written.is_err(), "{stored}");
         }
     }
 }
