@@ -290,6 +290,9 @@ pub fn with_ids(conn: &mut Conn, connection_id: &str, ids: &[&str]) -> QueryResu
 
 /// How many teams meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
+    if condition.is_none() {
+        return super::total(conn, connection_id, "team");
+    }
     let all = Sql::new("SELECT COUNT(*) AS total FROM teams WHERE ");
     super::count(conn, all.append(meeting(connection_id, condition)))
 }

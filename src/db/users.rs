@@ -399,6 +399,9 @@ pub fn with_ids(
 
 /// How many users meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
+    if condition.is_none() {
+        return super::total(conn, connection_id, "user");
+    }
     let all = Sql::new("SELECT COUNT(*) AS total FROM users WHERE ");
     super::count(conn, all.append(meeting(connection_id, condition)))
 }

@@ -4,6 +4,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
+use futures_util::future::join_all;
 use muster::db::connection::Conn;
 use muster::db::sql::Sql;
 use muster::db::{DatabaseUrl, Db, memberships, migrations};
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![
         lookups_use_indexes,
         one_member_more_is_one_row_more,
+        totals_are_what_there_is,
         a_write_is_there_after_a_restart
     ];
     [pure, databases, apps].concat()
@@ -359,6 +361,73 @@ async fn one_member_more_is_one_row_more(app: TestApp) {
     }
     assert_eq!(count(&mut conn, "memberships"), rows + 1);
     assert_eq!(count(&mut conn, "events"), events + 1, "the second time nothing changed");
+}
+
+async fn totals_are_what_there_is(app: TestApp) {
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        kept: i64,
+        #[diesel(sql_type = BigInt)]
+        counted: i64,
+    }
+    let other = app.other("other").await;
+    let again = app.replica().await;
+    let replica = again.with_token(app.default_token());
+    let (here, mut writes) = (app.scim(), Vec::new());
+    // Some names come twice, so that some writes fail, and some transactions begin anew.
+    for number in 0..40 {
+        let client = [&here, &replica, &other][number % 3].clone();
+        writes.push(async move {
+            let user = json!({ "userName": format!("user{}", number / 4) });
+            let group = json!({ "displayName": format!("Group {}", number / 4) });
+            let user = client.post("/Users", &user).await;
+            let group = client.post("/Groups", &group).await;
+            if number % 5 == 0 && user.status == 201 && group.status == 201 {
+                client.delete(&format!("/Users/{}", user.id())).await.expect(204);
+                client.delete(&format!("/Groups/{}", group.id())).await.expect(204);
+            }
+        });
+    }
+    join_all(writes).await;
+    let operations: Vec<Value> = (0..20)
+        .map(|number| {
+            let user = json!({ "userName": format!("bulk{}", number / 2) });
+            json!({ "method": "POST", "path": "/Users", "bulkId": format!("b{number}"), "data": user })
+        })
+        .collect();
+    let bulk = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": operations,
+    });
+    here.post("/Bulk", &bulk).await.expect(200);
+    let mut conn = app.database.connect();
+    let mut check = |condition: &str| {
+        let mut counts = Vec::new();
+        for (table, kind) in [("users", "user"), ("teams", "team")] {
+            let query = format!(
+                "SELECT CAST(COALESCE((SELECT SUM(total) FROM totals WHERE kind = '{kind}' AND \
+                 {condition}), 0) AS BIGINT) AS kept, \
+                 (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted"
+            );
+            let found: Counted =
+                diesel::sql_query(query).get_result(&mut conn).expect("two numbers");
+            assert_eq!(found.kept, found.counted, "{table}");
+            counts.push(found.counted);
+        }
+        counts
+    };
+    let of_other = "connection_id IN (SELECT id FROM connections WHERE name = 'other')";
+    assert!(check(of_other).iter().all(|count| *count > 0));
+    assert!(check(&of_other.replace("'other'", "'default'")).iter().all(|count| *count > 5));
+    // What a connection had goes with it.
+    let now = app.clock.now();
+    app.db
+        .write("delete", move |conn| muster::directory::connections::delete(conn, "other", now))
+        .await
+        .expect("a connection that can go");
+    check("connection_id IS NOT NULL");
+    again.stopper().await;
 }
 
 async fn a_write_is_there_after_a_restart(app: TestApp) {
