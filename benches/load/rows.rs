@@ -111,6 +111,8 @@ pub fn all(seed: &Rc<Seed>, sign_in: &Rc<SignIn>, last_cursor: &str) -> Vec<Row>
         body: Bytes::from(format!("token={token}")),
         ..Ask::default()
     }));
+    // What bodies of many megabytes leave in memory for a while is not to be seen in other rows.
+    rows.sort_by_key(|row| row.is_large);
     rows
 }
 

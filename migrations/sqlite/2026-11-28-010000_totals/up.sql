@@ -8,20 +8,25 @@ CREATE TABLE totals (
     PRIMARY KEY (connection_id, kind, part)
 ) WITHOUT ROWID;
 
-INSERT INTO totals SELECT connection_id, 'user', 0, COUNT(*) FROM users GROUP BY connection_id;
-INSERT INTO totals SELECT connection_id, 'team', 0, COUNT(*) FROM teams GROUP BY connection_id;
+INSERT INTO totals
+SELECT id, 'user', 0, (SELECT COUNT(*) FROM users WHERE connection_id = connections.id) FROM connections;
+INSERT INTO totals
+SELECT id, 'team', 0, (SELECT COUNT(*) FROM teams WHERE connection_id = connections.id) FROM connections;
 
+CREATE TRIGGER connections_added AFTER INSERT ON connections BEGIN
+    INSERT INTO totals VALUES (NEW.id, 'user', 0, 0), (NEW.id, 'team', 0, 0);
+END;
 CREATE TRIGGER users_added AFTER INSERT ON users BEGIN
-    INSERT INTO totals VALUES (NEW.connection_id, 'user', 0, 1)
-    ON CONFLICT DO UPDATE SET total = total + 1;
+    UPDATE totals SET total = total + 1
+    WHERE connection_id = NEW.connection_id AND kind = 'user' AND part = 0;
 END;
 CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN
     UPDATE totals SET total = total - 1
     WHERE connection_id = OLD.connection_id AND kind = 'user' AND part = 0;
 END;
 CREATE TRIGGER teams_added AFTER INSERT ON teams BEGIN
-    INSERT INTO totals VALUES (NEW.connection_id, 'team', 0, 1)
-    ON CONFLICT DO UPDATE SET total = total + 1;
+    UPDATE totals SET total = total + 1
+    WHERE connection_id = NEW.connection_id AND kind = 'team' AND part = 0;
 END;
 CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN
     UPDATE totals SET total = total - 1

@@ -401,6 +401,20 @@ async fn a_large_group_is_answered_without_its_members(app: TestApp) {
     assert_eq!(answer["displayName"], "Large");
     let read = client.get(&path).await.expect(200).body;
     assert_eq!(read["members"].as_array().map(Vec::len), Some(1002));
+    // Sent in pieces it is what it is as a part of a list, which is sent at once.
+    for query in [
+        "attributes=members.value",
+        "attributes=displayName,members.%24ref,members.type",
+        "excludedAttributes=meta,members.value",
+        "excludedAttributes=displayName",
+    ] {
+        let alone = client.get(&format!("{path}?{query}")).await.expect(200);
+        let filter = format!("/Groups?filter=displayName%20eq%20%22Large%22&{query}");
+        let listed = client.get(&filter).await.expect(200).body;
+        assert_eq!(alone.body, listed["Resources"][0], "{query}");
+        let tag = client.get(&format!("{path}?{query}")).await.header("etag").map(str::to_owned);
+        assert_eq!(alone.header("etag"), tag.as_deref());
+    }
 }
 
 async fn a_hundred_thousand_members_are_one_request_each_way(app: TestApp) {
