@@ -497,8 +497,8 @@ mod tests {
         whole.insert("id".to_owned(), "u1".into());
         whole.extend(stored);
         let of_text = representation("{}", teams);
-        if let Some((name, teams)) = of_text.related {
-            let teams = teams.map(|team| serde_json::to_value(team).expect("JSON"));
+        if let (Some((name, _)), Some(count)) = (of_text.related, teams) {
+            let teams = related(count).map(|team| serde_json::to_value(team).expect("JSON"));
             whole.insert(name.to_owned(), teams.collect());
         }
         whole.insert("meta".to_owned(), serde_json::to_value(of_text.meta).expect("JSON"));
