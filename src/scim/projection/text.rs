@@ -87,7 +87,7 @@ pub struct Meta<'a> {
 }
 
 /// Another resource, as an element of `groups` or `members`, or what is shown of it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Related<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<&'a str>,
