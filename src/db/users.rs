@@ -412,17 +412,6 @@ pub fn inactive(conn: &mut Conn, connection_id: &str) -> QueryResult<i64> {
     super::count(conn, all.text(connection_id))
 }
 
-/// Whether the connection has more than `number` users, looking at no more than that.
-pub fn are_more_than(conn: &mut Conn, connection_id: &str, number: i64) -> QueryResult<bool> {
-    let some =
-        Sql::new("SELECT COUNT(*) AS total FROM (SELECT 1 FROM users WHERE connection_id = ")
-            .text(connection_id)
-            .raw(" LIMIT ")
-            .integer(number.saturating_add(1).max(0))
-            .raw(") AS some_users");
-    Ok(super::count(conn, some)? > number)
-}
-
 /// The condition that a row is one of the connection's and meets the condition.
 pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
     let statement = Sql::new("users.connection_id = ").text(connection_id);

@@ -146,7 +146,7 @@ pub(super) fn count(conn: &mut Conn, context: &Context, removed: Removed) -> Dir
 }
 
 /// Whether so many users were active when the window began that those who would be gone are no more
-/// than a share of them: looks at the index of inactive ones, and at no more of all than it takes.
+/// than a share of them. Of the users it reads the index of inactive ones alone.
 fn has_enough(
     conn: &mut Conn,
     id: &str,
@@ -158,7 +158,7 @@ fn has_enough(
     // Those who went earlier are inactive now, or no rows any more.
     let active = needed.saturating_add(rest).saturating_sub(earlier);
     let all = active.saturating_add(users::inactive(conn, id)?);
-    Ok(users::are_more_than(conn, id, all - 1)?)
+    Ok(users::count(conn, id, None)? >= all)
 }
 
 /// Puts the brake on, because a request went too far; once it is on it stays on until it is released.
