@@ -16,7 +16,7 @@ use self::known::Known;
 use crate::access::limit::Limiter;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::db::{DatabaseUrl, Db, Limits, StoreError};
+use crate::db::{DatabaseUrl, Db, Limits, StoreError, totals};
 use crate::directory::token_quirks::{self, Pending};
 use crate::directory::uniqueness::{self, UniquenessError};
 use crate::directory::{cursors, sealing};
@@ -91,6 +91,18 @@ pub fn open_store(url: DatabaseUrl, pool_size: u32, settings: &Settings) -> Db {
 pub async fn index_unique_values(db: &Db, registry: &Arc<Registry>) -> Result<(), UniquenessError> {
     let registry = registry.clone();
     db.note("index_unique_values", move |conn| uniqueness::index(conn, &registry)).await
+}
+
+/// Sees to it that the totals which the store keeps are what there is, before anything is served.
+///
+/// # Errors
+/// The store's.
+pub async fn mend_totals(db: &Db) -> Result<(), StoreError> {
+    if db.read(|conn| Ok::<_, StoreError>(totals::are_right(conn)?)).await? {
+        return Ok(());
+    }
+    log::warn!("the totals of users and groups were not what there is, and are counted anew");
+    db.note("mend_totals", |conn| Ok::<_, StoreError>(totals::mend(conn)?)).await
 }
 
 impl App {

@@ -34,6 +34,7 @@ pub mod time;
 mod together;
 pub mod token_quirks;
 pub mod tokens;
+pub mod totals;
 mod turns;
 pub mod unique;
 mod url;
@@ -57,11 +58,4 @@ struct Total {
 fn count(conn: &mut Conn, statement: sql::Sql) -> QueryResult<i64> {
     let row: Total = statement.get_result(conn)?;
     Ok(row.total)
-}
-
-/// How many users or teams the connection has, which is kept, not counted.
-fn total(conn: &mut Conn, connection_id: &str, kind: &str) -> QueryResult<i64> {
-    let sum = sql::Sql::new("SELECT CAST(COALESCE(SUM(total), 0) AS BIGINT) AS total FROM totals ");
-    let sum = sum.raw("WHERE connection_id = ").text(connection_id).raw(" AND kind = ").text(kind);
-    count(conn, sum)
 }

@@ -58,11 +58,14 @@ pub fn serve_with(
     let (workers, drain_time) = (app.settings.workers, app.settings.drain_time);
     let head_patience = app.settings.head_patience;
     let connections = app.settings.max_connections.div_ceil(workers.max(1));
-    set_up(&listener, app.settings.reader_patience)?;
+    end_unread(&listener, app.settings.reader_patience)?;
     let data = web::Data::from(app);
     let server = HttpServer::new(move || stack(data.clone()).configure(routes::configure));
     let server = server
         .workers(workers)
+        // The end of an answer in pieces would wait until the client has acknowledged the piece before
+        // it, for which clients take 40 ms.
+        .tcp_nodelay(true)
         // Beyond these, connections wait to be accepted until others end.
         .max_connections(connections)
         .client_request_timeout(head_patience)
@@ -98,18 +101,18 @@ pub fn stack(
         .wrap(from_fn(headers::protect))
 }
 
-/// Sets what the connections that are accepted inherit.
+/// Has the operating system end connections whose client reads nothing of what it was sent for so
+/// long: the library waits for it for ever. Those that are accepted inherit it.
+#[cfg(target_os = "linux")]
+fn end_unread(listener: &TcpListener, patience: Duration) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_user_timeout(Some(patience))
+}
+
+/// Elsewhere a proxy in front has to.
 ///
-/// What is written is sent at once: the end of an answer that goes out in pieces would else wait until the
-/// client has acknowledged the piece before it, for which clients take 40 ms. And the operating system
-/// ends connections whose client reads nothing of what it was sent for so long, for which the library
-/// waits for ever; where it cannot, a proxy in front has to.
-fn set_up(listener: &TcpListener, patience: Duration) -> io::Result<()> {
-    let socket = socket2::SockRef::from(listener);
-    socket.set_tcp_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(patience))?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = patience;
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+fn end_unread(_: &TcpListener, _: Duration) -> io::Result<()> {
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::{connection, hangup, output};
 use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
 use crate::access::network::Network;
 use crate::access::proxy::{Proxies, ProxyHeader};
-use crate::app::{App, index_unique_values, open_store};
+use crate::app::{App, index_unique_values, mend_totals, open_store};
 use crate::clock::system;
 use crate::config::{
     DEFAULT_BODY_MEMORY, DEFAULT_DRAIN_TIME, DEFAULT_MAX_BODY, DEFAULT_MAX_BULK,
@@ -167,6 +167,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     index_unique_values(&setup, &registry)
         .await
         .with_context(|| format!("could not make {url} ready"))?;
+    mend_totals(&setup).await.with_context(|| format!("could not make {url} ready"))?;
     drop(setup);
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("could not listen on {}", args.listen))?;

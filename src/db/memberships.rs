@@ -36,8 +36,8 @@ type Statement = (Text, Text, Text, Bool, Bool, Bool, Bool, Bool);
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct MemberRow {
     pub user_id: String,
-    /// How the user is called.
-    pub display: String,
+    /// How the user is called, where it was asked for.
+    pub display: Option<String>,
 }
 
 /// A row of `memberships`: all that is said of a user and a team.
@@ -96,20 +96,6 @@ struct IdRow {
     id: String,
 }
 
-#[derive(QueryableByName)]
-struct SizeRow {
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = BigInt)]
-    total: i64,
-}
-
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = BigInt)]
-    total: i64,
-}
-
 /// The rule of membership as a condition, with the aliases of the three tables.
 ///
 /// It says what [`crate::directory::membership::granted`] says; a test holds the two against each
@@ -123,10 +109,15 @@ pub fn granted_sql(union: bool, membership: &str, team: &str, user: &str) -> Str
     format!("({membership}.scim OR ({membership}.claim{scim_decides}))")
 }
 
-/// Who belongs to a team, by their ids.
-pub fn members(conn: &mut Conn, team_id: &str, union: bool) -> QueryResult<Vec<MemberRow>> {
-    let statement = belonging(conn, "", union).raw(" = ").text(team_id).raw(" ORDER BY m.user_id");
-    on_either!(conn, |conn| statement.columns::<(Text, Text)>().load(conn))
+/// Who belongs to a team, by their ids; with their names where they are wanted.
+pub fn members(
+    conn: &mut Conn,
+    team_id: &str,
+    union: bool,
+    named: bool,
+) -> QueryResult<Vec<MemberRow>> {
+    let statement = belonging("", union, named).raw(" = ").text(team_id).raw(" ORDER BY m.user_id");
+    on_either!(conn, |conn| statement.columns::<(Text, Nullable<Text>)>().load(conn))
 }
 
 /// Who belongs to each of some teams: the team's id beside the member, by both.
@@ -134,27 +125,31 @@ pub fn members_of(
     conn: &mut Conn,
     team_ids: &[&str],
     union: bool,
+    named: bool,
 ) -> QueryResult<Vec<(String, MemberRow)>> {
-    let statement = belonging(conn, "m.team_id, ", union)
+    let statement = belonging("m.team_id, ", union, named)
         .among(conn, team_ids)
         .raw(" ORDER BY m.team_id, m.user_id");
-    on_either!(conn, |conn| statement.columns::<(Text, (Text, Text))>().load(conn))
+    on_either!(conn, |conn| statement.columns::<(Text, (Text, Nullable<Text>))>().load(conn))
 }
 
-/// Members of the teams that are to follow.
-fn belonging(conn: &Conn, columns: &str, union: bool) -> Sql {
-    // SQLite takes an index of the key alone for the better one, and reads the rows beside it.
-    let index = if conn.is_postgres() { "" } else { " INDEXED BY users_as_members" };
-    Sql::new("SELECT ")
-        .raw(columns)
-        .raw(
-            "m.user_id, COALESCE(u.display_name, u.user_name) FROM memberships AS m \
-             JOIN teams AS t ON t.id = m.team_id JOIN users AS u",
-        )
-        .raw(index)
-        .raw(" ON u.id = m.user_id WHERE ")
-        .raw(granted_sql(union, "m", "t", "u"))
-        .raw(" AND m.team_id")
+/// Members of the teams that are to follow. The rule is [`granted_sql`]'s; users and teams are looked at
+/// of those alone of whom SCIM says nothing.
+fn belonging(columns: &str, union: bool, named: bool) -> Sql {
+    let name = if named {
+        "(SELECT COALESCE(u.display_name, u.user_name) FROM users AS u WHERE u.id = m.user_id)"
+    } else {
+        "NULL"
+    };
+    let claim = if union {
+        "m.claim"
+    } else {
+        "(m.claim AND NOT EXISTS (SELECT 1 FROM teams AS t, users AS u WHERE t.id = m.team_id \
+         AND u.id = m.user_id AND t.scim_managed AND u.scim_owned))"
+    };
+    Sql::new(format!(
+        "SELECT {columns}m.user_id, {name} FROM memberships AS m WHERE (m.scim OR {claim}) AND m.team_id"
+    ))
 }
 
 /// All statements about the teams of some users.
@@ -218,23 +213,23 @@ pub(super) fn read_stated(
 
 /// How many statements there are about each of some teams; none are left out.
 pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<BTreeMap<String, i64>> {
-    let statement =
-        Sql::new("SELECT m.team_id AS id, COUNT(*) AS total FROM memberships AS m WHERE m.team_id");
-    let rows: Vec<SizeRow> =
-        statement.among(conn, team_ids).raw(" GROUP BY m.team_id").load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.id, row.total)).collect())
+    let statement = Sql::new("SELECT m.team_id, COUNT(*) FROM memberships AS m WHERE m.team_id")
+        .among(conn, team_ids)
+        .raw(" GROUP BY m.team_id")
+        .columns::<(Text, BigInt)>();
+    let rows: Vec<(String, i64)> = on_either!(conn, |conn| statement.load(conn))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whether more than `limit` users are in the team, looking at no more than that.
 pub fn exceeds(conn: &mut Conn, team_id: &str, limit: i64) -> QueryResult<bool> {
-    let row: CountRow =
+    let some =
         Sql::new("SELECT COUNT(*) AS total FROM (SELECT 1 FROM memberships WHERE team_id = ")
             .text(team_id)
             .raw(" LIMIT ")
             .integer(limit.saturating_add(1))
-            .raw(") AS some_members")
-            .get_result(conn)?;
-    Ok(row.total > limit)
+            .raw(") AS some_members");
+    Ok(super::count(conn, some)? > limit)
 }
 
 /// SCIM says that the users are in the team. Returns those of whom it had not said so before.
@@ -313,6 +308,17 @@ pub fn remove_scim<'a>(
         Sql::new("IN (").set(conn, ids).raw(")")
     };
     withdraw_scim(conn, team_id, listed, said)
+}
+
+/// SCIM says that nobody but the listed users is in the team. Returns those who were.
+pub fn retain_scim<'a>(
+    conn: &mut Conn,
+    team_id: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+    said: Said<'_>,
+) -> QueryResult<Vec<String>> {
+    let others = Sql::new("NOT IN (").set(conn, ids).raw(")");
+    withdraw_scim(conn, team_id, others, said)
 }
 
 /// A statement that the claim still makes stays; a row that says nothing any more goes.
@@ -534,16 +540,15 @@ pub fn lacks_claim<'a>(
     user_id: &str,
     team_ids: impl IntoIterator<Item = &'a str>,
 ) -> QueryResult<bool> {
-    let row: CountRow = Sql::new("SELECT COUNT(*) AS total FROM (")
+    let lacking = Sql::new("SELECT COUNT(*) AS total FROM (")
         .set(conn, team_ids)
         .raw(
             ") AS listed_ids WHERE NOT EXISTS (SELECT 1 FROM memberships AS m \
              WHERE m.team_id = listed_ids.value AND m.claim AND m.user_id = ",
         )
         .text(user_id)
-        .raw(")")
-        .get_result(conn)?;
-    Ok(row.total > 0)
+        .raw(")");
+    Ok(super::count(conn, lacking)? > 0)
 }
 
 /// What both sources say of a user, by the names of the teams, and where it comes from.

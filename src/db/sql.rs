@@ -206,3 +206,25 @@ where
 }
 
 impl<Columns, C: Connection> RunQueryDsl<C> for Typed<Columns> {}
+
+/// A statement of the query builder whose text never differs, so that it is kept prepared: the builder
+/// takes every update for one of many.
+#[derive(Debug)]
+pub struct Fixed<Statement>(pub Statement);
+
+impl<Statement> QueryId for Fixed<Statement> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB: DieselBackend, Statement: QueryFragment<DB>> QueryFragment<DB> for Fixed<Statement> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<Statement, C: Connection> RunQueryDsl<C> for Fixed<Statement> {}

@@ -5,10 +5,11 @@ use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Conn, on_either};
-use super::filter::Window;
+use super::filter::{Kind, Window};
 use super::journal::{self, Change};
 use super::schema::teams;
-use super::sql::Sql;
+use super::sql::{Fixed, Sql};
+use super::totals;
 
 /// A row of `teams`.
 #[derive(
@@ -241,7 +242,7 @@ pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    let update = diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row);
+    let update = Fixed(diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row));
     on_either!(conn, |conn| update.execute(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
@@ -291,7 +292,7 @@ pub fn with_ids(conn: &mut Conn, connection_id: &str, ids: &[&str]) -> QueryResu
 /// How many teams meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
     if condition.is_none() {
-        return super::total(conn, connection_id, "team");
+        return totals::of(conn, connection_id, Kind::Team);
     }
     let all = Sql::new("SELECT COUNT(*) AS total FROM teams WHERE ");
     super::count(conn, all.append(meeting(connection_id, condition)))

@@ -6,11 +6,12 @@ use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Conn, on_either};
-use super::filter::Window;
+use super::filter::{Kind, Window};
 use super::journal::{self, Change};
 use super::memberships::{self, StatementRow};
 use super::schema::users;
-use super::sql::Sql;
+use super::sql::{Fixed, Sql};
+use super::totals;
 
 /// Says no more than that a user has a connection, but lets the indexes that begin with it be used.
 const EVERY_CONNECTION: &str = " AND users.connection_id IN (SELECT id FROM connections)";
@@ -339,7 +340,7 @@ pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    let update = diesel::update(users::table.filter(users::id.eq(&row.id))).set(row);
+    let update = Fixed(diesel::update(users::table.filter(users::id.eq(&row.id))).set(row));
     on_either!(conn, |conn| update.execute(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
@@ -400,7 +401,7 @@ pub fn with_ids(
 /// How many users meet a condition.
 pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> QueryResult<i64> {
     if condition.is_none() {
-        return super::total(conn, connection_id, "user");
+        return totals::of(conn, connection_id, Kind::User);
     }
     let all = Sql::new("SELECT COUNT(*) AS total FROM users WHERE ");
     super::count(conn, all.append(meeting(connection_id, condition)))

@@ -24,6 +24,8 @@ pub struct Wanted {
     pub order: Option<Order>,
     /// Whether to look up who belongs to what.
     pub memberships: bool,
+    /// Whether the members of teams are shown with their names.
+    pub names: bool,
     /// How many members the teams of a page may have together, unless it is one team alone.
     pub most_members: i64,
 }
@@ -342,7 +344,7 @@ pub fn everything(
         found.map(|found| found.id.as_str()).collect()
     };
     let mut users = users::with_ids(conn, context, &ids(true), of_users.memberships)?;
-    let mut teams = teams::with_ids(conn, context, &ids(false), of_teams.memberships)?;
+    let mut teams = teams::with_ids(conn, context, &ids(false), of_teams)?;
     let items = cut
         .rows
         .iter()

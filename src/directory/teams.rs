@@ -1,7 +1,7 @@
 //! Teams, which SCIM knows as groups, and their members.
 //!
-//! A team's members never pass through memory as a whole for the sake of a change: requests become
-//! deltas, and each delta is a statement or two of whatever size.
+//! A team's members do not pass through memory as a whole for the sake of a change, unless the request
+//! lists as many: requests become deltas, and each delta is a statement or two of whatever size.
 
 mod members;
 mod pieces;
@@ -58,7 +58,8 @@ impl Team {
     pub fn entity_tag(&self) -> &str {
         self.tag.get_or_init(|| {
             let members = self.members.iter().flatten();
-            let shown = members.map(|row| (row.user_id.as_str(), row.display.as_str()));
+            let shown = members
+                .map(|row| (row.user_id.as_str(), row.display.as_deref().unwrap_or_default()));
             entity_tag(self.row.version, shown)
         })
     }
@@ -99,7 +100,7 @@ fn member<'a>(row: &'a MemberRow, base_url: &'a str) -> Related<'a> {
     Related {
         value: Some(&row.user_id),
         reference: Some(Location { base_url, endpoint: "Users", id: &row.user_id }),
-        display: Some(&row.display),
+        display: row.display.as_deref(),
         kind: Some("User"),
     }
 }
@@ -109,8 +110,8 @@ fn member<'a>(row: &'a MemberRow, base_url: &'a str) -> Related<'a> {
 pub enum Show {
     /// None of them.
     Nobody,
-    /// All of them.
-    Everybody,
+    /// All of them, with their names or without.
+    Everybody { named: bool },
     /// All of them, or none if there are more than so many.
     AtMost(i64),
 }
@@ -171,15 +172,9 @@ pub fn create(
 ///
 /// # Errors
 /// 404 if the connection has no such team.
-pub fn get(
-    conn: &mut Conn,
-    context: &Context,
-    id: &str,
-    want_members: bool,
-) -> DirectoryResult<Team> {
+pub fn get(conn: &mut Conn, context: &Context, id: &str, show: Show) -> DirectoryResult<Team> {
     let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    let members = if want_members { Some(members_of(conn, context, &row.id)?) } else { None };
-    Ok(Team { row, members, is_too_large: false, tag: OnceCell::new() })
+    shown(conn, context, row, show)
 }
 
 /// A page of the teams that a filter selects.
@@ -199,7 +194,7 @@ pub fn list(
         id: |row: &TeamRow| &row.id,
     };
     listing::one_kind(conn, context, &table, (wanted, page), |conn, found| {
-        each_with_members(conn, context, found, wanted.memberships)
+        each_with_members(conn, context, found, (wanted.memberships, wanted.names))
     })
 }
 
@@ -208,13 +203,13 @@ pub(super) fn with_ids(
     conn: &mut Conn,
     context: &Context,
     ids: &[&str],
-    want_members: bool,
+    wanted: &Wanted,
 ) -> DirectoryResult<BTreeMap<String, Team>> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let found = rows::with_ids(conn, &context.connection.id, ids)?;
-    let teams = each_with_members(conn, context, found, want_members)?;
+    let teams = each_with_members(conn, context, found, (wanted.memberships, wanted.names))?;
     Ok(teams.into_iter().map(|team| (team.row.id.clone(), team)).collect())
 }
 
@@ -223,12 +218,12 @@ fn each_with_members(
     conn: &mut Conn,
     context: &Context,
     found: Vec<TeamRow>,
-    want_members: bool,
+    (want_members, named): (bool, bool),
 ) -> DirectoryResult<Vec<Team>> {
     let mut by_team = BTreeMap::new();
     if want_members && !found.is_empty() {
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
-        by_team = by_side(memberships::members_of(conn, &ids, is_union(context))?);
+        by_team = by_side(memberships::members_of(conn, &ids, is_union(context), named)?);
     }
     let with_members = |row: TeamRow| Team {
         members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
@@ -515,12 +510,13 @@ fn stored(row: &TeamRow) -> DirectoryResult<Document> {
 fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> DirectoryResult<Team> {
     let is_too_large = match show {
         Show::AtMost(limit) => memberships::exceeds(conn, &row.id, limit)?,
-        Show::Nobody | Show::Everybody => false,
+        Show::Nobody | Show::Everybody { .. } => false,
     };
     let members = if show == Show::Nobody || is_too_large {
         None
     } else {
-        Some(members_of(conn, context, &row.id)?)
+        let named = show == Show::Everybody { named: true };
+        Some(memberships::members(conn, &row.id, is_union(context), named)?)
     };
     Ok(Team { row, members, is_too_large, tag: OnceCell::new() })
 }
@@ -528,7 +524,7 @@ fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> Direct
 /// Who belongs to a team. Inactive users are among them: their membership has no effect, but a
 /// client that writes back what it read must not lose it.
 fn members_of(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<Vec<MemberRow>> {
-    Ok(memberships::members(conn, id, is_union(context))?)
+    Ok(memberships::members(conn, id, is_union(context), false)?)
 }
 
 /// Ids of those who belong to a team.

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::{Method, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, HttpMessage};
@@ -73,7 +73,10 @@ pub async fn hold(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if response.request().version() < Version::HTTP_11 {
+        response = whole(response).await?;
+    }
     let size = match response.response().body().size() {
         BodySize::None => return Ok(response),
         BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
@@ -118,4 +121,15 @@ pub async fn hold(
         }
     };
     Ok(response.into_response(refusal(&refused)))
+}
+
+/// An answer whose length is known: clients of HTTP/1.0 know of no pieces (RFC 9112 section 6.1).
+async fn whole(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    if response.response().body().size() != BodySize::Stream {
+        return Ok(response);
+    }
+    let (request, response) = response.into_parts();
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body).await?;
+    Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(body))))
 }

@@ -6,7 +6,7 @@ pub mod text;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::error::{ScimError, ScimResult};
 use super::patch::{PatchPlan, sub_names};
@@ -125,6 +125,14 @@ impl Projection {
         self.resource_type
             .core_attribute(name)
             .is_some_and(|attribute| self.core().parts(attribute).is_some())
+    }
+
+    /// Whether a part of a multi-valued core attribute can be one of the response's; see
+    /// [`Projection::includes`].
+    pub fn includes_part(&self, name: &str, part: &str) -> bool {
+        let mut sample = json!([{ part: "" }]);
+        let attribute = self.resource_type.core_attribute(name);
+        attribute.is_some_and(|attribute| self.core().keep(attribute, &mut sample))
     }
 
     /// Takes out of `resource` what is not to be returned, and what the schemas do not know (any

@@ -5,6 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use futures_util::future::join_all;
+use muster::app::mend_totals;
 use muster::db::connection::Conn;
 use muster::db::sql::Sql;
 use muster::db::{DatabaseUrl, Db, memberships, migrations};
@@ -30,7 +31,9 @@ pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![
         lookups_use_indexes,
         one_member_more_is_one_row_more,
+        the_members_of_a_team_are_those_of_the_rule,
         totals_are_what_there_is,
+        totals_that_are_wrong_are_mended,
         a_write_is_there_after_a_restart
     ];
     [pure, databases, apps].concat()
@@ -201,6 +204,52 @@ async fn the_rule_of_membership_in_sql_is_the_rule(database: TestDatabase) {
     }
 }
 
+async fn the_members_of_a_team_are_those_of_the_rule(app: TestApp) {
+    let both = [false, true];
+    let (users, client) = (app.seed(8), app.scim());
+    let mut conn = app.database.connect();
+    let mut teams = Vec::new();
+    for scim_managed in both {
+        let body = json!({ "displayName": format!("managed: {scim_managed}") });
+        let team = client.post("/Groups", &body).await.expect(201).id();
+        let managed = format!("UPDATE teams SET scim_managed = {scim_managed} WHERE id = '{team}'");
+        conn.batch_execute(&managed).expect("a team");
+        teams.push((team, scim_managed));
+    }
+    for policy in [Policy::ScimFirst, Policy::Union] {
+        for (team, scim_managed) in &teams {
+            let mut expected = Vec::new();
+            let facts = both.map(|scim| both.map(|claim| both.map(|owned| (scim, claim, owned))));
+            let facts = facts.into_iter().flatten().flatten();
+            conn.batch_execute("DELETE FROM memberships").expect("nobody");
+            for (user, (scim, claim, scim_owned)) in users.iter().zip(facts) {
+                conn.batch_execute(&format!(
+                    "UPDATE users SET scim_owned = {scim_owned} WHERE id = '{user}'; \
+                     INSERT INTO memberships (team_id, user_id, connection_id, scim, claim) \
+                     SELECT '{team}', id, connection_id, {scim}, {claim} FROM users \
+                     WHERE id = '{user}'"
+                ))
+                .expect("what is said");
+                let facts = Facts { scim, claim, scim_managed: *scim_managed, scim_owned };
+                if granted(policy, facts) {
+                    expected.push(user.clone());
+                }
+            }
+            let union = policy == Policy::Union;
+            for named in both {
+                let found = memberships::members(&mut conn, team, union, named).expect("members");
+                assert!(found.iter().all(|row| row.display.is_some() == named));
+                let found: Vec<String> = found.into_iter().map(|row| row.user_id).collect();
+                assert_eq!(found, expected, "{policy} {scim_managed}");
+                let of = [team.as_str()];
+                let found = memberships::members_of(&mut conn, &of, union, named);
+                let found = found.expect("members").into_iter().map(|(_, row)| row.user_id);
+                assert_eq!(found.collect::<Vec<_>>(), expected, "{policy} {scim_managed}");
+            }
+        }
+    }
+}
+
 async fn text_folds_the_same_everywhere(database: TestDatabase) {
     #[derive(QueryableByName)]
     struct Folded {
@@ -364,13 +413,6 @@ async fn one_member_more_is_one_row_more(app: TestApp) {
 }
 
 async fn totals_are_what_there_is(app: TestApp) {
-    #[derive(QueryableByName)]
-    struct Counted {
-        #[diesel(sql_type = BigInt)]
-        kept: i64,
-        #[diesel(sql_type = BigInt)]
-        counted: i64,
-    }
     let other = app.other("other").await;
     let again = app.replica().await;
     let replica = again.with_token(app.default_token());
@@ -401,33 +443,74 @@ async fn totals_are_what_there_is(app: TestApp) {
         "Operations": operations,
     });
     here.post("/Bulk", &bulk).await.expect(200);
-    let mut conn = app.database.connect();
-    let mut check = |condition: &str| {
-        let mut counts = Vec::new();
-        for (table, kind) in [("users", "user"), ("teams", "team")] {
-            let query = format!(
-                "SELECT CAST(COALESCE((SELECT SUM(total) FROM totals WHERE kind = '{kind}' AND \
-                 {condition}), 0) AS BIGINT) AS kept, \
-                 (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted"
-            );
-            let found: Counted =
-                diesel::sql_query(query).get_result(&mut conn).expect("two numbers");
-            assert_eq!(found.kept, found.counted, "{table}");
-            counts.push(found.counted);
-        }
-        counts
-    };
+    let counts = |condition: &str| counts(&app.database, condition);
     let of_other = "connection_id IN (SELECT id FROM connections WHERE name = 'other')";
-    assert!(check(of_other).iter().all(|count| *count > 0));
-    assert!(check(&of_other.replace("'other'", "'default'")).iter().all(|count| *count > 5));
+    let of_default = of_other.replace("'other'", "'default'");
+    assert!(counts(of_other).iter().all(|count| *count > 0));
+    assert!(counts(&of_default).iter().all(|count| *count > 5));
     // What a connection had goes with it.
     let now = app.clock.now();
     app.db
         .write("delete", move |conn| muster::directory::connections::delete(conn, "other", now))
         .await
         .expect("a connection that can go");
-    check("connection_id IS NOT NULL");
+    counts("connection_id IS NOT NULL");
     again.stopper().await;
+}
+
+/// How many users and teams there are by what is kept, which is what there is.
+#[track_caller]
+fn counts(database: &TestDatabase, condition: &str) -> Vec<i64> {
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        kept: i64,
+        #[diesel(sql_type = BigInt)]
+        counted: i64,
+    }
+    let mut counts = Vec::new();
+    for (table, kind) in [("users", "user"), ("teams", "team")] {
+        let query = format!(
+            "SELECT CAST(COALESCE((SELECT SUM(total) FROM totals WHERE kind = '{kind}' AND \
+             {condition}), 0) AS BIGINT) AS kept, \
+             (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted"
+        );
+        let found: Counted =
+            diesel::sql_query(query).get_result(&mut database.connect()).expect("two numbers");
+        assert_eq!(found.kept, found.counted, "{table}");
+        counts.push(found.counted);
+    }
+    counts
+}
+
+async fn totals_that_are_wrong_are_mended(app: TestApp) {
+    let client = app.scim();
+    for wrong in [
+        "UPDATE totals SET total = total + 7 WHERE kind = 'user'",
+        "UPDATE totals SET total = total - 3",
+        "DELETE FROM totals WHERE kind = 'user' AND part = -1",
+    ] {
+        client
+            .post("/Users", &json!({ "userName": format!("u{}", wrong.len()) }))
+            .await
+            .expect(201);
+        app.database.connect().batch_execute(wrong).expect("another total");
+        let write = async |number: usize| {
+            let body = json!({ "userName": format!("{number}-{}", wrong.len()) });
+            let user = client.post("/Users", &body).await.expect(201);
+            let body = json!({ "displayName": format!("{number}-{}", wrong.len()) });
+            client.post("/Groups", &body).await.expect(201);
+            if number.is_multiple_of(2) {
+                client.delete(&format!("/Users/{}", user.id())).await.expect(204);
+            }
+        };
+        // While others write, and by two at once.
+        let writes = join_all((0..12).map(write));
+        let (_, one, two) = tokio::join!(writes, mend_totals(&app.db), mend_totals(&app.db));
+        one.expect("totals");
+        two.expect("totals");
+        assert!(counts(&app.database, "connection_id IS NOT NULL")[0] > 0);
+    }
 }
 
 async fn a_write_is_there_after_a_restart(app: TestApp) {

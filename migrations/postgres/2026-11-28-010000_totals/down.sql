@@ -1,5 +1,3 @@
-DROP TRIGGER teams_removed ON teams;
-DROP TRIGGER teams_added ON teams;
 DROP TRIGGER users_removed ON users;
 DROP TRIGGER users_added ON users;
 DROP FUNCTION muster_removed();

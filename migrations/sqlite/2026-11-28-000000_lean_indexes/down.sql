@@ -1,4 +1,3 @@
-DROP INDEX users_as_members;
 DROP INDEX users_by_linked_external_id;
 CREATE INDEX users_by_linked_external_id ON users (connection_id, linked_external_id);
 DROP INDEX users_by_subject;

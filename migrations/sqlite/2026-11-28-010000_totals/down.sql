@@ -1,5 +1,3 @@
-DROP TRIGGER teams_removed;
-DROP TRIGGER teams_added;
 DROP TRIGGER users_removed;
 DROP TRIGGER users_added;
 DROP TRIGGER connections_added;

@@ -10,11 +10,9 @@ CREATE TABLE totals (
 
 INSERT INTO totals
 SELECT id, 'user', 0, (SELECT COUNT(*) FROM users WHERE connection_id = connections.id) FROM connections;
-INSERT INTO totals
-SELECT id, 'team', 0, (SELECT COUNT(*) FROM teams WHERE connection_id = connections.id) FROM connections;
 
 CREATE TRIGGER connections_added AFTER INSERT ON connections BEGIN
-    INSERT INTO totals VALUES (NEW.id, 'user', 0, 0), (NEW.id, 'team', 0, 0);
+    INSERT INTO totals VALUES (NEW.id, 'user', 0, 0);
 END;
 CREATE TRIGGER users_added AFTER INSERT ON users BEGIN
     UPDATE totals SET total = total + 1
@@ -23,12 +21,4 @@ END;
 CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN
     UPDATE totals SET total = total - 1
     WHERE connection_id = OLD.connection_id AND kind = 'user' AND part = 0;
-END;
-CREATE TRIGGER teams_added AFTER INSERT ON teams BEGIN
-    UPDATE totals SET total = total + 1
-    WHERE connection_id = NEW.connection_id AND kind = 'team' AND part = 0;
-END;
-CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN
-    UPDATE totals SET total = total - 1
-    WHERE connection_id = OLD.connection_id AND kind = 'team' AND part = 0;
 END;

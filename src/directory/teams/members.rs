@@ -1,11 +1,11 @@
 //! What a request does to the members of a team: deltas, each a statement or two of whatever size. A whole
-//! team passes through memory only where a request names one.
+//! team passes through memory only where a request lists as many.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{member, members_of};
+use super::{is_union, member};
 use crate::db::Conn;
 use crate::db::memberships::{self, Said};
 use crate::directory::connections::UnknownMembers;
@@ -16,6 +16,9 @@ use crate::scim::patch::MemberStep;
 
 /// Unknown ids that an error names, so that its text stays readable.
 const NAMED_IDS: usize = 10;
+
+/// Members whom a request may list and have the database compare with all there are.
+const FEW: usize = 100;
 
 /// How many they are.
 pub(super) fn amount<T>(members: impl IntoIterator<Item = T>) -> i64 {
@@ -57,7 +60,11 @@ pub(super) fn apply_steps(
     for step in steps {
         match step {
             MemberStep::Delta { replace, add, remove } => {
-                if *replace {
+                if *replace && add.len() <= FEW {
+                    let listed = add.iter().map(String::as_str);
+                    changes.remove(memberships::retain_scim(conn, team_id, listed, said)?);
+                    changes.put_in(conn, context, team_id, &add.iter().collect::<Vec<_>>())?;
+                } else if *replace {
                     // Compared here: what both lists have is nothing that the database has to do.
                     let before = memberships::scim_members(conn, team_id)?;
                     let gone: Vec<&String> = before.difference(add).collect();
@@ -72,7 +79,7 @@ pub(super) fn apply_steps(
                 }
             }
             MemberStep::RemoveWhere(filter) => {
-                let members = members_of(conn, context, team_id)?;
+                let members = memberships::members(conn, team_id, is_union(context), true)?;
                 let mut selected = Vec::new();
                 for row in &members {
                     let element = serde_json::to_value(member(row, &context.base_url))?;

@@ -10,6 +10,8 @@ use crate::scim::projection::text::{Elements, Frame};
 
 /// Members from which on a team is made in pieces.
 const MANY: usize = 1_000;
+/// Bytes that a member takes beside what its texts are long.
+const ALLOCATED: usize = 32;
 /// Bytes of a piece, or a little more.
 const PIECE: usize = 32 * 1024;
 
@@ -46,11 +48,14 @@ impl Team {
             projection.frame(&self.representation(base_url))?;
         let Some(elements) = elements else { return Ok(None) };
         let members = self.members.take().unwrap_or_default();
-        let weight =
-            |row: &MemberRow| size_of::<MemberRow>() + row.user_id.len() + row.display.len();
+        let display = |row: &MemberRow| row.display.as_ref().map_or(0, String::capacity);
+        let weight = |row: &MemberRow| {
+            size_of::<MemberRow>() + ALLOCATED + row.user_id.capacity() + display(row)
+        };
+        let around = head.len() + tail.len() + PIECE;
         Ok(Some(Pieces {
             has_location,
-            weight: members.iter().map(weight).sum(),
+            weight: around + members.iter().map(weight).sum::<usize>(),
             head,
             elements,
             members: members.into_iter(),

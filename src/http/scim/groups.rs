@@ -43,6 +43,7 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         filter,
         order,
         memberships: projection.includes("members"),
+        names: projection.includes_part("members", "display"),
         most_members: client.app.settings.page_members,
     };
     let (context, page) = (client.context(), list.page.clone());
@@ -79,9 +80,8 @@ pub async fn get(
     condition: RequestCondition,
 ) -> Result<HttpResponse, Failure> {
     let projection = query.projection(client.app.registry.group())?;
-    let (context, want_members) = (client.context(), projection.includes("members"));
-    let team =
-        client.db().snapshot(move |conn| teams::get(conn, &context, &id, want_members)).await?;
+    let (context, show) = (client.context(), show(&projection));
+    let team = client.db().snapshot(move |conn| teams::get(conn, &context, &id, show)).await?;
     let tag = team.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
@@ -157,7 +157,10 @@ pub async fn delete(
 }
 
 fn show(projection: &Projection) -> Show {
-    if projection.includes("members") { Show::Everybody } else { Show::Nobody }
+    if !projection.includes("members") {
+        return Show::Nobody;
+    }
+    Show::Everybody { named: projection.includes_part("members", "display") }
 }
 
 /// A group's own attributes, and the ids of its members.

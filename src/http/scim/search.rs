@@ -58,12 +58,14 @@ async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> 
         filter: seen(user_filter, sees_users),
         order: user_order,
         memberships: of_users.includes("groups"),
+        names: false,
         most_members,
     };
     let wanted_groups = Wanted {
         filter: seen(group_filter, sees_groups),
         order: group_order,
         memberships: of_groups.includes("members"),
+        names: of_groups.includes_part("members", "display"),
         most_members,
     };
     let (context, page) = (client.context(), list.page.clone());

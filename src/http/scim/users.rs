@@ -37,6 +37,7 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         filter,
         order,
         memberships: projection.includes("groups"),
+        names: false,
         most_members: client.app.settings.page_members,
     };
     let (context, page) = (client.context(), list.page.clone());

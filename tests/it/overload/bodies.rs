@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use super::raw::{Raw, status};
@@ -12,6 +13,7 @@ pub const CASES: &[Case] = database_cases![
     a_body_that_does_not_come_is_not_waited_for,
     a_body_that_drips_is_ended_and_one_that_flows_is_not,
     bodies_under_way_have_a_budget,
+    a_large_group_is_sent_as_its_reader_can_take_it,
     forms_of_sign_in_leave_room_for_bodies,
     a_body_of_tiny_values_is_weighed_before_it_is_parsed,
     compressed_bodies_are_refused_unread,
@@ -224,4 +226,41 @@ async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
     until_none(&app, ANSWERS).await;
     assert_eq!(client.get("/Users").await.expect(200).body["totalResults"], 21);
     until_none(&app, ANSWERS).await;
+}
+
+async fn a_large_group_is_sent_as_its_reader_can_take_it(database: TestDatabase) {
+    const ANSWERS: &str = "muster_answers_bytes";
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 80_000_000).await;
+    let client = app.scim();
+    let people = app.seed(40_000);
+    let name = format!("UPDATE users SET display_name = '{}'", "x".repeat(1_000));
+    app.database.connect().batch_execute(&name).expect("long names");
+    let members: Vec<_> = people.iter().map(|id| json!({ "value": id })).collect();
+    let group = json!({ "displayName": "Large", "members": members });
+    let path = format!("/Groups/{}", client.post("/Groups", &group).await.expect(201).id());
+    let ask = |version: &str| {
+        let mut raw = Raw::open(&app);
+        raw.send(&format!(
+            "GET /scim/v2{path}?attributes=members.display HTTP/{version}\r\nHost: muster\r\nAuthorization: Bearer {}\r\n\r\n",
+            app.default_token()
+        ));
+        raw
+    };
+    // It is not in memory as a text, but its members are, until it is read: more than the buffers of
+    // the system take in.
+    let raw = ask("1.1");
+    until(&app, ANSWERS, 40_000_000).await;
+    let asked = format!("{path}?attributes=members.display");
+    comes_back(client.get(&asked).await, 429);
+    raw.hang_up();
+    until_none(&app, ANSWERS).await;
+    let read = client.get(&asked).await.expect(200);
+    assert_eq!(read.body["members"].as_array().map(Vec::len), Some(40_000));
+    assert_eq!(read.header("transfer-encoding"), Some("chunked"));
+    until_none(&app, ANSWERS).await;
+    // Who knows of no pieces gets it at once.
+    let (_, head) = ask("1.0").head().await;
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("\r\ncontent-length: 4"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
 }

@@ -154,6 +154,44 @@ impl TestApp {
             .expect("a connection that can be changed");
     }
 
+    /// Users put into the store directly, where going through HTTP would take too long.
+    pub fn seed(&self, count: usize) -> Vec<String> {
+        use diesel::prelude::*;
+        use muster::db::{connections, sql::Sql};
+        self.database.without_log();
+        let mut conn = self.database.connect();
+        let connection = connections::find_by_name(&mut conn, "default")
+            .expect("a query")
+            .expect("a connection");
+        let ids: Vec<String> = (0..count).map(|n| format!("seed-{n:06}")).collect();
+        for chunk in ids.chunks(1000) {
+            let mut insert = Sql::new(
+                "INSERT INTO users (id, connection_id, user_name, user_name_fold, active, scim_owned, \
+                 document, version, created_at, updated_at) VALUES ",
+            );
+            for (n, id) in chunk.iter().enumerate() {
+                let document = json!({
+                    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                    "userName": id, "active": true,
+                });
+                insert = insert
+                    .raw(if n == 0 { "(" } else { ", (" })
+                    .text(id.as_str())
+                    .raw(", ")
+                    .text(connection.id.as_str())
+                    .raw(", ")
+                    .text(id.as_str())
+                    .raw(", ")
+                    .text(id.as_str())
+                    .raw(", TRUE, TRUE, ")
+                    .text(document.to_string())
+                    .raw(", 1, 0, 0)");
+            }
+            insert.one_off().execute(&mut conn).expect("users");
+        }
+        ids
+    }
+
     /// A client with a token of the connection `default`.
     pub fn scim(&self) -> ScimClient {
         self.with_token(&self.token)
