@@ -133,8 +133,8 @@ pub fn members_of(
     on_either!(conn, |conn| statement.columns::<(Text, (Text, Nullable<Text>))>().load(conn))
 }
 
-/// Members of the teams that are to follow. The rule is [`granted_sql`]'s; users and teams are looked at
-/// of those alone of whom SCIM says nothing.
+/// Members of the teams that are to follow, by the rule of [`granted_sql`], written so that users and teams
+/// are looked at of those alone of whom SCIM says nothing. A test holds it against the rule, too.
 fn belonging(columns: &str, union: bool, named: bool) -> Sql {
     let name = if named {
         "(SELECT COALESCE(u.display_name, u.user_name) FROM users AS u WHERE u.id = m.user_id)"
@@ -144,8 +144,9 @@ fn belonging(columns: &str, union: bool, named: bool) -> Sql {
     let claim = if union {
         "m.claim"
     } else {
-        "(m.claim AND NOT EXISTS (SELECT 1 FROM teams AS t, users AS u WHERE t.id = m.team_id \
-         AND u.id = m.user_id AND t.scim_managed AND u.scim_owned))"
+        // Single values, which PostgreSQL looks up; of what exists it might make a table first.
+        "(m.claim AND NOT ((SELECT t.scim_managed FROM teams AS t WHERE t.id = m.team_id) \
+         AND (SELECT u.scim_owned FROM users AS u WHERE u.id = m.user_id)))"
     };
     Sql::new(format!(
         "SELECT {columns}m.user_id, {name} FROM memberships AS m WHERE (m.scim OR {claim}) AND m.team_id"

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
 
-use self::members::{MemberChanges, amount, apply_steps, replace_all};
+use self::members::{MemberChanges, add_all, amount, apply_steps, replace_all};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
@@ -153,17 +153,16 @@ pub fn create(
         ),
         (None, None) => None,
     };
-    let steps = [replace_all(members)];
     let row = match met {
         Some(row) if !row.scim_managed => {
-            let members = apply_steps(conn, context, &row.id, &steps)?;
+            let members = apply_steps(conn, context, &row.id, &[replace_all(members)])?;
             write_back(conn, context, row, document, &members, Some(Action::Adopted))?
         }
         Some(row) if row.display_name_fold == keys.display_name_fold => {
             return Err(display_name_taken(document).into());
         }
         Some(_) => return Err(external_id_taken(document).into()),
-        None => insert(conn, context, document, &steps)?,
+        None => insert(conn, context, document, &[add_all(members)])?,
     };
     shown(conn, context, row, show)
 }

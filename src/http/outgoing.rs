@@ -74,9 +74,6 @@ pub async fn hold(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let mut response = next.call(request).await?.map_into_boxed_body();
-    if response.request().version() < Version::HTTP_11 {
-        response = whole(response).await?;
-    }
     let size = match response.response().body().size() {
         BodySize::None => return Ok(response),
         BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
@@ -85,7 +82,7 @@ pub async fn hold(
         }
     };
     if size < LARGE {
-        return Ok(response);
+        return whole(response).await;
     }
     // The pattern says which route it was, however its address was written.
     let route = response.request().match_pattern();
@@ -93,13 +90,21 @@ pub async fn hold(
     let has_written = !matches!(*response.request().method(), Method::GET)
         && !route.is_some_and(|route| route.ends_with("/.search"));
     let app = response.request().app_data::<web::Data<App>>().cloned();
-    let Some(app) = app.filter(|_| !has_written) else { return Ok(response) };
+    let Some(app) = app.filter(|_| !has_written) else { return whole(response).await };
     let mut memory = {
         let extensions = response.request().extensions();
         let client = extensions.get::<Client>();
         app.answers.begin(client.map(|client| client.connection().id.as_str()))
     };
-    let refused = match memory.take(size) {
+    let mut taken = memory.take(size);
+    if !matches!(taken, Err(Spent::Share | Spent::All)) {
+        response = whole(response).await?;
+        if let BodySize::Sized(length) = response.response().body().size() {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            taken = memory.take(length.saturating_sub(size));
+        }
+    }
+    let refused = match taken {
         // One that is too large for all of it is at least alone in that.
         Ok(()) | Err(Spent::TooMuch) => {
             return Ok(response.map_body(|_, body| match body.try_into_bytes() {
@@ -123,9 +128,11 @@ pub async fn hold(
     Ok(response.into_response(refusal(&refused)))
 }
 
-/// An answer whose length is known: clients of HTTP/1.0 know of no pieces (RFC 9112 section 6.1).
+/// The answer as the client's version of HTTP can take it: HTTP/1.0 knows of no pieces (RFC 9112 section
+/// 6.1), so the length has to be known.
 async fn whole(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
-    if response.response().body().size() != BodySize::Stream {
+    let is_old = response.request().version() < Version::HTTP_11;
+    if !is_old || response.response().body().size() != BodySize::Stream {
         return Ok(response);
     }
     let (request, response) = response.into_parts();

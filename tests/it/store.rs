@@ -488,7 +488,8 @@ async fn totals_that_are_wrong_are_mended(app: TestApp) {
     for wrong in [
         "UPDATE totals SET total = total + 7 WHERE kind = 'user'",
         "UPDATE totals SET total = total - 3",
-        "DELETE FROM totals WHERE kind = 'user' AND part = -1",
+        "DELETE FROM totals WHERE kind = 'user' AND part = 0",
+        "DELETE FROM totals",
     ] {
         client
             .post("/Users", &json!({ "userName": format!("u{}", wrong.len()) }))
@@ -509,6 +510,8 @@ async fn totals_that_are_wrong_are_mended(app: TestApp) {
         let (_, one, two) = tokio::join!(writes, mend_totals(&app.db), mend_totals(&app.db));
         one.expect("totals");
         two.expect("totals");
+        // Those whom nobody has told of it count on.
+        client.post("/Groups", &json!({ "displayName": wrong })).await.expect(201);
         assert!(counts(&app.database, "connection_id IS NOT NULL")[0] > 0);
     }
 }

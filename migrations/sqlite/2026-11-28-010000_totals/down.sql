@@ -1,4 +1,3 @@
 DROP TRIGGER users_removed;
 DROP TRIGGER users_added;
-DROP TRIGGER connections_added;
 DROP TABLE totals;

@@ -8,16 +8,13 @@ CREATE TABLE totals (
     PRIMARY KEY (connection_id, kind, part)
 ) WITHOUT ROWID;
 
-INSERT INTO totals
-SELECT id, 'user', 0, (SELECT COUNT(*) FROM users WHERE connection_id = connections.id) FROM connections;
+INSERT INTO totals SELECT connection_id, 'user', 0, COUNT(*) FROM users GROUP BY connection_id;
 
-CREATE TRIGGER connections_added AFTER INSERT ON connections BEGIN
-    INSERT INTO totals VALUES (NEW.id, 'user', 0, 0);
-END;
 CREATE TRIGGER users_added AFTER INSERT ON users BEGIN
-    UPDATE totals SET total = total + 1
-    WHERE connection_id = NEW.connection_id AND kind = 'user' AND part = 0;
+    INSERT INTO totals VALUES (NEW.connection_id, 'user', 0, 1)
+    ON CONFLICT DO UPDATE SET total = total + 1;
 END;
+-- A connection that goes with all that it has takes its totals along.
 CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN
     UPDATE totals SET total = total - 1
     WHERE connection_id = OLD.connection_id AND kind = 'user' AND part = 0;

@@ -1,4 +1,3 @@
 DROP TRIGGER teams_removed;
 DROP TRIGGER teams_added;
-DROP TRIGGER connections_added_for_teams;
 DELETE FROM totals WHERE kind = 'team';

@@ -45,6 +45,15 @@ pub(super) fn replace_all(members: &[String]) -> MemberStep {
     }
 }
 
+/// The step that makes these members, too.
+pub(super) fn add_all(members: &[String]) -> MemberStep {
+    MemberStep::Delta {
+        replace: false,
+        add: members.iter().cloned().collect(),
+        remove: BTreeSet::new(),
+    }
+}
+
 /// Carries the steps out, each as a statement or two of whatever size.
 ///
 /// # Errors
@@ -61,9 +70,11 @@ pub(super) fn apply_steps(
         match step {
             MemberStep::Delta { replace, add, remove } => {
                 if *replace && add.len() <= FEW {
-                    let listed = add.iter().map(String::as_str);
-                    changes.remove(memberships::retain_scim(conn, team_id, listed, said)?);
-                    changes.put_in(conn, context, team_id, &add.iter().collect::<Vec<_>>())?;
+                    let listed = || add.iter().map(String::as_str);
+                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
+                    // Those who are there already are not written to, nor locked.
+                    let new = memberships::lacking_scim(conn, team_id, listed())?;
+                    changes.put_in(conn, context, team_id, &new.iter().collect::<Vec<_>>())?;
                 } else if *replace {
                     // Compared here: what both lists have is nothing that the database has to do.
                     let before = memberships::scim_members(conn, team_id)?;

@@ -1,4 +1,5 @@
-//! A team of many members as text, made while it is sent: it is never in memory as a whole.
+//! A team of many members as text, made while it is sent: it is not in memory as a whole, but for clients
+//! that know of no pieces.
 
 use std::vec::IntoIter;
 

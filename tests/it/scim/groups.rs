@@ -24,6 +24,7 @@ pub const CASES: &[Case] = cases![
     members_can_be_left_out,
     the_display_of_members_comes_on_request,
     a_deleted_group_is_gone,
+    a_member_with_another_name_is_news_where_names_are_shown,
     a_large_group_is_answered_without_its_members,
     a_hundred_thousand_members_are_one_request_each_way,
     a_group_body_may_be_too_large,
@@ -382,6 +383,33 @@ async fn a_large_group_is_answered_without_its_members(app: TestApp) {
             assert_eq!(alone.header("etag"), Some(version), "{query}");
         }
     }
+}
+
+async fn a_member_with_another_name_is_news_where_names_are_shown(app: TestApp) {
+    let client = app.scim();
+    let ann = json!({ "userName": "ann", "displayName": "Ann" });
+    let id = client.post("/Users", &ann).await.expect(201).id();
+    let body = json!({ "displayName": "Team", "members": [{ "value": id }] });
+    let made = client.post("/Groups", &body).await.expect(201);
+    let path = format!("/Groups/{}", made.id());
+    let named = format!("{path}?attributes=members.display");
+    let tag = async |path: &str| {
+        let answer = client.get(path).await.expect(200);
+        answer.header("etag").expect("a tag").to_owned()
+    };
+    let (plain_tag, named_tag) = (tag(&path).await, tag(&named).await);
+    assert_ne!(plain_tag, named_tag);
+    assert_eq!(made.header("etag"), Some(plain_tag.as_str()));
+    let put = client.put(&path, &body).await.expect(200);
+    assert_eq!(put.header("etag"), Some(plain_tag.as_str()), "nothing has changed");
+    let rename = json!([{ "op": "replace", "path": "displayName", "value": "Anne" }]);
+    client.patch(&format!("/Users/{id}"), &patch_body(rename)).await.expect(200);
+    let again = async |path: &str, tag: &str| {
+        client.send(client.request("GET", path).header("if-none-match", tag)).await
+    };
+    again(&path, &plain_tag).await.expect(304);
+    let shown = again(&named, &named_tag).await.expect(200).body;
+    assert_eq!(shown["members"][0]["display"], "Anne");
 }
 
 async fn a_hundred_thousand_members_are_one_request_each_way(app: TestApp) {
