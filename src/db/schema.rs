@@ -1,4 +1,4 @@
-//! The tables, the same on both databases.
+//! The tables, the same on both databases; but for `totals`, which triggers fill.
 
 diesel::table! {
     connections (id) {

@@ -241,7 +241,7 @@ async fn the_members_of_a_team_are_those_of_the_rule(app: TestApp) {
                 assert!(found.iter().all(|row| row.display.is_some() == named));
                 let found: Vec<String> = found.into_iter().map(|row| row.user_id).collect();
                 assert_eq!(found, expected, "{policy} {scim_managed}");
-                let of = [team.as_str()];
+                let of = [team.as_str(), "another"];
                 let found = memberships::members_of(&mut conn, &of, union, named);
                 let found = found.expect("members").into_iter().map(|(_, row)| row.user_id);
                 assert_eq!(found.collect::<Vec<_>>(), expected, "{policy} {scim_managed}");
