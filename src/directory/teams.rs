@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
 
-use self::members::{MemberChanges, add_all, amount, apply_steps, replace_all};
+use self::members::{MemberChanges, amount, apply_steps, listed};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
@@ -155,14 +155,14 @@ pub fn create(
     };
     let row = match met {
         Some(row) if !row.scim_managed => {
-            let members = apply_steps(conn, context, &row.id, &[replace_all(members)])?;
+            let members = apply_steps(conn, context, &row.id, &[listed(members, true)])?;
             write_back(conn, context, row, document, &members, Some(Action::Adopted))?
         }
         Some(row) if row.display_name_fold == keys.display_name_fold => {
             return Err(display_name_taken(document).into());
         }
         Some(_) => return Err(external_id_taken(document).into()),
-        None => insert(conn, context, document, &[add_all(members)])?,
+        None => insert(conn, context, document, &[listed(members, false)])?,
     };
     shown(conn, context, row, show)
 }
@@ -193,7 +193,7 @@ pub fn list(
         id: |row: &TeamRow| &row.id,
     };
     listing::one_kind(conn, context, &table, (wanted, page), |conn, found| {
-        each_with_members(conn, context, found, (wanted.memberships, wanted.names))
+        each_with_members(conn, context, found, wanted)
     })
 }
 
@@ -208,7 +208,7 @@ pub(super) fn with_ids(
         return Ok(BTreeMap::new());
     }
     let found = rows::with_ids(conn, &context.connection.id, ids)?;
-    let teams = each_with_members(conn, context, found, (wanted.memberships, wanted.names))?;
+    let teams = each_with_members(conn, context, found, wanted)?;
     Ok(teams.into_iter().map(|team| (team.row.id.clone(), team)).collect())
 }
 
@@ -217,15 +217,15 @@ fn each_with_members(
     conn: &mut Conn,
     context: &Context,
     found: Vec<TeamRow>,
-    (want_members, named): (bool, bool),
+    wanted: &Wanted,
 ) -> DirectoryResult<Vec<Team>> {
     let mut by_team = BTreeMap::new();
-    if want_members && !found.is_empty() {
+    if wanted.memberships && !found.is_empty() {
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
-        by_team = by_side(memberships::members_of(conn, &ids, is_union(context), named)?);
+        by_team = by_side(memberships::members_of(conn, &ids, is_union(context), wanted.names)?);
     }
     let with_members = |row: TeamRow| Team {
-        members: want_members.then(|| by_team.remove(&row.id).unwrap_or_default()),
+        members: wanted.memberships.then(|| by_team.remove(&row.id).unwrap_or_default()),
         row,
         is_too_large: false,
         tag: OnceCell::new(),
@@ -250,7 +250,7 @@ pub fn replace(
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
     let document = document.clone().replacing(context.registry.group(), &stored(&before)?)?;
-    let members = apply_steps(conn, context, id, &[replace_all(members)])?;
+    let members = apply_steps(conn, context, id, &[listed(members, true)])?;
     let row = write_back(conn, context, before, &document, &members, None)?;
     shown(conn, context, row, show)
 }

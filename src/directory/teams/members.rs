@@ -36,22 +36,9 @@ pub(super) struct MemberChanges {
     pub(super) absent: bool,
 }
 
-/// The step that makes exactly these the members.
-pub(super) fn replace_all(members: &[String]) -> MemberStep {
-    MemberStep::Delta {
-        replace: true,
-        add: members.iter().cloned().collect(),
-        remove: BTreeSet::new(),
-    }
-}
-
-/// The step that makes these members, too.
-pub(super) fn add_all(members: &[String]) -> MemberStep {
-    MemberStep::Delta {
-        replace: false,
-        add: members.iter().cloned().collect(),
-        remove: BTreeSet::new(),
-    }
+/// The step that makes these members; with `replace` nobody else is one.
+pub(super) fn listed(members: &[String], replace: bool) -> MemberStep {
+    MemberStep::Delta { replace, add: members.iter().cloned().collect(), remove: BTreeSet::new() }
 }
 
 /// Carries the steps out, each as a statement or two of whatever size.
