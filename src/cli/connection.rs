@@ -95,6 +95,10 @@ pub struct SettingsArgs {
     /// What to do with a group that names unknown users: reject or skip [reject at first]
     #[arg(long, env = "MUSTER_CONNECTION_UNKNOWN_MEMBERS")]
     unknown_members: Option<UnknownMembers>,
+    /// Marks the connection as the vendor's own: its people who have this role may use the console;
+    /// empty for none
+    #[arg(long, value_name = "ROLE", env = "MUSTER_CONNECTION_CONSOLE_ROLE")]
+    console_role: Option<String>,
     /// How many users SCIM may deactivate or delete within the window before the rest is held: a
     /// number, a share such as 10%, or off [off at first]
     #[arg(long, value_name = "LIMIT", env = "MUSTER_CONNECTION_BRAKE_USERS")]
@@ -147,6 +151,9 @@ impl SettingsArgs {
         }
         if let Some(window) = self.brake_window {
             settings.brake.window = i64::try_from(window.as_secs()).unwrap_or(i64::MAX).max(1);
+        }
+        if let Some(role) = &self.console_role {
+            settings.console_role = Some(role.clone()).filter(|role| !role.is_empty());
         }
         let sign_in = &mut settings.sign_in;
         if let Some(provider) = self.provider {

@@ -77,6 +77,11 @@ pub fn find_admin_token(conn: &mut Conn, hash: &str) -> QueryResult<Option<Admin
     admin_tokens::table.filter(admin_tokens::hash.eq(hash)).first(conn).optional()
 }
 
+/// The admin token with that id.
+pub fn find_admin_token_by_id(conn: &mut Conn, id: &str) -> QueryResult<Option<AdminTokenRow>> {
+    admin_tokens::table.filter(admin_tokens::id.eq(id)).first(conn).optional()
+}
+
 /// Adds an admin token.
 pub fn insert_admin_token(conn: &mut Conn, row: &AdminTokenRow) -> QueryResult<()> {
     diesel::insert_into(admin_tokens::table).values(row).execute(conn)?;

@@ -16,7 +16,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 20] = [
+pub const TABLES: [&str; 22] = [
     "connections",
     "tokens",
     "token_quirks",
@@ -36,6 +36,8 @@ pub const TABLES: [&str; 20] = [
     "sessions",
     "codes",
     "access_tokens",
+    "console_sessions",
+    "share_links",
     "secrets",
 ];
 /// Rows that are copied at a time.

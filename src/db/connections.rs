@@ -44,6 +44,9 @@ pub struct ConnectionRow {
     pub brake_users: Option<String>,
     pub brake_members: Option<i64>,
     pub brake_window: i64,
+    /// Not in what older versions wrote.
+    #[serde(default)]
+    pub console_role: Option<String>,
 }
 
 /// All connections, by name.

@@ -315,3 +315,55 @@ pub fn latest_data(
         .first(conn)
         .optional()
 }
+
+/// The columns of the feed, of an event as `e` and its connection as `c`; those without a position
+/// have none to show.
+const SHOWN: &str = "COALESCE(e.position, 0) AS position, e.connection_id AS connection_id, \
+     c.name AS connection, e.at AS at, e.actor AS actor, e.actor_id AS actor_id, \
+     e.request_id AS request_id, e.action AS action, e.subject AS subject, \
+     e.subject_id AS subject_id, e.data AS data \
+     FROM events AS e LEFT JOIN connections AS c ON c.id = e.connection_id WHERE e.connection_id = ";
+
+#[derive(QueryableByName)]
+struct SequenceRow {
+    #[diesel(sql_type = BigInt)]
+    sequence: i64,
+    #[diesel(embed)]
+    row: FeedRow,
+}
+
+/// The events about one thing, each beside its sequence, newest first, before one.
+pub fn of_subject(
+    conn: &mut Conn,
+    connection_id: &str,
+    subject_id: &str,
+    before: Option<i64>,
+    limit: i64,
+) -> QueryResult<Vec<(i64, FeedRow)>> {
+    let found: Vec<SequenceRow> = Sql::new(format!("SELECT e.sequence AS sequence, {SHOWN}"))
+        .text(connection_id)
+        .raw(" AND e.subject_id = ")
+        .text(subject_id)
+        .raw(" AND e.sequence < ")
+        .integer(before.unwrap_or(i64::MAX))
+        .raw(" ORDER BY e.sequence DESC LIMIT ")
+        .integer(limit)
+        .load(conn)?;
+    Ok(found.into_iter().map(|found| (found.sequence, found.row)).collect())
+}
+
+/// The events of a connection that have a position, newest first, before one.
+pub fn latest(
+    conn: &mut Conn,
+    connection_id: &str,
+    before: Option<i64>,
+    limit: i64,
+) -> QueryResult<Vec<FeedRow>> {
+    Sql::new(format!("SELECT {SHOWN}"))
+        .text(connection_id)
+        .raw(" AND e.position < ")
+        .integer(before.unwrap_or(i64::MAX))
+        .raw(" ORDER BY e.position DESC LIMIT ")
+        .integer(limit)
+        .load(conn)
+}

@@ -22,6 +22,7 @@ diesel::table! {
         brake_users -> Nullable<Text>,
         brake_members -> Nullable<BigInt>,
         brake_window -> BigInt,
+        console_role -> Nullable<Text>,
     }
 }
 
@@ -248,6 +249,29 @@ diesel::table! {
         code_hash -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    console_sessions (hash) {
+        hash -> Text,
+        admin_token_id -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    share_links (id) {
+        id -> Text,
+        hash -> Text,
+        connection_id -> Text,
+        label -> Text,
+        may_set_up -> Bool,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 

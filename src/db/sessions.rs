@@ -58,6 +58,16 @@ pub fn find(conn: &mut Conn, id: &str) -> QueryResult<Option<SessionRow>> {
     sessions::table.filter(sessions::id.eq(id)).first(conn).optional()
 }
 
+/// The sessions of a user, newest first.
+pub fn of_user(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<SessionRow>> {
+    sessions::table.filter(sessions::user_id.eq(user_id)).order(sessions::id.desc()).load(conn)
+}
+
+/// Ends some sessions, with their codes and access tokens.
+pub fn delete_each(conn: &mut Conn, ids: &[String]) -> QueryResult<usize> {
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids))).execute(conn)
+}
+
 /// Notes that a session was used.
 pub fn touch(conn: &mut Conn, id: &str, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.filter(sessions::id.eq(id)))

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::events::{self, Action, Actor, Subject};
+use super::events::{self, Action, By, Subject};
 use super::membership::Policy;
 use super::{DirectoryError, brake, new_id};
 use crate::clock::rfc3339;
@@ -99,6 +99,8 @@ pub struct Settings {
     pub unknown_members: UnknownMembers,
     pub sign_in: SignInSettings,
     pub brake: brake::Settings,
+    /// The role that opens the console to people of the connection, where it is the vendor's own.
+    pub console_role: Option<String>,
 }
 
 /// How people of a connection sign in.
@@ -198,6 +200,7 @@ impl Connection {
                     members: row.brake_members,
                     window: row.brake_window,
                 },
+                console_role: row.console_role,
             },
             id: row.id,
             name: row.name,
@@ -229,6 +232,7 @@ impl Connection {
             brake_users: self.settings.brake.users.map(|limit| limit.to_string()),
             brake_members: self.settings.brake.members,
             brake_window: self.settings.brake.window,
+            console_role: self.settings.console_role.clone(),
         }
     }
 
@@ -262,6 +266,7 @@ impl Connection {
             "brake_users": self.settings.brake.users.map(|limit| limit.to_string()),
             "brake_members": self.settings.brake.members,
             "brake_window": self.settings.brake.window,
+            "console_role": self.settings.console_role,
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
         })
@@ -358,7 +363,8 @@ pub fn create(
         updated_at: now,
     };
     rows::insert(conn, &connection.to_row())?;
-    record(conn, &connection, Action::Created, now, &json!({ "after": connection.to_json() }))?;
+    let data = json!({ "after": connection.to_json() });
+    record(conn, &connection, Action::Created, &By::command_line(now), &data)?;
     Ok(connection)
 }
 
@@ -400,6 +406,19 @@ pub fn update(
     change: impl FnOnce(&mut Settings),
     now: i64,
 ) -> Result<Connection, AdminError> {
+    update_by(conn, name, change, &By::command_line(now))
+}
+
+/// The same, by somebody who need not be at the command line.
+///
+/// # Errors
+/// There is no such connection.
+pub fn update_by(
+    conn: &mut Conn,
+    name: &str,
+    change: impl FnOnce(&mut Settings),
+    by: &By,
+) -> Result<Connection, AdminError> {
     let before = match rows::lock_by_name(conn, &fold(name))? {
         Some(row) => Connection::from_row(row)?,
         None => return Err(AdminError::NoConnection(name.to_owned())),
@@ -407,10 +426,10 @@ pub fn update(
     let mut after = before.clone();
     change(&mut after.settings);
     if after != before {
-        after.updated_at = now;
+        after.updated_at = by.now;
         rows::update(conn, &after.to_row())?;
         let data = json!({ "before": before.to_json(), "after": after.to_json() });
-        record(conn, &after, Action::Updated, now, &data)?;
+        record(conn, &after, Action::Updated, by, &data)?;
     }
     Ok(after)
 }
@@ -424,7 +443,8 @@ pub fn delete(conn: &mut Conn, name: &str, now: i64) -> Result<Connection, Admin
     if rows::delete(conn, &connection.id)? == 0 {
         return Err(changed_meanwhile().into());
     }
-    record(conn, &connection, Action::Deleted, now, &json!({ "before": connection.to_json() }))?;
+    let data = json!({ "before": connection.to_json() });
+    record(conn, &connection, Action::Deleted, &By::command_line(now), &data)?;
     Ok(connection)
 }
 
@@ -432,14 +452,14 @@ fn record(
     conn: &mut Conn,
     connection: &Connection,
     action: Action,
-    now: i64,
+    by: &By,
     data: &Value,
 ) -> Result<(), AdminError> {
     let entry = events::Entry {
         connection_id: &connection.id,
-        at: now,
-        actor: &Actor::CommandLine,
-        request_id: None,
+        at: by.now,
+        actor: &by.actor,
+        request_id: by.request_id.as_deref(),
         subject: Subject::Connection,
         subject_id: &connection.id,
         action,

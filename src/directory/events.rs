@@ -48,6 +48,23 @@ impl Actor {
     }
 }
 
+/// Who makes a change, in which request, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    pub actor: Actor,
+    /// Id of the request, as in the answer's `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// UTC microseconds.
+    pub now: i64,
+}
+
+impl By {
+    /// Somebody at the command line.
+    pub fn command_line(now: i64) -> Self {
+        Self { actor: Actor::CommandLine, request_id: None, now }
+    }
+}
+
 /// What a change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
@@ -97,6 +114,10 @@ pub enum Action {
     Held,
     /// What the brake held is let through.
     Released,
+    /// A link to the set-up page was made.
+    Shared,
+    /// A link to the set-up page was revoked.
+    Unshared,
 }
 
 impl Action {
@@ -118,6 +139,8 @@ impl Action {
             Self::SignedOut => "signed-out",
             Self::Held => "brake-held",
             Self::Released => "brake-released",
+            Self::Shared => "link-shared",
+            Self::Unshared => "link-revoked",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::users::folded_emails;
 use crate::db::events::{self as rows, LogRow};
 use crate::db::journal::Change;
 use crate::db::seals::SealRow;
-use crate::db::{Conn, Db, MayBeStore, StoreError, emails, replay, seals, sessions};
+use crate::db::{Conn, Db, MayBeStore, StoreError, console, emails, replay, seals, sessions};
 use crate::scim::resource::Document;
 
 /// How many pieces of a log are carried over in one transaction.
@@ -125,8 +125,9 @@ async fn carry_over(db: &Db, batch: Vec<Piece>) -> Result<(), ReplayError> {
             }
         }
         if is_news {
-            // Which sessions have ended since a backup was made, the log does not tell.
+            // Which sessions and links have ended since a backup was made, the log does not tell.
             sessions::delete_all(conn)?;
+            console::delete_all(conn)?;
         }
         Ok(rows::continue_sequence(conn)?)
     })

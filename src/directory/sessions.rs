@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::events::{self, Action, Actor, Entry, Subject};
+use super::events::{self, Action, Actor, By, Entry, Subject};
 use super::{Context, DirectoryResult, new_id, tokens};
 use crate::db::sessions::{self as rows, SessionRow};
 use crate::db::{Conn, StoreError, connections as connection_rows, users as user_rows};
@@ -120,4 +120,71 @@ pub fn sign_out(
 /// The store's.
 pub fn end_all(conn: &mut Conn, user_id: &str) -> Result<(), StoreError> {
     Ok(rows::delete_of_user(conn, user_id).map(drop)?)
+}
+
+/// The live sessions of a user, newest first.
+///
+/// # Errors
+/// The store's.
+pub fn of_user(conn: &mut Conn, user_id: &str, now: i64) -> Result<Vec<Live>, StoreError> {
+    let rows = rows::of_user(conn, user_id)?;
+    let lives = |row: &SessionRow| row.expires_at > now && now - row.last_seen_at < IDLE;
+    Ok(rows.into_iter().filter(lives).map(Live::from).collect())
+}
+
+/// A live session, as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    pub id: String,
+    /// UTC microseconds.
+    pub created_at: i64,
+    /// When it was last used, give or take a minute, in UTC microseconds.
+    pub last_seen_at: i64,
+    /// UTC microseconds.
+    pub expires_at: i64,
+}
+
+impl From<SessionRow> for Live {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            id: row.id,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+/// Ends sessions of a user from outside, with their codes and access tokens: one of them, or all.
+/// Says how many there were.
+///
+/// # Errors
+/// The store's.
+pub fn revoke(
+    conn: &mut Conn,
+    connection_id: &str,
+    user_id: &str,
+    session_id: Option<&str>,
+    by: &By,
+) -> Result<usize, StoreError> {
+    let mut ended = rows::of_user(conn, user_id)?;
+    ended.retain(|row| {
+        row.connection_id == connection_id && session_id.is_none_or(|id| id == row.id)
+    });
+    let ids: Vec<String> = ended.into_iter().map(|row| row.id).collect();
+    rows::delete_each(conn, &ids)?;
+    if !ids.is_empty() {
+        let entry = Entry {
+            connection_id,
+            at: by.now,
+            actor: &by.actor,
+            request_id: by.request_id.as_deref(),
+            subject: Subject::User,
+            subject_id: user_id,
+            action: Action::SignedOut,
+            data: &json!({ "sessions": ids }),
+        };
+        events::append(conn, &entry)?;
+    }
+    Ok(ids.len())
 }

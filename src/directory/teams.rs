@@ -49,6 +49,11 @@ pub struct Team {
 }
 
 impl Team {
+    /// What is stored of the team.
+    pub fn row(&self) -> &TeamRow {
+        &self.row
+    }
+
     /// The team's id.
     pub fn id(&self) -> &str {
         &self.row.id

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::connections::{self, AdminError, Connection};
-use super::events::{self, Action, Actor, Subject};
+use super::events::{self, Action, By, Subject};
 use super::new_id;
 use super::token_quirks::{self, QuirkUse};
 use crate::access::Permit;
@@ -175,6 +175,22 @@ pub fn create_with(
     expires_at: Option<i64>,
     now: i64,
 ) -> Result<(Token, PlainToken), AdminError> {
+    create_by(conn, connection, label, permit, expires_at, &By::command_line(now))
+}
+
+/// The same, by somebody who need not be at the command line.
+///
+/// # Errors
+/// The store's.
+pub fn create_by(
+    conn: &mut Conn,
+    connection: &Connection,
+    label: &str,
+    permit: &Permit,
+    expires_at: Option<i64>,
+    by: &By,
+) -> Result<(Token, PlainToken), AdminError> {
+    let now = by.now;
     let plain = PlainToken::generate()?;
     let row = TokenRow {
         id: new_id(),
@@ -191,7 +207,7 @@ pub fn create_with(
     rows::insert(conn, &row)?;
     let token = Token::new(row, connection.name.clone())?;
     let data = json!({ "after": token.to_json(now) });
-    record(conn, &connection.id, &token.id, Action::Created, &data, now)?;
+    record(conn, &connection.id, &token.id, Action::Created, &data, by)?;
     Ok((token, plain))
 }
 
@@ -247,7 +263,7 @@ pub fn update(conn: &mut Conn, id: &str, change: &Change, now: i64) -> Result<To
     let after = Token::new(after, connection.name)?;
     if is_changed {
         let data = json!({ "before": before.to_json(now), "after": after.to_json(now) });
-        record(conn, &connection.id, id, Action::Updated, &data, now)?;
+        record(conn, &connection.id, id, Action::Updated, &data, &By::command_line(now))?;
     }
     Ok(after)
 }
@@ -257,6 +273,15 @@ pub fn update(conn: &mut Conn, id: &str, change: &Change, now: i64) -> Result<To
 /// # Errors
 /// There is no token with that id.
 pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> {
+    revoke_by(conn, id, &By::command_line(now))
+}
+
+/// The same, by somebody who need not be at the command line.
+///
+/// # Errors
+/// There is no token with that id.
+pub fn revoke_by(conn: &mut Conn, id: &str, by: &By) -> Result<Token, AdminError> {
+    let now = by.now;
     let no_token = || AdminError::NoToken(id.to_owned());
     let revoked = rows::revoke(conn, id, now)? > 0;
     let row = rows::find(conn, id)?.ok_or_else(no_token)?;
@@ -264,7 +289,7 @@ pub fn revoke(conn: &mut Conn, id: &str, now: i64) -> Result<Token, AdminError> 
     let token = Token::new(row, connection.name)?;
     if revoked {
         let data = json!({ "after": token.to_json(now) });
-        record(conn, &connection.id, id, Action::Revoked, &data, now)?;
+        record(conn, &connection.id, id, Action::Revoked, &data, by)?;
     }
     Ok(token)
 }
@@ -347,13 +372,13 @@ fn record(
     token_id: &str,
     action: Action,
     data: &Value,
-    now: i64,
+    by: &By,
 ) -> Result<(), AdminError> {
     let entry = events::Entry {
         connection_id,
-        at: now,
-        actor: &Actor::CommandLine,
-        request_id: None,
+        at: by.now,
+        actor: &by.actor,
+        request_id: by.request_id.as_deref(),
         subject: Subject::Token,
         subject_id: token_id,
         action,

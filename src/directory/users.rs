@@ -44,6 +44,11 @@ pub struct User {
 }
 
 impl User {
+    /// What is stored of the user.
+    pub fn row(&self) -> &UserRow {
+        &self.row
+    }
+
     /// The user's id.
     pub fn id(&self) -> &str {
         &self.row.id
@@ -289,6 +294,31 @@ pub fn delete(
     rows::delete(conn, connection_id, id)?;
     let data = json!({ "before": stored(&row)?.as_map(), "teams": teams_left });
     Ok(record(conn, context, Subject::User, id, Action::Deleted, &data)?)
+}
+
+/// Activates or deactivates a user from outside SCIM; SCIM may say otherwise again. Whose the user is
+/// stays as it is.
+///
+/// # Errors
+/// There is no such user.
+pub fn set_active_by_hand(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    active: bool,
+) -> DirectoryResult<()> {
+    let found = rows::lock(conn, &context.connection.id, id)?;
+    let before = found.ok_or_else(|| not_found(id))?;
+    let mut row = before.clone();
+    let Some(action) = set_active(conn, &mut row, active)? else { return Ok(()) };
+    let old = stored(&before)?;
+    let document = old.clone().with_active(active);
+    row.document = serde_json::to_string(document.as_map())?;
+    row.version += 1;
+    row.updated_at = context.now.max(before.updated_at + 1);
+    rows::update(conn, &row)?;
+    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    Ok(record(conn, context, Subject::User, id, action, &data)?)
 }
 
 fn insert(

@@ -46,6 +46,8 @@ fn set(headers: &mut HeaderMap, is_https: bool) {
     let is_page = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    // The console's pages have one of their own.
+    let has_policy = is_page && headers.contains_key(CONTENT_SECURITY_POLICY);
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     // Personal data and secrets do not belong into any cache on the way.
     set(CACHE_CONTROL, "no-store");
@@ -61,7 +63,9 @@ fn set(headers: &mut HeaderMap, is_https: bool) {
         set(PERMISSIONS_POLICY, NO_FEATURES);
         // Not on redirects: an application may sign people in in a window that it opened.
         set(CROSS_ORIGIN_OPENER_POLICY, "same-origin");
-        set(CONTENT_SECURITY_POLICY, page_policy());
+        if !has_policy {
+            set(CONTENT_SECURITY_POLICY, page_policy());
+        }
     } else {
         set(REFERRER_POLICY, "no-referrer");
         set(CONTENT_SECURITY_POLICY, NO_PAGE);

@@ -9,7 +9,7 @@ use super::scopes::{NONE, needs};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
-use super::{api, client, ops, outgoing, scim};
+use super::{api, client, console, ops, outgoing, scim};
 use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite};
 
 /// Adds every route.
@@ -175,6 +175,56 @@ pub fn configure(config: &mut ServiceConfig) {
                         .default_service(route().to(api::post_only)),
                 )
                 .default_service(route().to(api::no_such_endpoint)),
+        )
+        .configure(console);
+}
+
+/// The console. Its pages are for operators, but for that of signing in.
+fn console(config: &mut ServiceConfig) {
+    use super::console::{
+        actions, connection, connections, events, login, shell, teams, user, users,
+    };
+    const CONNECTION: &str = "/connections/{name}";
+    let of = |path: &str| resource(format!("{CONNECTION}{path}"));
+    config
+        .route("/console/assets/console.css", get().to(shell::style))
+        .route("/console/assets/console.js", get().to(shell::script))
+        .service(
+            resource("/console/login").route(get().to(login::ask)).route(post().to(login::enter)),
+        )
+        .route("/console/login/{connection}", get().to(login::begin))
+        .service(
+            scope("/console")
+                .wrap(from_fn(console::admit))
+                .route("", get().to(shell::home))
+                .route("/logout", post().to(login::leave))
+                .route("/connections", get().to(connections::list))
+                .service(of("").route(get().to(connection::overview)))
+                .service(of("/tokens").route(post().to(actions::make_token)))
+                .service(
+                    of("/tokens/{id}/revoke")
+                        .route(get().to(actions::ask_revoke_token))
+                        .route(post().to(actions::revoke_token)),
+                )
+                .service(
+                    of("/brake/release")
+                        .route(get().to(actions::ask_release))
+                        .route(post().to(actions::release)),
+                )
+                .service(of("/users").route(get().to(users::list)))
+                .service(of("/users/{id}").route(get().to(user::show)))
+                .service(
+                    of("/users/{id}/sessions/{session}/end").route(post().to(actions::end_session)),
+                )
+                .service(
+                    of("/users/{id}/{action}")
+                        .route(get().to(actions::ask_user))
+                        .route(post().to(actions::change_user)),
+                )
+                .service(of("/teams").route(get().to(teams::list)))
+                .service(of("/teams/{id}").route(get().to(teams::show)))
+                .service(of("/events").route(get().to(events::list)))
+                .default_service(route().to(shell::nothing)),
         );
 }
 

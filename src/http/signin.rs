@@ -3,17 +3,18 @@
 pub mod authorize;
 pub mod callback;
 mod client;
-mod cookie;
-mod failure;
+pub(super) mod cookie;
+pub(super) mod failure;
 pub mod initiate;
 pub mod logout;
 pub mod metadata;
 mod page;
-mod parameters;
+pub(super) mod parameters;
 pub mod refused;
 pub mod revoke;
-mod start;
+pub(super) mod start;
 pub mod token;
 pub mod userinfo;
 
 pub use page::page_policy;
+pub(super) use start::redirect;

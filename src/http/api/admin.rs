@@ -59,7 +59,7 @@ pub async fn is_admin(
 ///
 /// # Errors
 /// It is one but may not be used from the client's address, or too many were tried from there.
-async fn admin(
+pub async fn admin(
     app: &web::Data<App>,
     request: &HttpRequest,
     presented: Secret,

@@ -11,6 +11,7 @@ use super::parameters::Parameters;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::feed::{self, FeedPage, Wanted};
+use crate::directory::history;
 use crate::directory::read;
 
 /// Seconds that a request may wait for an event.
@@ -72,6 +73,22 @@ async fn next(app: &web::Data<App>, wanted: &Wanted, wait: Duration) -> Result<F
         }
     }
     Ok(page)
+}
+
+/// Gives every committed event its place in the feed.
+///
+/// # Errors
+/// The store's; it takes too long.
+pub async fn put_in_order(app: &web::Data<App>) -> Result<(), StoreError> {
+    let turn = tokio::time::timeout(app.settings.queue_patience, app.placing.lock()).await;
+    let _turn = turn.map_err(|_| StoreError::Unavailable("events wait for an order".to_owned()))?;
+    for _ in 0..MAX_BATCHES {
+        if !app.db.read(history::is_behind).await? {
+            break;
+        }
+        app.db.note("place_events", history::catch_up).await?;
+    }
+    Ok(())
 }
 
 /// A page as of now, after events that have no place in the feed yet have got theirs.

@@ -1,4 +1,5 @@
-//! The two cookies: one binds a sign-in to the browser that began it, one is the session.
+//! The cookies: one binds a sign-in to the browser that began it, one is the session, and one that of
+//! an admin token at the console.
 //!
 //! Both are host-only and closed to scripts; over plain http, which is for this machine alone, they
 //! do without `Secure` and the prefix that demands it.
@@ -54,6 +55,23 @@ pub fn no_session(app: &App) -> Cookie<'static> {
     let mut cookie = session(app, String::new());
     cookie.make_removal();
     cookie
+}
+
+/// The cookie of somebody at the console with an admin token.
+pub fn console(app: &App, value: String) -> Cookie<'static> {
+    cookie(app, "console", value, SameSite::Lax)
+}
+
+/// The cookie that takes the console's away.
+pub fn no_console(app: &App) -> Cookie<'static> {
+    let mut cookie = console(app, String::new());
+    cookie.make_removal();
+    cookie
+}
+
+/// The secret of the console's session, if the browser has one.
+pub fn console_value(app: &App, request: &HttpRequest) -> Option<Secret> {
+    value(app, request, "console")
 }
 
 /// What the browser sent back of a cookie.

@@ -1,9 +1,7 @@
 //! `/logout`: ends the session, with the codes and access tokens that hang on it.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
-use url::Url;
 
 use super::failure::PageFailure;
 use super::userinfo::grant;
@@ -13,8 +11,7 @@ use crate::db::StoreError;
 use crate::directory::sessions;
 use crate::http::bearer::bearer;
 use crate::http::middleware::RequestId;
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::http::origin::is_own_page;
 
 /// `GET /logout` asks first: any page could send a browser here.
 pub async fn ask(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, PageFailure> {
@@ -45,18 +42,6 @@ pub async fn end(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
             .await?;
     }
     signed_out(&app)
-}
-
-/// Whether a browser says that the form stood on a page of ours: by Fetch Metadata, else by the
-/// origin, which every browser names with a POST.
-fn is_own_page(app: &App, request: &HttpRequest) -> bool {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = header(SEC_FETCH_SITE) {
-        return site == "same-origin";
-    }
-    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
-    let own = origin(&app.settings.public_url).filter(url::Origin::is_tuple);
-    own.is_some() && header(ORIGIN).and_then(origin) == own
 }
 
 fn signed_out(app: &App) -> Result<HttpResponse, PageFailure> {

@@ -157,6 +157,22 @@ pub enum FilterError {
 }
 
 impl FilterError {
+    /// Where the text cannot be read on, as a byte offset, where it is one place.
+    pub fn at(&self) -> Option<usize> {
+        match self {
+            Self::TooDeep { at }
+            | Self::TooManyTerms { at }
+            | Self::Unexpected { at, .. }
+            | Self::UnterminatedString { at }
+            | Self::BadString { at }
+            | Self::Nul { at }
+            | Self::NumberRange { at }
+            | Self::BadName { at }
+            | Self::NestedValuePath { at } => Some(*at),
+            _ => None,
+        }
+    }
+
     /// The error for a PATCH path: 400 `invalidPath`.
     pub fn into_path_error(self) -> ScimError {
         ScimError::invalid_path(format!("The path cannot be used: {self}."))

@@ -1,0 +1,19 @@
+//! The console: pages for the vendor's support, rendered here, that work without a script.
+//!
+//! [`guard`] lets nobody in but operators, [`shell`] is what is around every page, and each page is a
+//! module of its own.
+
+pub mod actions;
+pub mod connection;
+pub mod connections;
+pub mod events;
+mod failure;
+mod guard;
+pub mod login;
+mod parts;
+pub mod shell;
+pub mod teams;
+pub mod user;
+pub mod users;
+
+pub use self::guard::admit;

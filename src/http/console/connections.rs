@@ -1,0 +1,130 @@
+//! `/console/connections`: every connection and how it is.
+
+use actix_web::HttpResponse;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::failure::ConsoleFailure;
+use super::guard::Seat;
+use super::parts::{Tone, badge, maybe_time, number, query, time};
+use super::shell;
+use crate::db::Conn;
+use crate::directory::connections::{self, AdminError, Connection};
+use crate::directory::overview::{self, Overview};
+use crate::http::signin::parameters::PageQuery;
+use crate::scim::fold::fold;
+
+/// Connections on a page: each is looked at by itself.
+const PER_PAGE: usize = 25;
+
+/// What the address of the page says.
+#[derive(Debug, Deserialize)]
+pub struct Parameters {
+    q: Option<String>,
+    page: Option<usize>,
+}
+
+/// `GET /console/connections`
+pub async fn list(
+    seat: Seat,
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, ConsoleFailure> {
+    let Parameters { q, page } = parameters.0;
+    let (q, page) = (q.unwrap_or_default(), page.unwrap_or(1).max(1));
+    let (wanted, now) = (fold(&q).into_owned(), seat.now);
+    let (found, total) = seat
+        .app
+        .db
+        .snapshot(move |conn| {
+            let mut all = connections::all(conn)?;
+            all.retain(|one| fold(&one.name).contains(&wanted));
+            let total = all.len();
+            let shown = all.into_iter().skip((page - 1).saturating_mul(PER_PAGE)).take(PER_PAGE);
+            let look = |conn: &mut Conn, one: Connection| {
+                let overview = overview::of(conn, &one, now)?;
+                Ok::<_, AdminError>((one, overview))
+            };
+            let found: Vec<_> = shown.map(|one| look(conn, one)).collect::<Result<_, _>>()?;
+            Ok::<_, AdminError>((found, total))
+        })
+        .await?;
+    let address = |page: usize| {
+        let pairs = [("q", q.as_str()), ("page", &page.to_string())];
+        format!("{}/connections?{}", seat.base, query(&pairs))
+    };
+    let body = html! {
+        h1 { "Connections" }
+        p.soft { "One customer's identity provider each. " code { "muster connection create NAME" } " adds one." }
+        form.line role="search" method="get" {
+            div.wide {
+                label for="q" { "Name" }
+                input id="q" type="search" name="q" value=(q);
+            }
+            button { "Search" }
+        }
+        @if found.is_empty() {
+            p { "No connection has a name like that." }
+        } @else {
+            div.card id="connections" data-live="10" {
+                table.stack {
+                    caption { (number(i64::try_from(total).unwrap_or(i64::MAX))) " in all" }
+                    thead { tr {
+                        th scope="col" { "Connection" } th scope="col" { "How it is" }
+                        th scope="col" { "Users" } th scope="col" { "Teams" }
+                        th scope="col" { "Last request" }
+                    } }
+                    tbody {
+                        @for (one, overview) in &found { (row(&seat, one, overview)) }
+                    }
+                }
+            }
+            @let is_more = page.saturating_mul(PER_PAGE) < total;
+            @if page > 1 || is_more {
+                nav.pager aria-label="Pages" {
+                    @if page > 1 { a.button href=(address(page - 1)) rel="prev" { "Before" } }
+                    span { "Page " (page) }
+                    @if is_more { a.button href=(address(page + 1)) rel="next" { "After" } }
+                }
+            }
+        }
+    };
+    Ok(shell::page(&seat, "Connections", &body))
+}
+
+fn row(seat: &Seat, one: &Connection, overview: &Overview) -> Markup {
+    html! {
+        tr {
+            th scope="row" {
+                a href=(seat.connection_path(&one.name)) { (one.name) }
+                " " span.soft.small { (one.settings.provider.as_str()) }
+            }
+            td data-name="How it is" { (health(one, overview, seat.now)) }
+            td data-name="Users" {
+                (number(overview.users))
+                @if overview.inactive > 0 {
+                    " " span.soft.small { "(" (number(overview.inactive)) " inactive)" }
+                }
+            }
+            td data-name="Teams" { (number(overview.teams)) }
+            td data-name="Last request" { (maybe_time(overview.last_use(), seat.now)) }
+        }
+    }
+}
+
+/// What somebody has to know of a connection, the worst first.
+pub(super) fn health(one: &Connection, overview: &Overview, now: i64) -> Markup {
+    let has_token = overview.live_tokens(now).next().is_some();
+    let is_used = overview.last_use().is_some();
+    let is_fine = has_token && is_used && overview.brake.held_at.is_none();
+    html! {
+        @if overview.brake.held_at.is_some() { (badge(Tone::Bad, "brake is on")) " " }
+        @if !has_token {
+            (badge(Tone::Bad, "no token works")) " "
+        } @else if let Some(end) = overview.last_end(now).filter(|_| overview.is_ending(now)) {
+            span.badge.warn { "token ends " (time(end, now)) } " "
+        }
+        @if !is_used { (badge(Tone::Warn, "nothing pushed yet")) " " }
+        @if is_fine && !overview.is_ending(now) { (badge(Tone::Good, "pushes")) " " }
+        @if one.settings.sign_in.issuer.is_none() { (badge(Tone::Calm, "no sign-in")) }
+    }
+}

@@ -1,0 +1,153 @@
+//! Small pieces of pages.
+
+use maud::{Markup, html};
+
+use crate::clock::rfc3339;
+
+/// Microseconds in a second.
+const SECOND: i64 = 1_000_000;
+
+/// How something is, for a badge's colour. What it says is in its words, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Calm,
+    Good,
+    Warn,
+    Bad,
+}
+
+impl Tone {
+    /// The class of the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Calm => "",
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A word in a coloured shape.
+pub fn badge(tone: Tone, text: &str) -> Markup {
+    html! { span class={ "badge " (tone.class()) } { (text) } }
+}
+
+/// What has just been done, or is to be known first.
+pub fn notice(tone: Tone, text: &str) -> Markup {
+    html! { div class={ "notice " (tone.class()) } role="status" { (text) } }
+}
+
+/// A point in time: how long ago or ahead it is, and in full where the pointer rests.
+pub fn time(at: i64, now: i64) -> Markup {
+    let full = rfc3339(at);
+    html! { time datetime=(full) title=(full) { (distance(at, now)) } }
+}
+
+/// A point in time that there need not be.
+pub fn maybe_time(at: Option<i64>, now: i64) -> Markup {
+    if let Some(at) = at {
+        time(at, now)
+    } else {
+        html! { span.soft { "never" } }
+    }
+}
+
+/// A point in time to the second, in UTC.
+pub fn clock(at: i64) -> Markup {
+    let full = rfc3339(at);
+    let shown = full.get(..19).unwrap_or(&full).replace('T', " ");
+    html! { time datetime=(full) title=(full) { (shown) } }
+}
+
+/// How long before or after now a time is, in the largest unit that fits.
+fn distance(at: i64, now: i64) -> String {
+    let (seconds, is_past) = ((now - at).abs() / SECOND, at <= now);
+    let (number, unit) = match seconds {
+        0..5 => return "just now".to_owned(),
+        5..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    if is_past {
+        format!("{number} {unit}{plural} ago")
+    } else {
+        format!("in {number} {unit}{plural}")
+    }
+}
+
+/// A value to be copied into another form, in a field with a name.
+pub fn copied(id: &str, name: &str, value: &str) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { (name) }
+            div.copy {
+                input.mono type="text" id=(id) readonly value=(value);
+                button type="button" data-copy=(id) data-name=(name)
+                    aria-label={ "Copy " (name) } { "Copy" }
+            }
+        }
+    }
+}
+
+/// A number with its thousands set apart.
+pub fn number(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+/// The last of a page's items, where the page is full and there may be more.
+pub fn last_of_full<T>(items: &[T], count: i64) -> Option<&T> {
+    let is_full = i64::try_from(items.len()).is_ok_and(|len| len >= count);
+    items.last().filter(|_| is_full)
+}
+
+/// Text in an address's query.
+pub fn query(pairs: &[(&str, &str)]) -> String {
+    let filled = pairs.iter().filter(|(_, value)| !value.is_empty());
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(filled).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_is_in_the_largest_unit_that_fits() {
+        let now = 1_000_000 * SECOND;
+        for (seconds, text) in [
+            (0, "just now"),
+            (-3, "just now"),
+            (5, "5 seconds ago"),
+            (60, "1 minute ago"),
+            (7_200, "2 hours ago"),
+            (86_400, "1 day ago"),
+            (-86_400 * 3, "in 3 days"),
+        ] {
+            assert_eq!(distance(now - seconds * SECOND, now), text);
+        }
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (value, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567")]
+        {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn text_is_no_markup() {
+        assert_eq!(copied("a", "Name", "\"><script>").into_string().matches("<script>").count(), 0);
+        assert_eq!(query(&[("q", "a&b=ü"), ("empty", "")]), "q=a%26b%3D%C3%BC");
+    }
+}
