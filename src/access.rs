@@ -49,11 +49,13 @@ pub enum Refusal {
     Code,
     /// The answer to a sign-in that is not under way.
     SignIn,
+    /// No live link to the set-up page.
+    ShareLink,
 }
 
 impl Refusal {
     /// Every one there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoToken,
         Self::UnknownToken,
         Self::OtherToken,
@@ -65,6 +67,7 @@ impl Refusal {
         Self::Client,
         Self::Code,
         Self::SignIn,
+        Self::ShareLink,
     ];
 
     /// The name that it is counted under.
@@ -81,6 +84,7 @@ impl Refusal {
             Self::Client => "client",
             Self::Code => "code",
             Self::SignIn => "sign-in",
+            Self::ShareLink => "share-link",
         }
     }
 }

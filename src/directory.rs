@@ -30,6 +30,7 @@ pub mod roles;
 pub mod roster;
 pub mod sealing;
 pub mod sessions;
+pub mod setup;
 pub mod shares;
 pub mod signin;
 pub mod teams;

@@ -101,10 +101,12 @@ pub enum Credential {
     Code,
     /// The answer to a sign-in.
     SignIn,
+    /// A link to the set-up page.
+    ShareLink,
 }
 
 impl Credential {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     fn place(self) -> usize {
         match self {
@@ -113,6 +115,7 @@ impl Credential {
             Self::Client => 2,
             Self::Code => 3,
             Self::SignIn => 4,
+            Self::ShareLink => 5,
         }
     }
 }

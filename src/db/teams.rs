@@ -298,6 +298,16 @@ pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> Q
     super::count(conn, all.append(meeting(connection_id, condition)))
 }
 
+/// Whether SCIM manages one of the first thousand teams of a connection.
+pub fn any_managed(conn: &mut Conn, connection_id: &str) -> QueryResult<bool> {
+    let first = Sql::new(
+        "SELECT COUNT(*) AS total FROM (SELECT scim_managed AS pushed FROM teams WHERE connection_id = ",
+    )
+    .text(connection_id)
+    .raw(" LIMIT 1000) AS first_ones WHERE first_ones.pushed");
+    Ok(super::count(conn, first)? > 0)
+}
+
 /// The condition that a row is one of the connection's and meets the condition.
 pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
     let statement = Sql::new("teams.connection_id = ").text(connection_id);

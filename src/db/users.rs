@@ -413,6 +413,16 @@ pub fn inactive(conn: &mut Conn, connection_id: &str) -> QueryResult<i64> {
     super::count(conn, all.text(connection_id))
 }
 
+/// Whether SCIM owns one of the first thousand users of a connection.
+pub fn any_owned(conn: &mut Conn, connection_id: &str) -> QueryResult<bool> {
+    let first = Sql::new(
+        "SELECT COUNT(*) AS total FROM (SELECT scim_owned AS pushed FROM users WHERE connection_id = ",
+    )
+    .text(connection_id)
+    .raw(" LIMIT 1000) AS first_ones WHERE first_ones.pushed");
+    Ok(super::count(conn, first)? > 0)
+}
+
 /// The condition that a row is one of the connection's and meets the condition.
 pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
     let statement = Sql::new("users.connection_id = ").text(connection_id);

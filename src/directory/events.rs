@@ -25,8 +25,10 @@ pub enum Actor {
     SignIn(String),
     /// Somebody who is signed in, by the user's id.
     User(String),
-    /// The vendor's back end, by the id of its token.
+    /// The vendor's back end, or somebody at the console, by the id of the token.
     Admin(String),
+    /// Somebody with a link to the set-up page, by its id.
+    Guest(String),
 }
 
 impl Actor {
@@ -37,12 +39,17 @@ impl Actor {
             Self::SignIn(_) => "sign-in",
             Self::User(_) => "user",
             Self::Admin(_) => "admin-token",
+            Self::Guest(_) => "share-link",
         }
     }
 
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Token(id) | Self::SignIn(id) | Self::User(id) | Self::Admin(id) => Some(id),
+            Self::Token(id)
+            | Self::SignIn(id)
+            | Self::User(id)
+            | Self::Admin(id)
+            | Self::Guest(id) => Some(id),
             Self::CommandLine => None,
         }
     }

@@ -189,10 +189,14 @@ fn console(config: &mut ServiceConfig) {
     config
         .route("/console/assets/console.css", get().to(shell::style))
         .route("/console/assets/console.js", get().to(shell::script))
+        .route("/console/assets/icon.svg", get().to(shell::icon))
         .service(
             resource("/console/login").route(get().to(login::ask)).route(post().to(login::enter)),
         )
         .route("/console/login/{connection}", get().to(login::begin))
+        .service(resource("/setup").route(get().to(guest::show)).route(post().to(guest::open)))
+        .route("/setup/token", post().to(guest::make_token))
+        .route("/setup/sign-in", post().to(guest::register))
         .service(
             scope("/console")
                 .wrap(from_fn(console::admit))
@@ -211,6 +215,13 @@ fn console(config: &mut ServiceConfig) {
                         .route(get().to(actions::ask_release))
                         .route(post().to(actions::release)),
                 )
+                .service(of("/setup").route(get().to(setup::show)))
+                .service(of("/setup/token").route(post().to(actions::make_token)))
+                .service(of("/setup/sign-in").route(post().to(setup::register)))
+                .service(of("/setup/links").route(post().to(shares::make)))
+                .service(of("/setup/links/{id}/revoke").route(post().to(shares::revoke)))
+                .service(of("/log").route(get().to(log::list)))
+                .service(of("/log/{id}").route(get().to(log::show)))
                 .service(of("/users").route(get().to(users::list)))
                 .service(of("/users/{id}").route(get().to(user::show)))
                 .service(

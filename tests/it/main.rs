@@ -15,6 +15,7 @@ mod api;
 mod audit;
 mod brake;
 mod cli;
+mod console;
 mod crash;
 mod fixtures;
 mod fuzz;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         audit::cases(),
         brake::cases(),
         cli::cases(),
+        console::cases(),
         crash::cases(),
         races::cases(),
         ops::CASES.to_vec(),

@@ -16,7 +16,7 @@ use crate::http::signin::parameters::PageForm;
 use crate::http::signin::redirect;
 
 /// How long a token works that is made here, in microseconds: a year.
-const TOKEN_LIFETIME: i64 = 365 * 86_400 * 1_000_000;
+pub(super) const TOKEN_LIFETIME: i64 = 365 * 86_400 * 1_000_000;
 /// How long what was held goes through, in microseconds: an hour.
 const RELEASED_FOR: i64 = 3_600 * 1_000_000;
 /// Most bytes of a token's label.

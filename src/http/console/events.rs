@@ -109,7 +109,7 @@ fn actor(entry: &Happened) -> Markup {
 }
 
 /// What an event says, as lines: what was, and what is instead.
-fn differences(data: &Value) -> Vec<String> {
+pub(super) fn differences(data: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     let (before, after) = (data.get("before"), data.get("after"));
     if before.is_some() || after.is_some() {

@@ -77,10 +77,15 @@ impl FromRequest for Seat {
     }
 }
 
-/// The path of the console as browsers see it: the public address may have a path of its own.
+/// The path of the console as browsers see it.
 pub fn base(app: &App) -> String {
+    format!("{}{}", prefix(app), shell::PATH)
+}
+
+/// What comes before every path as browsers see it: the public address may have a path of its own.
+pub fn prefix(app: &App) -> String {
     let path = Url::parse(&app.settings.public_url).map(|url| url.path().to_owned());
-    format!("{}{}", path.unwrap_or_default().trim_end_matches('/'), shell::PATH)
+    path.unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 /// Middleware of every page but that of signing in. Whoever is nobody is sent there.

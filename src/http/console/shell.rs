@@ -11,6 +11,7 @@ use crate::http::signin::redirect;
 
 const STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/console.js");
+const ICON: &str = include_str!("assets/icon.svg");
 /// Style and script of ours, nothing from elsewhere, and nothing that stands in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -22,14 +23,18 @@ pub const PATH: &str = "/console";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
     Overview,
+    Setup,
+    Log,
     Users,
     Teams,
     Events,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Overview, "", "Overview"),
+        (Self::Setup, "/setup", "Set-up"),
+        (Self::Log, "/log", "Log"),
         (Self::Users, "/users", "Users"),
         (Self::Teams, "/teams", "Teams"),
         (Self::Events, "/events", "Changes"),
@@ -87,6 +92,7 @@ fn frame(status: StatusCode, base: &str, title: &str, bar: &Markup, body: &Marku
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " · Muster" }
+                link rel="icon" type="image/svg+xml" href={ (base) "/assets/icon.svg" };
                 link rel="stylesheet" href={ (base) "/assets/console.css" };
                 script src={ (base) "/assets/console.js" } defer {}
             }
@@ -125,6 +131,11 @@ pub async fn style() -> HttpResponse {
 /// `GET /console/assets/console.js`
 pub async fn script() -> HttpResponse {
     asset("text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// `GET /console/assets/icon.svg`
+pub async fn icon() -> HttpResponse {
+    asset("image/svg+xml", ICON)
 }
 
 fn asset(kind: &'static str, text: &'static str) -> HttpResponse {

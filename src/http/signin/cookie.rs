@@ -1,5 +1,5 @@
-//! The cookies: one binds a sign-in to the browser that began it, one is the session, and one that of
-//! an admin token at the console.
+//! The cookies: one binds a sign-in to the browser that began it, one is the session, one that of an
+//! admin token at the console, and one that of a guest at the set-up page.
 //!
 //! Both are host-only and closed to scripts; over plain http, which is for this machine alone, they
 //! do without `Secure` and the prefix that demands it.
@@ -72,6 +72,16 @@ pub fn no_console(app: &App) -> Cookie<'static> {
 /// The secret of the console's session, if the browser has one.
 pub fn console_value(app: &App, request: &HttpRequest) -> Option<Secret> {
     value(app, request, "console")
+}
+
+/// The cookie of a guest with a link to the set-up page.
+pub fn share(app: &App, value: String) -> Cookie<'static> {
+    cookie(app, "share", value, SameSite::Lax)
+}
+
+/// The secret of a guest's link, if the browser has one.
+pub fn share_value(app: &App, request: &HttpRequest) -> Option<Secret> {
+    value(app, request, "share")
 }
 
 /// What the browser sent back of a cookie.

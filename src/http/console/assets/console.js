@@ -73,3 +73,11 @@ if (box) {
   box.addEventListener("input", offer);
   box.addEventListener("focus", offer);
 }
+
+// A link's secret stands behind the # of the address: it is put into the form, and taken out of sight.
+const opening = document.getElementById("opening");
+if (opening && location.hash.length > 1) {
+  document.getElementById("code").value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  opening.requestSubmit();
+}

@@ -1,0 +1,330 @@
+//! How far the set-up of a connection has got, and which of the usual mistakes was made: a pure
+//! function of what has arrived, for the page that watches while somebody fills in the provider's forms.
+
+use super::connections::{Connection, Provider};
+use super::requests::{Entry, Kind};
+use crate::scim::fold::fold;
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is still to come.
+    Waiting,
+    Done,
+    /// It was tried, and did not go well.
+    Problem,
+}
+
+/// A step of the set-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub title: &'static str,
+    pub state: State,
+    /// When what is said happened, in UTC microseconds.
+    pub at: Option<i64>,
+    /// What was seen.
+    pub found: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// A usual mistake that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub what: String,
+    pub advice: String,
+}
+
+/// What has arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub connection: &'a Connection,
+    pub has_live_token: bool,
+    /// When a token of the connection was last used.
+    pub last_use: Option<i64>,
+    /// Whether the store has users of the connection, and teams, from before what is remembered.
+    pub has_users: bool,
+    pub has_teams: bool,
+    /// What the connection's provider has asked for lately, newest first.
+    pub recent: &'a [Entry],
+    /// What somebody has asked for lately who did not say for which connection, newest first.
+    pub stray: &'a [Entry],
+}
+
+impl<'a> Facts<'a> {
+    fn newest(&self, is_it: impl Fn(&Entry) -> bool) -> Option<&'a Entry> {
+        self.recent.iter().find(|entry| is_it(entry))
+    }
+}
+
+/// The steps of the set-up, in the order of the provider's forms.
+pub fn steps(facts: &Facts<'_>) -> Vec<Step> {
+    let is_okta = facts.connection.settings.provider == Provider::Okta;
+    let test = if is_okta { "Test Connector Configuration" } else { "Test of the connection" };
+    vec![
+        token(facts),
+        scim(facts, test, facts.last_use.is_some(), |entry| {
+            entry.method == "GET" && !is_resource(&entry.path)
+        }),
+        scim(facts, "First user pushed", facts.has_users, |entry| {
+            is_write(entry) && is_about(entry, "/Users")
+        }),
+        scim(facts, "First group pushed", facts.has_teams, |entry| {
+            is_write(entry) && is_about(entry, "/Groups")
+        }),
+        registration(facts),
+        sign_in(facts),
+        groups_claim(facts),
+    ]
+}
+
+fn waiting(title: &'static str, found: &str) -> Step {
+    Step { title, state: State::Waiting, at: None, found: found.to_owned(), advice: None }
+}
+
+fn token(facts: &Facts<'_>) -> Step {
+    let title = "SCIM token";
+    if facts.has_live_token {
+        return Step { state: State::Done, ..waiting(title, "there is one that works") };
+    }
+    waiting(title, "make one, and enter it in the provider's form")
+}
+
+/// A step that a SCIM request takes, by the newest one of its kind.
+fn scim(
+    facts: &Facts<'_>,
+    title: &'static str,
+    was_earlier: bool,
+    is_it: impl Fn(&Entry) -> bool,
+) -> Step {
+    let found = facts.newest(|entry| entry.kind == Kind::Scim && is_it(entry));
+    let Some(entry) = found else {
+        let earlier = Step { state: State::Done, ..waiting(title, "received earlier") };
+        return if was_earlier { earlier } else { waiting(title, "waiting for it") };
+    };
+    let about = entry.user.as_ref().or(entry.team.as_ref()).and_then(|about| about.name.clone());
+    let about = about.map(|name| format!(": {name}")).unwrap_or_default();
+    Step {
+        title,
+        state: if entry.is_error() { State::Problem } else { State::Done },
+        at: Some(entry.at),
+        found: format!("received, answered {}{about}", entry.status),
+        advice: entry.detail.clone().filter(|_| entry.is_error()),
+    }
+}
+
+fn registration(facts: &Facts<'_>) -> Step {
+    let title = "Issuer and client id";
+    let settings = &facts.connection.settings.sign_in;
+    match (&settings.issuer, &settings.client_id) {
+        (Some(issuer), Some(_)) => Step { state: State::Done, ..waiting(title, issuer) },
+        (None, None) => waiting(title, "say below where people sign in"),
+        (None, Some(_)) => waiting(title, "the issuer is missing"),
+        (Some(_), None) => waiting(title, "the client id is missing"),
+    }
+}
+
+fn sign_in(facts: &Facts<'_>) -> Step {
+    let title = "First sign-in";
+    let Some(entry) = facts.newest(|entry| entry.kind == Kind::SignIn) else {
+        return waiting(title, "waiting for somebody to sign in");
+    };
+    let who = entry.user.as_ref().and_then(|user| user.name.clone());
+    let who = who.map(|name| format!(": {name}")).unwrap_or_default();
+    let outcome = entry.outcome.as_deref().unwrap_or_default();
+    let is_in = is_signed_in(entry);
+    Step {
+        title,
+        state: if is_in { State::Done } else { State::Problem },
+        at: Some(entry.at),
+        found: format!("{}{who}", outcome.replace('_', " ")),
+        advice: if is_in { None } else { Some(refusal(outcome, entry.detail.as_deref())) },
+    }
+}
+
+/// What to do about a sign-in that failed.
+fn refusal(outcome: &str, detail: Option<&str>) -> String {
+    let known = match outcome {
+        "access_denied" => {
+            "The provider did not let the person in: assign the OIDC application to the person, too."
+        }
+        "inactive" => {
+            "The person was deactivated by SCIM: assign the SCIM application to the person again."
+        }
+        "not-provisioned" => {
+            "Nobody has pushed the person, and sign-in creates nobody here: assign the SCIM \
+             application, too, or let sign-in create users."
+        }
+        "user-name-taken" => {
+            "Another person has the user name already: look the name up on the page of users, and \
+             compare the externalId there with the person's id at the provider."
+        }
+        _ => detail.unwrap_or("Muster's log tells more under the request's id."),
+    };
+    known.to_owned()
+}
+
+fn groups_claim(facts: &Facts<'_>) -> Step {
+    let title = "Groups claim";
+    let Some(entry) = facts.newest(is_signed_in) else {
+        return waiting(title, "comes with the first sign-in");
+    };
+    let claim = Claim::of(entry);
+    let problem = |found: &str, advice: String| Step {
+        state: State::Problem,
+        at: Some(entry.at),
+        advice: Some(advice),
+        ..waiting(title, found)
+    };
+    let settings = &facts.connection.settings.sign_in;
+    let name = &settings.groups_claim;
+    if !claim.is_there {
+        return problem("missing", claim_is_missing(facts.connection));
+    }
+    if let Some(why) = claim.flaw {
+        let advice = match why {
+            "too-many" => "Narrow the provider's filter down: with 100 groups and more it leaves \
+                           some out, so that nobody is taken out of a team by sign-in."
+                .to_owned(),
+            "overage" => "The person is in more groups than fit into a token. Let the provider send \
+                          only the groups that are assigned to the application."
+                .to_owned(),
+            _ => format!("The claim '{name}' has to be a list of names."),
+        };
+        return problem("incomplete", advice);
+    }
+    if claim.listed > 0 && claim.passed == 0 {
+        let filter = settings.groups_filter.as_deref().unwrap_or_default();
+        let advice = format!(
+            "None of the {} groups matches the connection's groups filter, {filter}. Mend it, or leave \
+             it empty.",
+            claim.listed
+        );
+        return problem("the filter matches nothing", advice);
+    }
+    if claim.listed == 0 {
+        let advice = "The claim is an empty list. If the person is in groups, the provider's filter \
+                      matches none of them.";
+        return problem("present, and empty", advice.to_owned());
+    }
+    Step {
+        state: State::Done,
+        at: Some(entry.at),
+        ..waiting(title, &format!("present, with {} groups", claim.passed))
+    }
+}
+
+fn claim_is_missing(connection: &Connection) -> String {
+    let name = &connection.settings.sign_in.groups_claim;
+    match connection.settings.provider {
+        Provider::Okta => format!(
+            "In Okta, on the OIDC application's tab Sign On, edit OpenID Connect ID Token: Groups claim \
+             filter, name {name}, Matches regex .*; and Issuer has to be the Okta URL. A filter that \
+             matches no group of the person leaves the claim out as well."
+        ),
+        Provider::Entra => format!(
+            "In Entra ID, on the app registration's page Token configuration, add a groups claim to the \
+             ID token (it is called {name})."
+        ),
+        Provider::Generic => {
+            format!("Let the provider put the groups into the ID token, as the claim {name}.")
+        }
+    }
+}
+
+/// What a sign-in's record says of its groups claim.
+struct Claim<'a> {
+    is_there: bool,
+    listed: i64,
+    passed: i64,
+    /// Why it is incomplete.
+    flaw: Option<&'a str>,
+}
+
+impl<'a> Claim<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let at = |path: &str| entry.facts.as_ref().and_then(|facts| facts.pointer(path));
+        let number = |path: &str| at(path).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        Self {
+            is_there: at("/groups/present").and_then(serde_json::Value::as_bool) == Some(true),
+            listed: number("/groups/listed"),
+            passed: number("/groups/passed"),
+            flaw: at("/groups/incomplete").and_then(serde_json::Value::as_str),
+        }
+    }
+}
+
+/// The usual mistakes, of those that were made.
+pub fn mistakes(facts: &Facts<'_>) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    let mut add = |what: String, advice: &str| {
+        found.push(Mistake { what, advice: advice.to_owned() });
+    };
+    if facts.recent.iter().any(|entry| entry.quirks.iter().any(|quirk| quirk == "bearer-twice")) {
+        add(
+            "The token comes as 'Bearer Bearer …'.".to_owned(),
+            "It works. Okta writes 'Bearer' itself: enter the token alone in Authorization.",
+        );
+    }
+    let wrong_path = |entry: &&Entry| entry.status == 404 && !entry.path.starts_with("/scim/v2/");
+    if let Some(entry) = facts.stray.iter().chain(facts.recent).find(wrong_path) {
+        add(
+            format!("Somebody asks for {}, where nothing is.", entry.path),
+            "The SCIM connector base URL ends in /scim/v2; copy it from above.",
+        );
+    }
+    if let Some(entry) = facts.stray.iter().find(|entry| entry.status == 401) {
+        let detail = entry.detail.as_deref().unwrap_or("the token is not known");
+        add(
+            format!("Somebody comes with a token that is not accepted: {detail}."),
+            "Make a new token here and enter it in the provider's form, without quotes or spaces.",
+        );
+    }
+    let refused = facts.recent.iter().find(|entry| entry.status == 401);
+    if let Some(entry) = refused.filter(|entry| {
+        // A newer request that went well has settled it.
+        facts.newest(|newer| newer.kind == Kind::Scim && !newer.is_error())
+            .is_none_or(|newer| newer.at < entry.at)
+    }) {
+        let detail = entry.detail.as_deref().unwrap_or("it is not accepted any more");
+        add(
+            format!("The provider still uses an old token: {detail}."),
+            "Enter a token that works in the provider's form.",
+        );
+    }
+    if let Some(entry) = facts.newest(|entry| entry.outcome.as_deref() == Some("created")) {
+        let who = entry.user.as_ref().and_then(|user| user.name.clone()).unwrap_or_default();
+        let is_pushed = facts.newest(|other| {
+            let name = other.user.as_ref().and_then(|user| user.name.as_deref());
+            let is_same = name.is_some_and(|name| fold(name) == fold(&who));
+            is_write(other) && !other.is_error() && is_same
+        });
+        if is_pushed.is_none() {
+            add(
+                format!("{who} has signed in, and nobody has pushed {who}."),
+                "Assign the SCIM application to the person, too: whoever is assigned to the OIDC \
+                 application alone cannot be deactivated by a push.",
+            );
+        }
+    }
+    found
+}
+
+fn is_signed_in(entry: &Entry) -> bool {
+    matches!(entry.outcome.as_deref(), Some("signed_in" | "created"))
+}
+
+/// Whether the path is of one resource, not of a list.
+fn is_resource(path: &str) -> bool {
+    let rest = path.strip_prefix("/scim/v2/").unwrap_or_default();
+    rest.split_once('/').is_some_and(|(_, id)| !id.is_empty())
+}
+
+fn is_about(entry: &Entry, endpoint: &str) -> bool {
+    let rest = entry.path.strip_prefix("/scim/v2").unwrap_or_default();
+    rest.strip_prefix(endpoint).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_write(entry: &Entry) -> bool {
+    entry.kind == Kind::Scim && matches!(entry.method.as_str(), "POST" | "PUT" | "PATCH")
+}

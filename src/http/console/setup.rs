@@ -1,0 +1,270 @@
+//! The set-up assistant: what to enter in which field of the provider's forms, in their order, and
+//! what has arrived so far. Operators see it at `/console/connections/{name}/setup`, guests with a link
+//! at `/setup`.
+
+pub mod fields;
+pub mod guest;
+pub mod shares;
+
+use actix_web::{HttpResponse, web};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use self::fields::{Form, Value, forms};
+use super::failure::ConsoleFailure;
+use super::guard::Seat;
+use super::parts::{Tone, badge, clock, copied, notice};
+use super::shell::{self, Tab};
+use crate::app::App;
+use crate::db::{Conn, teams as team_rows, users as user_rows};
+use crate::directory::connections::{self, AdminError, Connection};
+use crate::directory::events::By;
+use crate::directory::overview::Overview;
+use crate::directory::requests::{self, Entry, Query};
+use crate::directory::setup::{self, Facts, Mistake, State, Step};
+use crate::directory::{overview, shares as links};
+use crate::http::signin::parameters::{PageForm, PageQuery};
+use crate::http::signin::redirect;
+use crate::oidc;
+
+/// How many of the latest requests are looked at.
+const LATEST: i64 = 200;
+/// Requests of nobody's are of this set-up if they came within so many microseconds: 15 minutes.
+const STRAY: i64 = 15 * 60 * 1_000_000;
+
+/// What the page shows.
+pub struct View {
+    pub connection: Connection,
+    overview: Overview,
+    steps: Vec<Step>,
+    mistakes: Vec<Mistake>,
+    /// The links to the page; for operators.
+    links: Vec<links::ShareLink>,
+}
+
+/// Looks up what the page shows. What nobody in particular has asked for is shown to operators alone:
+/// it may be of any connection.
+async fn look(app: &App, name: &str, is_operator: bool) -> Result<View, ConsoleFailure> {
+    app.save_requests().await;
+    let (name, now) = (name.to_owned(), (app.clock)());
+    let view = app.db.snapshot(move |conn| view(conn, &name, is_operator, now)).await?;
+    Ok(view)
+}
+
+fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View, AdminError> {
+    let connection = connections::find(conn, name)?;
+    let overview = overview::of(conn, &connection, now)?;
+    let connection_id = Some(connection.id.clone());
+    let recent =
+        requests::page(conn, &Query { connection_id, count: LATEST, ..Query::default() })?;
+    let mut stray: Vec<Entry> = Vec::new();
+    if is_operator {
+        stray = requests::page(conn, &Query { nobody: true, count: LATEST, ..Query::default() })?;
+        stray.retain(|entry| now - entry.at < STRAY);
+    }
+    let links = if is_operator { links::all(conn, &connection.id)? } else { Vec::new() };
+    let facts = Facts {
+        connection: &connection,
+        has_live_token: overview.live_tokens(now).next().is_some(),
+        last_use: overview.last_use(),
+        has_users: user_rows::any_owned(conn, &connection.id)?,
+        has_teams: team_rows::any_managed(conn, &connection.id)?,
+        recent: &recent,
+        stray: &stray,
+    };
+    let (steps, mistakes) = (setup::steps(&facts), setup::mistakes(&facts));
+    Ok(View { connection, overview, steps, mistakes, links })
+}
+
+/// What the address of the page says.
+#[derive(Debug, Deserialize)]
+pub struct Parameters {
+    /// What has just been done.
+    done: Option<String>,
+}
+
+/// `GET /console/connections/{name}/setup`
+pub async fn show(
+    seat: Seat,
+    name: web::Path<String>,
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, ConsoleFailure> {
+    let view = look(&seat.app, &name, true).await?;
+    let path = format!("{}/setup", seat.connection_path(&view.connection.name));
+    let body = html! {
+        (told(parameters.0.done.as_deref()))
+        (page(&seat.app, &view, &path, true))
+        (shares::section(&seat, &view.connection, &view.links))
+    };
+    Ok(shell::of_connection(&seat, &view.connection.name, Tab::Setup, "Set-up", &body))
+}
+
+/// What has just been done, in words.
+fn told(done: Option<&str>) -> Markup {
+    let text = match done {
+        Some("sign-in") => "Where people sign in is set.",
+        Some("link-revoked") => "The link opens nothing any more.",
+        _ => return html! {},
+    };
+    notice(Tone::Good, text)
+}
+
+/// The page, for whoever sees it; `may_set_up` says whether its forms are there.
+fn page(app: &App, view: &View, path: &str, may_set_up: bool) -> Markup {
+    html! {
+        section.card aria-labelledby="progress" {
+            h2 id="progress" { "How far it is" }
+            div id="watch" data-live="2" aria-live="polite" {
+                (progress(&view.steps))
+                (mistakes(&view.mistakes))
+            }
+        }
+        @for form in &forms(&app.settings, &view.connection) {
+            (form_section(view, path, form, may_set_up))
+        }
+    }
+}
+
+fn progress(steps: &[Step]) -> Markup {
+    let word = |state: State| match state {
+        State::Waiting => badge(Tone::Calm, "waiting"),
+        State::Done => badge(Tone::Good, "done"),
+        State::Problem => badge(Tone::Bad, "problem"),
+    };
+    html! {
+        ol.steps {
+            @for step in steps {
+                li {
+                    span { (word(step.state)) }
+                    div {
+                        strong { (step.title) } ": "
+                        @if let Some(at) = step.at { (clock(at)) " UTC, " }
+                        (step.found)
+                        @if let Some(advice) = &step.advice { br; span.soft { (advice) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn mistakes(mistakes: &[Mistake]) -> Markup {
+    html! {
+        @for mistake in mistakes {
+            div.notice.warn {
+                strong { (mistake.what) } " " (mistake.advice)
+            }
+        }
+    }
+}
+
+fn form_section(view: &View, path: &str, form: &Form, may_set_up: bool) -> Markup {
+    html! {
+        section.card aria-labelledby=(form.id) {
+            h2 id=(form.id) { (form.title) }
+            p { (form.about) }
+            @for (place, field) in form.fields.iter().enumerate() {
+                @let id = format!("{}-{place}", form.id);
+                @match &field.value {
+                    Value::Copy(text) => (copied(&id, field.name, text)),
+                    Value::Choose(text) => {
+                        div.field { strong { (field.name) } br; (text) }
+                    }
+                    Value::Token => (token_field(view, path, field.name, may_set_up)),
+                }
+            }
+            @if form.has_registration && may_set_up { (registration(&view.connection, path)) }
+        }
+    }
+}
+
+fn token_field(view: &View, path: &str, name: &str, may_set_up: bool) -> Markup {
+    let live = view.overview.tokens.iter().filter(|token| token.revoked_at.is_none()).count();
+    html! {
+        div.field {
+            strong { (name) } br;
+            "The token alone. It is shown once, when it is made"
+            @if live > 0 { "; there " @if live == 1 { "is one" } @else { "are " (live) } " already" }
+            "."
+            @if may_set_up {
+                form.line method="post" action={ (path) "/token" } {
+                    button.main { "Make a token" }
+                }
+            }
+        }
+    }
+}
+
+fn registration(connection: &Connection, path: &str) -> Markup {
+    let settings = &connection.settings.sign_in;
+    html! {
+        form method="post" action={ (path) "/sign-in" } {
+            h3 { "What Muster has to know of it" }
+            div.field {
+                label for="issuer" { "Issuer" }
+                input.mono id="issuer" type="text" name="issuer" autocomplete="off" spellcheck="false"
+                    placeholder="https://example.okta.com"
+                    value=(settings.issuer.as_deref().unwrap_or_default());
+            }
+            div.field {
+                label for="client-id" { "Client ID" }
+                input.mono id="client-id" type="text" name="client_id" autocomplete="off" spellcheck="false"
+                    value=(settings.client_id.as_deref().unwrap_or_default());
+            }
+            button.main { "Save" }
+        }
+    }
+}
+
+/// Where people sign in, as somebody entered it.
+#[derive(Debug, Deserialize)]
+pub struct Registration {
+    issuer: Option<String>,
+    client_id: Option<String>,
+}
+
+/// `POST /console/connections/{name}/setup/sign-in`
+pub async fn register(
+    seat: Seat,
+    name: web::Path<String>,
+    form: PageForm<Registration>,
+) -> Result<HttpResponse, ConsoleFailure> {
+    set_registration(&seat.app, &name, form.0, seat.by()).await?;
+    Ok(redirect(&format!("{}/setup?done=sign-in", seat.connection_path(&name))))
+}
+
+/// Sets where the people of a connection sign in.
+///
+/// # Errors
+/// The issuer is none; it cannot be done.
+async fn set_registration(
+    app: &App,
+    name: &str,
+    registration: Registration,
+    by: By,
+) -> Result<(), ConsoleFailure> {
+    let Registration { issuer, client_id } = registration;
+    let trimmed = |text: Option<String>| {
+        text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let (issuer, client_id) = (trimmed(issuer), trimmed(client_id));
+    if let Some(issuer) = &issuer {
+        if issuer.contains("/.well-known/") {
+            let advice = "The issuer is what comes before /.well-known/, such as \
+                          https://example.okta.com.";
+            return Err(ConsoleFailure::Wrong(advice.to_owned()));
+        }
+        oidc::issuer_url(issuer).map_err(|error| ConsoleFailure::Wrong(error.to_string()))?;
+    }
+    let name = name.to_owned();
+    app.db
+        .write("set_up_sign_in", move |conn| {
+            let change = |settings: &mut connections::Settings| {
+                settings.sign_in.issuer = issuer;
+                settings.sign_in.client_id = client_id;
+            };
+            connections::update_by(conn, &name, change, &by)
+        })
+        .await?;
+    Ok(())
+}
