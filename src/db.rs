@@ -21,6 +21,7 @@ pub mod migrations;
 mod outage;
 mod pool;
 pub mod replay;
+pub mod requests;
 pub mod roles;
 pub mod schema;
 pub mod seals;

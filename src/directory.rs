@@ -22,6 +22,7 @@ pub mod listing;
 pub mod membership;
 pub mod read;
 pub mod replay;
+pub mod requests;
 pub mod revocation;
 pub mod roles;
 pub mod sealing;
