@@ -13,6 +13,7 @@ mod headers;
 mod id;
 mod middleware;
 mod negotiate;
+mod notes;
 mod ops;
 mod outgoing;
 mod query;

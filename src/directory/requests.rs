@@ -4,6 +4,9 @@
 //! A request leaves a record behind while it is served, which is made a row away from
 //! the request. Entry points for reading: [`page`], [`one`], [`changes`] and [`summary`].
 
+pub mod mask;
+pub mod record;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
