@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod known;
+pub mod requests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::budget::Budget;
 use self::known::Known;
+use self::requests::RequestLog;
 use crate::access::limit::Limiter;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -64,6 +66,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Which compatibility rules tokens made use of, not yet written to the store.
     pub quirks: Pending,
+    /// What requests leave behind for their log.
+    pub requests: RequestLog,
     /// Who comes how often.
     pub limiter: Limiter,
     /// Tokens that need not be looked up.
@@ -119,6 +123,7 @@ impl App {
         Ok(Self {
             people: db.of(PEOPLE),
             db,
+            requests: RequestLog::new(settings.request_log, &registry),
             registry,
             scim_base_url: Arc::from(settings.scim_base_url()),
             providers: Providers::with(oidc::Limits::default(), settings.reach.clone())?,
@@ -224,6 +229,7 @@ impl App {
         for (reason, count) in turned_away {
             self.metrics.set_turned_away(reason, count);
         }
+        self.metrics.set_not_logged(self.requests.lost());
         self.metrics.set_bodies(self.bodies.in_use());
         self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());

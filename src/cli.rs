@@ -12,6 +12,7 @@ mod healthcheck;
 mod lines;
 mod migrate;
 mod output;
+mod requests;
 mod restore;
 mod role;
 mod serve;
@@ -87,6 +88,8 @@ enum Command {
     /// See what the mass-change brake holds, and let it through
     #[command(subcommand)]
     Brake(brake::BrakeCommand),
+    /// Show the log of requests: what directories have asked for, who signed in, and what was said
+    Requests(requests::RequestsArgs),
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
@@ -154,6 +157,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Brake(command) => brake::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
+        Command::Requests(args) => return requests::run(args, database_url, json).await,
         Command::Events(command) => return events::run(command, database_url, json).await,
         Command::Restore(args) => restore::run(args, database_url, json).await?,
         Command::Migrate => migrate::run(database_url, json).await?,

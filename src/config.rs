@@ -46,6 +46,42 @@ const MAX_FLOWS: usize = 100_000;
 /// How often the log is sealed.
 const SEAL_EVERY: Duration = Duration::from_mins(1);
 
+/// Default number of days that requests are kept in their log.
+pub const DEFAULT_KEEP_REQUESTS: &str = "14d";
+/// Default number of requests that are kept in their log.
+pub const DEFAULT_MAX_REQUESTS: i64 = 1_000_000;
+
+/// Which requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogRequests {
+    All,
+    /// Those that ask for a change, those that fail, and sign-ins.
+    Writes,
+    Off,
+}
+
+/// What is kept of requests, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLogSettings {
+    pub which: LogRequests,
+    /// Whether the bodies of changes and errors are kept too.
+    pub bodies: bool,
+    pub keep: Duration,
+    /// How many are kept at most.
+    pub most: i64,
+}
+
+impl Default for RequestLogSettings {
+    fn default() -> Self {
+        Self {
+            which: LogRequests::All,
+            bodies: true,
+            keep: Duration::from_hours(14 * 24),
+            most: DEFAULT_MAX_REQUESTS,
+        }
+    }
+}
+
 /// What a server needs to know besides its store.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -85,6 +121,8 @@ pub struct Settings {
     pub max_flows: usize,
     /// How often the log is sealed: an event is open to tampering for so long.
     pub seal_every: Duration,
+    /// What is kept of requests.
+    pub request_log: RequestLogSettings,
     /// The proxies that are believed when they say for whom they ask.
     pub proxies: Proxies,
     /// How often somebody may come.
@@ -115,6 +153,7 @@ impl Settings {
             reader_patience: READER_PATIENCE,
             max_flows: MAX_FLOWS,
             seal_every: SEAL_EVERY,
+            request_log: RequestLogSettings::default(),
             proxies: Proxies::default(),
             limits: Limits::default(),
             reach: Reach::default(),

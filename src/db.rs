@@ -22,6 +22,7 @@ pub mod migrations;
 mod outage;
 mod pool;
 pub mod replay;
+pub mod requests;
 pub mod roles;
 pub mod roster;
 pub mod schema;

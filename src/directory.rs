@@ -25,6 +25,7 @@ pub mod operators;
 pub mod overview;
 pub mod read;
 pub mod replay;
+pub mod requests;
 pub mod revocation;
 pub mod roles;
 pub mod roster;

@@ -14,6 +14,7 @@ mod headers;
 mod id;
 mod middleware;
 mod negotiate;
+mod notes;
 mod ops;
 mod origin;
 mod outgoing;

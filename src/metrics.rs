@@ -138,6 +138,7 @@ pub struct Metrics {
     bodies: Gauge,
     answers: Gauge,
     bulk: Gauge,
+    not_logged: Counter,
 }
 
 impl Metrics {
@@ -205,6 +206,12 @@ impl Metrics {
         registry.register_with_unit("muster_bodies", help, Unit::Bytes, bodies.clone());
         let help = "Memory that large answers on their way take";
         registry.register_with_unit("muster_answers", help, Unit::Bytes, answers.clone());
+        let not_logged = Counter::default();
+        registry.register(
+            "muster_requests_not_logged",
+            "Requests that came too fast to be in the log of requests",
+            not_logged.clone(),
+        );
         registry.register("muster_bulk_jobs", "Bulk requests that are carried out", bulk.clone());
         Self {
             registry,
@@ -220,6 +227,7 @@ impl Metrics {
             bodies,
             answers,
             bulk,
+            not_logged,
         }
     }
 
@@ -287,6 +295,11 @@ impl Metrics {
         self.bulk.set(whole(jobs));
     }
 
+    /// Notes how many requests are not in the log of requests.
+    pub fn set_not_logged(&self, count: u64) {
+        self.not_logged.inner().store(count, Ordering::Relaxed);
+    }
+
     /// All of it as text.
     ///
     /// # Errors
@@ -309,7 +322,7 @@ fn whole(number: usize) -> i64 {
 }
 
 /// The method, if HTTP has it: a client may make up as many others as it likes.
-fn known_method(method: &str) -> &'static str {
+pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }

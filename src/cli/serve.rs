@@ -21,8 +21,9 @@ use crate::access::proxy::{Proxies, ProxyHeader};
 use crate::app::{App, index_unique_values, mend_totals, open_store};
 use crate::clock::system;
 use crate::config::{
-    DEFAULT_BODY_MEMORY, DEFAULT_DRAIN_TIME, DEFAULT_MAX_BODY, DEFAULT_MAX_BULK,
-    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_QUEUE, DEFAULT_POOL_SIZE, DEFAULT_QUERY_TIMEOUT, Settings,
+    DEFAULT_BODY_MEMORY, DEFAULT_DRAIN_TIME, DEFAULT_KEEP_REQUESTS, DEFAULT_MAX_BODY,
+    DEFAULT_MAX_BULK, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_QUEUE, DEFAULT_MAX_REQUESTS,
+    DEFAULT_POOL_SIZE, DEFAULT_QUERY_TIMEOUT, LogRequests, RequestLogSettings, Settings,
 };
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls::Tls};
@@ -129,6 +130,23 @@ pub struct ServeArgs {
     #[arg(long, env = "MUSTER_SEAL_EVERY", value_name = "TIME", default_value = "1m",
           value_parser = seal_every)]
     seal_every: Duration,
+    /// Which requests of directories, and sign-ins, are logged for `muster requests`: all, those that
+    /// write or fail, or none
+    #[arg(long, env = "MUSTER_LOG_REQUESTS", value_name = "WHICH", default_value = "all",
+          value_parser = ["all", "writes", "off"])]
+    log_requests: String,
+    /// Whether bodies are logged with them, with what is secret masked
+    #[arg(long, env = "MUSTER_LOG_BODIES", value_name = "ON", default_value = "on",
+          value_parser = ["on", "off"])]
+    log_bodies: String,
+    /// How long they are kept, such as 14d
+    #[arg(long, env = "MUSTER_KEEP_REQUESTS", value_name = "AGE", default_value = DEFAULT_KEEP_REQUESTS,
+          value_parser = duration)]
+    keep_requests: Duration,
+    /// How many of them are kept at most
+    #[arg(long, env = "MUSTER_MAX_REQUESTS", value_name = "NUMBER", default_value_t = DEFAULT_MAX_REQUESTS,
+          value_parser = clap::value_parser!(i64).range(1..))]
+    max_requests: i64,
 }
 
 /// How often the log is sealed: whoever reads it wants to rely on it the same day.
@@ -193,6 +211,16 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         },
         reach: Reach::with(args.allow_issuer_network).by_proxy(proxy),
         seal_every: args.seal_every,
+        request_log: RequestLogSettings {
+            which: match args.log_requests.as_str() {
+                "off" => LogRequests::Off,
+                "writes" => LogRequests::Writes,
+                _ => LogRequests::All,
+            },
+            bodies: args.log_bodies == "on",
+            keep: args.keep_requests,
+            most: args.max_requests,
+        },
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);
@@ -224,8 +252,11 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     });
     let keeper = app.clone();
     actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });
+    let logger = app.clone();
+    actix_web::rt::spawn(async move { logger.look_after_requests().await });
     let all = async {
         server.await?;
+        app.save_requests().await;
         app.seal_events(None).await;
         app.save_quirks().await;
         Ok(ExitCode::SUCCESS)

@@ -40,6 +40,9 @@ pub const TABLES: [&str; 22] = [
     "share_links",
     "secrets",
 ];
+/// The tables that are in no copy: what was asked of the server is no state of it, and is not to outlive
+/// the days for which it is kept.
+pub const NOT_COPIED: [&str; 2] = ["requests", "request_hours"];
 /// Rows that are copied at a time.
 const BATCH: usize = 500;
 
@@ -72,7 +75,7 @@ pub fn write(conn: &mut Conn, file: &Path) -> Result<(), StoreError> {
         keep_private(file);
         let written = Sql::new("VACUUM INTO ").text(name).execute(conn);
         diesel::sql_query("PRAGMA query_only = ON").execute(conn)?;
-        written.map(drop).map_err(StoreError::from)
+        written.map_err(StoreError::from).and_then(|_| leave_out(file))
     };
     if written.is_err() {
         // The error at hand says more than one about the removal would.
@@ -81,10 +84,36 @@ pub fn write(conn: &mut Conn, file: &Path) -> Result<(), StoreError> {
     written
 }
 
+/// Takes out of a file what is in no copy, so that nothing is left of it.
+fn leave_out(file: &Path) -> Result<(), StoreError> {
+    let mut copy = open(file)?;
+    let mut removed = 0;
+    for table in NOT_COPIED {
+        // Where the file is from before, there is no such table.
+        let is_there = Sql::new("SELECT COUNT(*) AS total FROM sqlite_schema WHERE name = ");
+        if super::count(&mut copy, is_there.text(table))? > 0 {
+            removed += Sql::new(format!("DELETE FROM {table}")).execute(&mut copy)?;
+        }
+    }
+    if removed > 0 {
+        diesel::sql_query("VACUUM").execute(&mut copy)?;
+    }
+    close(copy)
+}
+
+fn open(file: &Path) -> Result<Conn, StoreError> {
+    Conn::open(&DatabaseUrl::Sqlite(file.to_owned()), Access::Write)
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// One file is easier to carry away than one with a journal beside it.
+fn close(mut copy: Conn) -> Result<(), StoreError> {
+    diesel::sql_query("PRAGMA journal_mode = DELETE").execute(&mut copy)?;
+    Ok(())
+}
+
 fn copy(from: &mut Conn, file: &Path) -> Result<(), StoreError> {
-    let url = DatabaseUrl::Sqlite(file.to_owned());
-    let mut to = Conn::open(&url, Access::Write)
-        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut to = open(file)?;
     migrations::migrate(&mut to).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     to.write(|to| {
         for table in TABLES {
@@ -92,9 +121,7 @@ fn copy(from: &mut Conn, file: &Path) -> Result<(), StoreError> {
         }
         Ok::<_, StoreError>(())
     })?;
-    // One file is easier to carry away than one with a journal beside it.
-    diesel::sql_query("PRAGMA journal_mode = DELETE").execute(&mut to)?;
-    Ok(())
+    close(to)
 }
 
 fn copy_table(from: &mut Conn, to: &mut Conn, table: &str) -> Result<(), StoreError> {

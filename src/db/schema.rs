@@ -282,4 +282,50 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    requests (id) {
+        id -> BigInt,
+        connection_id -> Nullable<Text>,
+        at -> BigInt,
+        duration -> BigInt,
+        kind -> Text,
+        method -> Text,
+        path -> Text,
+        query -> Nullable<Text>,
+        status -> BigInt,
+        outcome -> Nullable<Text>,
+        scim_type -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        token_id -> Nullable<Text>,
+        request_id -> Text,
+        resource_type -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        user_name -> Nullable<Text>,
+        user_name_fold -> Nullable<Text>,
+        team_id -> Nullable<Text>,
+        team_name -> Nullable<Text>,
+        team_name_fold -> Nullable<Text>,
+        client -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        quirks -> Nullable<Text>,
+        resources -> Nullable<BigInt>,
+        request_size -> Nullable<BigInt>,
+        request_body -> Nullable<Text>,
+        answer_size -> Nullable<BigInt>,
+        answer_body -> Nullable<Text>,
+        facts -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    request_hours (connection_id, hour) {
+        connection_id -> Text,
+        hour -> BigInt,
+        requests -> BigInt,
+        errors -> BigInt,
+        last_push_at -> Nullable<BigInt>,
+        last_sign_in_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(users, user_emails, teams, memberships, roles);

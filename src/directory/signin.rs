@@ -96,6 +96,15 @@ impl MayBeStore for SignInError {
     }
 }
 
+/// Somebody who was let in.
+#[derive(Debug)]
+pub struct SignedIn {
+    pub session: NewSession,
+    pub user_name: String,
+    /// Whether nobody knew the person before.
+    pub created: bool,
+}
+
 /// Signs somebody in. The context's actor is the sign-in; `user_type` is the schema of users.
 ///
 /// # Errors
@@ -105,7 +114,7 @@ pub fn sign_in(
     context: &Context,
     user_type: &ResourceType,
     identity: &Identity,
-) -> Result<NewSession, SignInError> {
+) -> Result<SignedIn, SignInError> {
     let settings = &context.connection.settings.sign_in;
     let external_id = external_id(identity, settings.external_id_claim.as_deref());
     let user_name = claims::identifier(&identity.claims, &settings.user_name_claim);
@@ -144,7 +153,8 @@ pub fn sign_in(
         "disagreements": super::explain::disagreements(conn, context, &row)?,
     });
     record(conn, context, Subject::User, &row.id, Action::SignedIn, &data)?;
-    Ok(sessions::create(conn, context, &row.id)?)
+    let session = sessions::create(conn, context, &row.id)?;
+    Ok(SignedIn { session, user_name: row.user_name, created })
 }
 
 /// Writes down that somebody was not let in, and nothing else, unless it turned out that SCIM has

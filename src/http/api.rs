@@ -5,6 +5,7 @@ mod answer;
 pub mod brakes;
 pub mod events;
 mod parameters;
+pub mod requests;
 pub mod teams;
 pub mod users;
 

@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::answer::Failure;
+use super::notes::Notes;
 use super::receive::{NotReceived, receive};
 use crate::app::App;
 use crate::app::budget::Held;
@@ -94,6 +95,9 @@ async fn read(
             reason.into()
         }
     })?;
+    if let Some(notes) = Notes::of(&request) {
+        notes.body(&received.bytes);
+    }
     let is_small = received.bytes.len() <= PARSE_INLINE;
     let parse = move || -> ScimResult<_> {
         received.weigh(&app).map_err(ScimError::from)?;

@@ -15,6 +15,7 @@ use super::address;
 use super::answer::Failure;
 use super::door::{Attempt, Denied, admit};
 use super::middleware::RequestId;
+use super::notes::Notes;
 use crate::access::Refusal;
 use crate::access::limit::Credential;
 use crate::access::scope::{Scope, Scopes};
@@ -37,6 +38,7 @@ pub struct Client {
     db: Db,
     token: Arc<Authenticated>,
     request_id: Option<String>,
+    notes: Option<Notes>,
 }
 
 /// A client whose token is good, before it is known whether it has the scope that the route needs.
@@ -103,9 +105,17 @@ impl Client {
         }
     }
 
+    /// What is noted of the request, if it is logged.
+    pub fn notes(&self) -> Option<&Notes> {
+        self.notes.as_ref()
+    }
+
     /// Notes the compatibility rules that a request made use of, without making it wait for the
     /// store: several requests' are written together.
     pub fn note_quirks(&self, quirks: &Quirks) {
+        if let Some(notes) = &self.notes {
+            notes.quirks(quirks);
+        }
         let now = (self.app.clock)();
         if let Some(wait) = self.app.quirks.note(&self.token.token_id, quirks, now) {
             let app = self.app.clone();
@@ -171,6 +181,10 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
         }
     };
     attempt.succeeded();
+    let notes = Notes::of(request);
+    if let Some(notes) = &notes {
+        notes.token(token.clone());
+    }
     admit(&app, request, &token.permit.allow_from, &token.token_id)?;
     let counted = app.limiter.request(&token.token_id, now);
     counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
@@ -179,7 +193,7 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     }
     let request_id = RequestId::of(request);
     let db = app.db.of(&token.connection.id);
-    Ok(Client { app, db, token, request_id })
+    Ok(Client { app, db, token, request_id, notes })
 }
 
 /// Who the token speaks for: as it was found before, if the store says that nothing has changed.
@@ -251,7 +265,7 @@ fn unauthorized(detail: &str) -> Failure {
 ///
 /// Okta's header mode sends whatever was pasted: the bare token, or one with the scheme, and then
 /// sometimes a second scheme in front of it.
-fn bearer(header: &str) -> Option<&str> {
+pub(super) fn bearer(header: &str) -> Option<&str> {
     let mut rest = header.trim();
     for _ in 0..2 {
         match rest.split_once(char::is_whitespace) {
@@ -263,9 +277,33 @@ fn bearer(header: &str) -> Option<&str> {
     (!rest.is_empty() && !is_scheme_alone).then_some(rest)
 }
 
+/// How an `Authorization` header differs from the one that was to be pasted, though it works.
+pub(super) fn pasted(header: &str) -> Option<&'static str> {
+    let mut words = header.split_whitespace();
+    let is_scheme = |word: &str| word.eq_ignore_ascii_case("bearer");
+    match (words.next()?, words.next()) {
+        (first, None) => (!is_scheme(first)).then_some("bare-token"),
+        (first, Some(second)) => (is_scheme(first) && is_scheme(second)).then_some("bearer-twice"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bearer;
+    use super::{bearer, pasted};
+
+    #[test]
+    fn it_is_noticed_how_the_token_was_pasted() {
+        for (header, expected) in [
+            ("Bearer x", None),
+            ("x", Some("bare-token")),
+            (" bearer  Bearer x", Some("bearer-twice")),
+            ("Basic x", None),
+            ("Bearer", None),
+            ("", None),
+        ] {
+            assert_eq!(pasted(header), expected, "{header}");
+        }
+    }
 
     #[test]
     fn every_way_of_pasting_the_token_works() {

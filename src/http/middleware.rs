@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -14,8 +14,10 @@ use futures_util::FutureExt;
 
 use super::address;
 use super::answer::Failure;
+use super::notes::{self, About, Notes};
 use crate::app::App;
 use crate::db::StoreError;
+use crate::metrics::known_method;
 
 /// Name of the header that carries a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,8 +37,8 @@ impl RequestId {
 /// people.
 pub async fn observe(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = uuid::Uuid::now_v7().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
@@ -44,24 +46,35 @@ pub async fn observe(
     let app = request.app_data::<web::Data<App>>().cloned();
     let client = app.as_ref().and_then(|app| address::resolve(app, request.request()));
     let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+    let notes = app.as_ref().and_then(|app| Notes::begin(app, request.request()));
+    let at = app.as_ref().map_or(0, |app| (app.clock)());
     let start = Instant::now();
     let done = next.call(request).await;
     let status = match &done {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
+    let took = start.elapsed();
     log::info!(
         "{method} {path} status={} ms={} client={client} request={id}",
         status.as_u16(),
-        start.elapsed().as_millis()
+        took.as_millis()
     );
-    if let Some(app) = app {
-        // The pattern, not the path, which may hold ids.
-        let route = done.as_ref().ok().and_then(|done| done.request().match_pattern());
-        app.metrics.count_request(method.as_str(), route, status.as_u16(), start.elapsed());
-    }
+    let value = HeaderValue::from_str(&id);
+    let done = match app {
+        Some(app) => {
+            // The pattern, not the path, which may hold ids.
+            let route = done.as_ref().ok().and_then(|done| done.request().match_pattern());
+            app.metrics.count_request(method.as_str(), route, status.as_u16(), took);
+            let duration = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+            let method = known_method(method.as_str());
+            let about = About { id, method, path, at, duration, client };
+            notes::end(&app, notes.as_ref(), about, done)
+        }
+        None => done.map(ServiceResponse::map_into_boxed_body),
+    };
     with_headers(done, |headers| {
-        if let Ok(value) = HeaderValue::from_str(&id) {
+        if let Ok(value) = value {
             headers.insert(REQUEST_ID, value);
         }
     })

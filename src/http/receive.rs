@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::web::{self, BytesMut};
+use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +22,7 @@ const VALUE: usize = 128;
 
 /// A body, and the memory that it counts for.
 pub struct Received {
-    pub bytes: BytesMut,
+    pub bytes: Bytes,
     pub memory: Held,
 }
 
@@ -118,33 +118,35 @@ pub async fn receive(
         // Whoever has not said who they are shares with all others who have not.
         app.bodies.begin(Some(client.map_or("", |client| client.connection().id.as_str())))
     };
-    let mut received = Received { bytes: BytesMut::new(), memory };
-    match fill(&mut received, payload, limit, app.settings.body_patience).await {
-        Ok(()) => Ok(received),
-        Err(reason) => Err(reason.count(app)),
+    let mut received = Received { bytes: Bytes::new(), memory };
+    match fill(&mut received.memory, payload, limit, app.settings.body_patience).await {
+        Ok(bytes) => received.bytes = bytes.freeze(),
+        Err(reason) => return Err(reason.count(app)),
     }
+    Ok(received)
 }
 
 async fn fill(
-    received: &mut Received,
+    memory: &mut Held,
     payload: &mut Payload,
     limit: usize,
     patience: Duration,
-) -> Result<(), NotReceived> {
+) -> Result<BytesMut, NotReceived> {
     let begun = Instant::now() + patience;
+    let mut bytes = BytesMut::new();
     loop {
         #[expect(clippy::cast_precision_loss, reason = "a body is not that large")]
-        let pace = Duration::from_secs_f64(received.bytes.len() as f64 / PACE);
+        let pace = Duration::from_secs_f64(bytes.len() as f64 / PACE);
         let chunk = match timeout_at(begun + pace, payload.next()).await {
             Err(_) => return Err(NotReceived::Slow),
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(bytes),
             Ok(Some(chunk)) => chunk.map_err(|_| NotReceived::CutOff)?,
         };
-        if received.bytes.len() + chunk.len() > limit {
+        if bytes.len() + chunk.len() > limit {
             return Err(NotReceived::TooLarge);
         }
-        received.memory.take(chunk.len()).map_err(NotReceived::of)?;
-        received.bytes.extend_from_slice(&chunk);
+        memory.take(chunk.len()).map_err(NotReceived::of)?;
+        bytes.extend_from_slice(&chunk);
     }
 }
 

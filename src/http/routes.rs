@@ -168,6 +168,8 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(read_only("/teams/{id}", get().to(api::teams::get)))
                 .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
                 .service(read_only("/events", get().to(api::events::list)))
+                .service(read_only("/requests", get().to(api::requests::list)))
+                .service(read_only("/requests/{id}", get().to(api::requests::get)))
                 .service(read_only("/brakes", get().to(api::brakes::list)))
                 .service(
                     resource("/brakes/{connection}/release")

@@ -114,7 +114,8 @@ pub async fn try_sign_in(
     app.db
         .write("sign_in", move |conn| {
             let context = Context { registry: registry.clone(), ..context(conn, &tenant, now) };
-            let session = signin::sign_in(conn, &context, registry.user(), &identity)?;
+            let entered = signin::sign_in(conn, &context, registry.user(), &identity)?;
+            let session = entered.session;
             Ok(In { user: session.user_id, session: session.secret.expose().to_owned() })
         })
         .await

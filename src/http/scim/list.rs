@@ -4,6 +4,7 @@ use crate::directory::DirectoryResult;
 use crate::directory::listing::Listed;
 use crate::http::answer::{self, Failure};
 use crate::http::client::Client;
+use crate::http::notes::Notes;
 use crate::scim::cursor::{CursorKey, Position};
 use crate::scim::list::{Around, ListWriter, Page};
 use crate::scim::projection::text::Shown;
@@ -18,6 +19,7 @@ pub(super) struct List {
     name: String,
     /// What cursors are sealed with, where the list is paged by them: no other asks the store for it.
     key: Option<CursorKey>,
+    notes: Option<Notes>,
 }
 
 impl List {
@@ -32,7 +34,8 @@ impl List {
             if query.has_cursor() { Some(client.app.cursor_key().await?.clone()) } else { None };
         let keys: Vec<String> = orders.iter().map(Order::kind).collect();
         let name = format!("{}/{kind}/{}", client.connection().id, keys.join(","));
-        Ok(Self { page: query.page(key.as_ref(), &name)?, name, key })
+        let notes = client.notes().cloned();
+        Ok(Self { page: query.page(key.as_ref(), &name)?, name, key, notes })
     }
 
     /// The page as an answer, with what `show` makes of its resources.
@@ -47,6 +50,9 @@ impl List {
             Some(query.cursor(key, &self.name, position))
         };
         let around = Around { previous: cursor(&listed.previous), next: cursor(&listed.next) };
+        if let Some(notes) = &self.notes {
+            notes.resources(listed.items.len());
+        }
         let mut resources = ListWriter::default();
         for item in &listed.items {
             resources.add(&show(item)?.json);

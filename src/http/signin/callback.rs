@@ -17,12 +17,14 @@ use crate::db::StoreError;
 use crate::directory::apps;
 use crate::directory::flows::{self, Flow, Wanted};
 use crate::directory::grants::{self, Grant};
+use crate::directory::requests::record::{Outcome, claims_seen};
 use crate::directory::signin::{self, Identity, SignInError};
 use crate::directory::tokens::{self, PlainToken};
-use crate::directory::{Actor, Context, DirectoryError};
+use crate::directory::{Actor, Context, DirectoryError, claims};
 use crate::http::address;
 use crate::http::door::Attempt;
 use crate::http::middleware::RequestId;
+use crate::http::notes;
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -59,6 +61,7 @@ async fn finish(
 ) -> Result<HttpResponse, PageFailure> {
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
+    notes::sign_in(&request, |sign_in| sign_in.outcome = Some(Outcome::NotUnderWay));
     let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
     let attempt = Attempt::begin(&app, &request, Credential::SignIn, state.expose())?;
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
@@ -72,21 +75,34 @@ async fn finish(
         attempt.failed(Refusal::SignIn);
         return Ok(page::bad_request(stale));
     };
+    let note = |outcome, detail: &str| note(&request, outcome, detail);
+    notes::sign_in(&request, |sign_in| {
+        sign_in.connection_id = Some(flow.connection.id.clone());
+        sign_in.outcome = None;
+    });
     // Where each provider has an address of its own to answer at, one cannot make another's answer
     // pass for its own (RFC 9700 section 4.4.2).
     if !request.path().eq_ignore_ascii_case(&flow.connection.redirect_path()) {
+        note(Outcome::WrongAddress, "the answer came to another address than this connection's");
         return Ok(page::bad_request(
             "The identity provider's answer came to another address than this connection's. Tell \
              the administrator to check the redirect URI there.",
         ));
     }
     if let Some(error) = parameters.error {
+        note(Outcome::ProviderError, named(&error));
         return Ok(page::refused(provider_error(&error)));
     }
-    let Some(code) = parameters.code else { return Ok(page::bad_request(stale)) };
+    let Some(code) = parameters.code else {
+        note(Outcome::ProviderError, "the answer has neither a code nor an error");
+        return Ok(page::bad_request(stale));
+    };
     let registration = match registration(&app, &flow.connection).await? {
         Ok(registration) => registration,
-        Err(text) => return Ok(page::provider_failed(text)),
+        Err(text) => {
+            note(Outcome::NotSetUp, text);
+            return Ok(page::provider_failed(text));
+        }
     };
     let answer = Answer {
         code,
@@ -102,6 +118,7 @@ async fn finish(
                 flow.connection.name,
                 address::shown(&request)
             );
+            note(outcome(&error), &error.to_string());
             return Ok(failed(&error));
         }
     };
@@ -111,21 +128,36 @@ async fn finish(
         issued_at: verified.issued_at,
         claims: verified.claims,
     };
-    enter(&app, flow, identity, RequestId::of(&request), now).await
+    enter(&app, &request, flow, identity, now).await
+}
+
+/// Notes how the sign-in ended, and what was in its way.
+fn note(request: &HttpRequest, outcome: Outcome, detail: &str) {
+    notes::sign_in(request, |sign_in| {
+        sign_in.outcome = Some(outcome);
+        sign_in.detail = Some(detail.to_owned());
+    });
 }
 
 /// Lets the person in, or says why not.
 async fn enter(
     app: &web::Data<App>,
+    request: &HttpRequest,
     flow: Flow,
     identity: Identity,
-    request_id: Option<String>,
     now: i64,
 ) -> Result<HttpResponse, PageFailure> {
+    let settings = &flow.connection.settings.sign_in;
+    let claimed = claims::identifier(&identity.claims, &settings.user_name_claim);
+    notes::sign_in(request, |sign_in| {
+        sign_in.facts = Some(claims_seen(settings, &identity.claims));
+        sign_in.user_name = claimed.map(str::to_owned);
+    });
+    let note = |outcome, detail: &str| note(request, outcome, detail);
     let context = Context {
         connection: flow.connection.into(),
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
-        request_id,
+        request_id: RequestId::of(request),
         now,
         base_url: app.scim_base_url.clone(),
         registry: app.registry.clone(),
@@ -140,7 +172,8 @@ async fn enter(
                 return Ok(None);
             }
             let user_type = registry_app.registry.user();
-            let session = signin::sign_in(conn, context, user_type, identity)?;
+            let entered = signin::sign_in(conn, context, user_type, identity)?;
+            let session = &entered.session;
             let handed = match (&wanted.wanted, &wanted.app_id, &wanted.redirect_uri) {
                 (Wanted::Code { challenge }, Some(client), Some(uri)) => {
                     Some(grants::issue_code(conn, &session.id, client, uri, challenge, now)?)
@@ -155,12 +188,16 @@ async fn enter(
                 None => grants::of_session(conn, &session.id, now)?,
                 Some(_) => None,
             };
-            Ok::<_, SignInError>(Some((session.secret.expose().to_owned(), handed, who)))
+            Ok::<_, SignInError>(Some((entered, handed, who)))
         })
         .await;
-    let (secret, handed, who) = match entered {
+    let (entered, handed, who) = match entered {
         Ok(Some(entered)) => entered,
         Ok(None) => {
+            note(
+                Outcome::ApplicationGone,
+                "the application or the connection was deleted meanwhile",
+            );
             return Ok(page::refused(
                 "The application that you began at may not ask for sign-in any more. Begin again \
                  at the application; if it stays so, tell the administrator.",
@@ -168,6 +205,7 @@ async fn enter(
         }
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
             log::warn!("sign-in failed connection={}: {error}", context.connection.name);
+            note(Outcome::NotStorable, &error.detail);
             return Ok(page::refused(
                 "What the identity provider says of you cannot be stored; tell the administrator.",
             ));
@@ -175,6 +213,7 @@ async fn enter(
         Err(SignInError::Directory(error)) => return Err(error.into()),
         Err(SignInError::Refused(refusal)) => {
             let text = sentence(&refusal.to_string());
+            note(Outcome::Refused(refusal), &refusal.to_string());
             app.people
                 .write("record_refusal", move |conn| {
                     signin::record_refusal(conn, &context, &identity, refusal)
@@ -190,7 +229,13 @@ async fn enter(
         Some(who) => signed_in(&who),
         None => hand_over(app, &wanted, handed.as_ref()),
     };
-    let session = cookie::session(app, secret);
+    notes::sign_in(request, |sign_in| {
+        let outcome = if entered.created { Outcome::Created } else { Outcome::SignedIn };
+        sign_in.outcome = Some(outcome);
+        sign_in.user_id = Some(entered.session.user_id.clone());
+        sign_in.user_name = Some(entered.user_name.clone());
+    });
+    let session = cookie::session(app, entered.session.secret.expose().to_owned());
     response
         .add_cookie(&session)
         .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
@@ -230,6 +275,23 @@ fn hand_over(app: &App, request: &flows::Request, handed: Option<&PlainToken>) -
     match apps::address(redirect_uri, &pairs, in_fragment) {
         Some(address) => redirect(&address),
         None => page::bad_request("The application's address cannot be used."),
+    }
+}
+
+/// A provider's error by its name, if it is written as such names are: anybody can write something else
+/// into the address.
+fn named(error: &str) -> &str {
+    let is_name = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if is_name { error } else { "an error that is none of OAuth" }
+}
+
+/// How a sign-in ended that the provider does not vouch for.
+fn outcome(error: &OidcError) -> Outcome {
+    match error {
+        OidcError::Provider(_) | OidcError::BadIssuer(_) => Outcome::ProviderFailed,
+        OidcError::CodeRefused(code) if code == "invalid_client" => Outcome::ClientRefused,
+        OidcError::CodeRefused(_) => Outcome::CodeRefused,
+        _ => Outcome::NotVerified,
     }
 }
 

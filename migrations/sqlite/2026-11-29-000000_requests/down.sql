@@ -1,0 +1,2 @@
+DROP TABLE request_hours;
+DROP TABLE requests;

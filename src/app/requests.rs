@@ -1,0 +1,410 @@
+//! The log of requests on its way to the store: requests leave a record in a queue and go on; a task
+//! writes what is there every second, and whoever reads the log has it written first.
+//!
+//! The queue is bounded. Where more comes than is written, what tells least is given up, and counted.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::App;
+use crate::config::{LogRequests, RequestLogSettings};
+use crate::db::StoreError;
+use crate::db::requests::{self as rows, NewRequest};
+use crate::directory::requests::mask::Masks;
+use crate::directory::requests::record::{self, Draft, Record, Weight};
+use crate::scim::schema::Registry;
+
+/// How often what is there is written.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// How often what is too old is removed.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// Records that wait to be written, at most.
+const MAX_RECORDS: usize = 10_000;
+/// Those of them in which something was read. As they are written once a second, it is also about the
+/// most that is written of them in a second.
+const MAX_READS: usize = 1_000;
+/// Bytes that they take, at most.
+const MAX_SIZE: usize = 16 * 1024 * 1024;
+/// Records of nobody's that are taken in a second.
+const NOBODY_A_SECOND: u32 = 10;
+/// Rows of nobody's that are kept in all.
+const MAX_NOBODY: i64 = 10_000;
+/// Rows that are written in one statement.
+const BATCH: usize = 200;
+/// Rows that are removed in one statement.
+const PRUNE_BATCH: i64 = 500;
+
+/// What is on its way to the log of requests.
+#[derive(Debug)]
+pub struct RequestLog {
+    settings: RequestLogSettings,
+    masks: Arc<Masks>,
+    queue: Mutex<Queue>,
+    /// Records that were taken from the queue and are not written yet; who has it writes.
+    taken: AsyncMutex<Taken>,
+    /// How many records were given up.
+    lost: AtomicU64,
+    /// Told when something was written.
+    written: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    drafts: Vec<Draft>,
+    rows: Vec<NewRequest>,
+}
+
+/// The records that wait, those of each weight in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue {
+    reads: VecDeque<(u64, Record)>,
+    telling: VecDeque<(u64, Record)>,
+    nobodys: VecDeque<(u64, Record)>,
+    next: u64,
+    size: usize,
+    /// The second in which the last of nobody's came, and how many had in it.
+    nobody: (i64, u32),
+}
+
+impl Queue {
+    /// Adds a record; says how many were given up for it.
+    fn push(&mut self, record: Record) -> u64 {
+        let weight = record.weight();
+        if weight == Weight::Nobody {
+            let second = record.at.div_euclid(1_000_000);
+            if self.nobody.0 != second {
+                self.nobody = (second, 0);
+            }
+            if self.nobody.1 >= NOBODY_A_SECOND {
+                return 1;
+            }
+            self.nobody.1 += 1;
+        }
+        self.size += record.size();
+        let number = self.next;
+        self.next += 1;
+        self.of(weight).push_back((number, record));
+        let mut lost = 0;
+        if self.reads.len() > MAX_READS {
+            lost += u64::from(self.give_up(Weight::Read));
+        }
+        while self.len() > MAX_RECORDS || self.size > MAX_SIZE {
+            let order = [Weight::Read, Weight::Nobody, Weight::Telling];
+            if !order.into_iter().any(|weight| self.give_up(weight)) {
+                break;
+            }
+            lost += 1;
+        }
+        lost
+    }
+
+    fn of(&mut self, weight: Weight) -> &mut VecDeque<(u64, Record)> {
+        match weight {
+            Weight::Read => &mut self.reads,
+            Weight::Telling => &mut self.telling,
+            Weight::Nobody => &mut self.nobodys,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.reads.len() + self.telling.len() + self.nobodys.len()
+    }
+
+    /// Gives the oldest record of a weight up; says whether there was one.
+    fn give_up(&mut self, weight: Weight) -> bool {
+        let oldest = self.of(weight).pop_front();
+        self.size -= oldest.as_ref().map_or(0, |(_, record)| record.size());
+        oldest.is_some()
+    }
+
+    /// Takes all records, in the order in which they came.
+    fn take(&mut self) -> Vec<Record> {
+        self.size = 0;
+        let queues = [&mut self.reads, &mut self.telling, &mut self.nobodys];
+        let mut all: Vec<_> = queues.into_iter().flat_map(std::mem::take).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, record)| record).collect()
+    }
+}
+
+impl RequestLog {
+    /// An empty log.
+    pub fn new(settings: RequestLogSettings, registry: &Registry) -> Self {
+        Self {
+            settings,
+            masks: Arc::new(Masks::of(registry)),
+            queue: Mutex::default(),
+            taken: AsyncMutex::default(),
+            lost: AtomicU64::new(0),
+            written: watch::Sender::new(()),
+        }
+    }
+
+    /// Whether anything is logged.
+    pub fn is_on(&self) -> bool {
+        self.settings.which != LogRequests::Off
+    }
+
+    /// Adds a record, which waits for nothing.
+    pub fn push(&self, record: Record) {
+        let is_left_out = match self.settings.which {
+            LogRequests::All => false,
+            LogRequests::Writes => record.weight() == Weight::Read,
+            LogRequests::Off => true,
+        };
+        if !is_left_out {
+            let lost = self.queue().push(record);
+            self.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+
+    /// How many records were given up.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Hears of everything that is written from now on.
+    pub fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing in there panics halfway.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives rows up that the store does not take.
+    fn give_up(&self, count: usize, error: &StoreError) {
+        log::error!("{count} requests are not logged: {error}");
+        self.lost.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl App {
+    /// Writes what requests have left behind for the log. Has to be awaited to its end: what is under
+    /// way would be written again.
+    pub async fn save_requests(&self) {
+        let log = &self.requests;
+        let mut taken = log.taken.lock().await;
+        // What could not be written before comes first.
+        for is_last in [false, true] {
+            if self.write_taken(&mut taken).await.is_err() || is_last {
+                return;
+            }
+            let records = log.queue().take();
+            if records.is_empty() {
+                return;
+            }
+            let (masks, count) = (log.masks.clone(), records.len());
+            let has_bodies = log.settings.bodies;
+            // Bodies are read and masked away from the threads that serve requests.
+            let draft = move || {
+                records.into_iter().map(|record| record.draft(&masks, has_bodies)).collect()
+            };
+            match tokio::task::spawn_blocking(draft).await {
+                Ok(drafts) => taken.drafts = drafts,
+                Err(_) => log.give_up(count, &StoreError::Panicked),
+            }
+        }
+    }
+
+    /// Writes what was taken from the queue.
+    ///
+    /// # Errors
+    /// The store cannot be had; what is left is written later.
+    async fn write_taken(&self, taken: &mut Taken) -> Result<(), ()> {
+        let log = &self.requests;
+        if !taken.drafts.is_empty() {
+            let drafts = Arc::new(std::mem::take(&mut taken.drafts));
+            let given = drafts.clone();
+            match self.db.read(move |conn| record::complete(conn, &given)).await {
+                Ok(rows) => taken.rows.extend(rows),
+                Err(error) if error.is_unavailable() => {
+                    taken.drafts = Arc::unwrap_or_clone(drafts);
+                    return Err(late(&error));
+                }
+                Err(error) => log.give_up(drafts.len(), &error),
+            }
+        }
+        let has_rows = !taken.rows.is_empty();
+        while !taken.rows.is_empty() {
+            let batch: Vec<NewRequest> = taken.rows.iter().take(BATCH).cloned().collect();
+            let (batch, counted) = (
+                Arc::new(batch),
+                Arc::new(record::counted(taken.rows.get(..BATCH).unwrap_or(&taken.rows))),
+            );
+            let write = || {
+                let (batch, counted) = (batch.clone(), counted.clone());
+                self.db.note("log_requests", move |conn| {
+                    Ok::<_, StoreError>(rows::append(conn, &batch, &counted)?)
+                })
+            };
+            let mut done = write().await;
+            if matches!(&done, Err(error) if !error.is_unavailable()) {
+                // A connection may have gone in between.
+                done = write().await;
+            }
+            match done {
+                Ok(()) => {}
+                Err(error) if error.is_unavailable() => return Err(late(&error)),
+                Err(error) => log.give_up(batch.len(), &error),
+            }
+            taken.rows.drain(..batch.len());
+        }
+        if has_rows {
+            log.written.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Writes the log of requests every second, and removes what is too old or too much of it, until
+    /// the server is about to stop.
+    pub async fn look_after_requests(&self) {
+        let (mut writes, mut prunes) = (interval(WRITE_EVERY), interval(PRUNE_EVERY));
+        for turns in [&mut writes, &mut prunes] {
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                _ = writes.tick() => self.save_requests().await,
+                _ = prunes.tick() => self.prune_requests().await,
+                () = &mut stopped => return,
+            }
+        }
+    }
+
+    /// Removes what is too old, or too much, of the log of requests.
+    pub async fn prune_requests(&self) {
+        let settings = self.settings.request_log;
+        let keep = i64::try_from(settings.keep.as_micros()).unwrap_or(i64::MAX);
+        let before = (self.clock)().saturating_sub(keep);
+        loop {
+            let removed = self.db.note("prune_requests", move |conn| {
+                let removed = rows::prune(conn, before, settings.most, PRUNE_BATCH)?;
+                let nobodys = rows::prune_nobody(conn, MAX_NOBODY, PRUNE_BATCH)?;
+                rows::prune_hours(conn, before)?;
+                Ok::<_, StoreError>(removed.max(nobodys))
+            });
+            match removed.await {
+                // Others have their turn in between.
+                Ok(removed) if i64::try_from(removed).is_ok_and(|count| count >= PRUNE_BATCH) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    log::log!(error.level(), "could not remove old requests from the log: {error}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn late(error: &StoreError) {
+    log::log!(error.level(), "could not log requests, and tries again: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::directory::requests::Kind;
+    use crate::directory::requests::record::{Kept, SignIn};
+
+    fn record(status: u16) -> Record {
+        Record {
+            at: 0,
+            duration: 1,
+            kind: Kind::SignIn,
+            method: "GET",
+            path: "/login/callback".to_owned(),
+            query: None,
+            status,
+            token: None,
+            token_hash: None,
+            request_id: status.to_string(),
+            client: None,
+            user_agent: None,
+            quirks: Vec::new(),
+            resources: None,
+            request: Kept::default(),
+            answer: Kept::default(),
+            sign_in: Some(Box::new(SignIn {
+                connection_id: Some("c".to_owned()),
+                ..SignIn::default()
+            })),
+        }
+    }
+
+    fn nobodys(at: i64) -> Record {
+        Record { at, sign_in: None, ..record(404) }
+    }
+
+    fn read(number: u16) -> Record {
+        use crate::access::Permit;
+        use crate::directory::connections::{Connection, Settings};
+        use crate::directory::tokens::Authenticated;
+        let connection = Connection {
+            id: "c".to_owned(),
+            name: "c".to_owned(),
+            settings: Settings::default(),
+            created_at: 0,
+            updated_at: 0,
+        };
+        let token = Authenticated {
+            token_id: "t".to_owned(),
+            connection: Arc::new(connection),
+            permit: Permit::default(),
+            expires_at: None,
+            note_at: 0,
+        };
+        let (token, sign_in) = (Some(Arc::new(token)), None);
+        let request_id = number.to_string();
+        Record { kind: Kind::Scim, token, sign_in, request_id, ..record(200) }
+    }
+
+    #[test]
+    fn the_oldest_reads_are_given_up_first() {
+        let mut queue = Queue::default();
+        let most = u16::try_from(MAX_READS).expect("a small number");
+        let lost: u64 = (0..most + 3).map(|number| queue.push(read(number))).sum();
+        assert_eq!(lost, 3);
+        for _ in 0..MAX_RECORDS - MAX_READS {
+            assert_eq!(queue.push(record(303)), 0);
+        }
+        assert_eq!(queue.push(record(403)), 1);
+        assert_eq!(queue.len(), MAX_RECORDS);
+        let all = queue.take();
+        assert_eq!(all.first().expect("the oldest read").request_id, "4");
+        assert_eq!(all.last().expect("the newest").request_id, "403");
+        assert_eq!(all.iter().filter(|record| record.weight() == Weight::Telling).count(), 9_001);
+        assert_eq!((queue.len(), queue.size), (0, 0));
+    }
+
+    #[test]
+    fn bodies_have_their_bounds() {
+        let mut queue = Queue::default();
+        let body = Bytes::from(vec![b'x'; 15 * 1024]);
+        let mut lost = 0;
+        for _ in 0..2_000 {
+            lost += queue.push(Record { request: Kept::of(&body), ..record(303) });
+        }
+        assert!(queue.size <= MAX_SIZE && lost > 900, "{lost}");
+        assert_eq!(lost + u64::try_from(queue.len()).expect("a count"), 2_000);
+    }
+
+    #[test]
+    fn nobody_fills_the_log() {
+        let mut queue = Queue::default();
+        let lost: u64 = (0..25).map(|_| queue.push(nobodys(1_500_000))).sum();
+        assert_eq!(lost, 15);
+        assert_eq!(queue.push(nobodys(2_000_000)), 0);
+        assert_eq!(queue.len(), 11);
+    }
+}

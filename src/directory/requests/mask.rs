@@ -1,0 +1,394 @@
+//! What of a request may be kept: nothing that lets somebody in, and nothing that a schema says is
+//! never returned.
+//!
+//! Names decide: whatever is called like a secret is masked, wherever it stands. What is no JSON is not
+//! kept at all.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::CUT;
+use crate::scim::schema::{Attribute, Registry, Returned};
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+/// What the name of a secret has in it, in small letters without signs.
+const WORDS: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "privatekey",
+    "authorization",
+    "cookie",
+    "assertion",
+];
+/// Query parameters whose values may be kept (RFC 7644 section 3.4.2).
+const PARAMETERS: [&str; 7] =
+    ["filter", "startindex", "count", "attributes", "excludedattributes", "sortby", "sortorder"];
+
+/// The names of what is secret.
+#[derive(Debug, Clone, Default)]
+pub struct Masks {
+    /// Of attributes that are never returned, in small letters.
+    never: BTreeSet<String>,
+}
+
+impl Masks {
+    /// The names of the attributes that are never returned, besides those that every secret has.
+    pub fn of(registry: &Registry) -> Self {
+        let mut masks = Self::default();
+        for kind in [registry.user(), registry.group()] {
+            for (_, attribute) in kind.attributes() {
+                masks.learn(attribute);
+            }
+        }
+        masks
+    }
+
+    fn learn(&mut self, attribute: &Attribute) {
+        if attribute.returned == Returned::Never {
+            self.never.insert(attribute.name.to_ascii_lowercase());
+        }
+        for sub in &attribute.sub_attributes {
+            self.learn(sub);
+        }
+    }
+
+    /// Whether a name, a path or a filter names something secret.
+    fn names_secret(&self, text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        let bare: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
+        WORDS.iter().any(|word| bare.contains(word))
+            || lower.split(|c: char| !is_part(c)).any(|part| self.never.contains(part))
+    }
+
+    /// A body as it may be kept; `None` for what is no JSON. Of one that is not whole, what is complete
+    /// of it.
+    pub fn body(&self, bytes: &[u8], is_whole: bool) -> Option<String> {
+        if is_whole {
+            let mut value: Value = serde_json::from_slice(bytes).ok()?;
+            self.mask(&mut value, false);
+            return Some(value.to_string());
+        }
+        let mut value: Value = serde_json::from_str(&completed(bytes)?).ok()?;
+        self.mask(&mut value, true);
+        Some(format!("{value}{CUT}"))
+    }
+
+    /// Masks a value; `is_open` says that it was cut, so that what would name the last of it may be
+    /// missing.
+    fn mask(&self, value: &mut Value, is_open: bool) {
+        match value {
+            Value::Object(members) => self.mask_object(members, is_open),
+            Value::Array(items) => {
+                let last = items.len().saturating_sub(1);
+                for (place, item) in items.iter_mut().enumerate() {
+                    self.mask(item, is_open && place == last);
+                }
+            }
+            Value::String(text) => {
+                if let Cow::Owned(masked) = without_tokens(text) {
+                    *text = masked;
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn mask_object(&self, members: &mut Map<String, Value>, is_open: bool) {
+        let of = |name: &str| {
+            let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value)
+        };
+        // The path of a PATCH operation names what its value is.
+        let path = of("path");
+        let hides_value = match path.and_then(Value::as_str) {
+            Some(path) => self.names_secret(path),
+            None => is_open && path.is_none(),
+        };
+        let last = members.len().saturating_sub(1);
+        for (place, (key, value)) in members.iter_mut().enumerate() {
+            let is_value = key.eq_ignore_ascii_case("value");
+            let may_filter = ["path", "filter"].iter().any(|name| key.eq_ignore_ascii_case(name));
+            if value.is_null() {
+                continue;
+            }
+            if self.names_secret(key) || (is_value && hides_value) {
+                *value = Value::from(MASK);
+            } else if may_filter && let Some(text) = value.as_str() {
+                *value = Value::from(self.filter(text));
+            } else {
+                self.mask(value, is_open && place == last);
+            }
+        }
+    }
+
+    /// A filter, or a path with one in it: without what a secret is compared with.
+    fn filter(&self, text: &str) -> String {
+        if !self.names_secret(text) {
+            return without_tokens(text).into_owned();
+        }
+        // What stands between quotes is what is compared with; where a quote is missing, all the rest.
+        let mut kept = String::new();
+        let mut parts = text.split('"');
+        kept.push_str(parts.next().unwrap_or_default());
+        if text.contains('"') {
+            kept.push('"');
+            kept.push_str(MASK);
+            kept.push('"');
+        }
+        kept
+    }
+
+    /// The query of a request as it may be kept: the values of SCIM's own parameters, and of others
+    /// the names.
+    pub fn query(&self, query: &str) -> String {
+        let shown = query.split('&').map(|pair| {
+            let Some((name, value)) = pair.split_once('=') else { return without_tokens(pair) };
+            let decode = |text: &str| {
+                let pair = url::form_urlencoded::parse(text.as_bytes()).next();
+                pair.map(|(text, _)| text.into_owned()).unwrap_or_default()
+            };
+            let is_known = PARAMETERS.contains(&decode(name).to_ascii_lowercase().as_str());
+            // What comes in quotes could be encoded in more than one way, so it is decoded first.
+            let value_text = decode(&value.replace('=', "%3D"));
+            let may_be_kept = is_known
+                && !self.names_secret(&value_text)
+                && matches!(without_tokens(&value_text), Cow::Borrowed(_));
+            if value.is_empty() || may_be_kept {
+                return Cow::Borrowed(pair);
+            }
+            Cow::Owned(format!("{}={MASK}", without_tokens(name)))
+        });
+        shown.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// A text without the tokens that are written in it.
+pub fn without_tokens(text: &str) -> Cow<'_, str> {
+    let lower = text.to_ascii_lowercase();
+    if !["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign)) {
+        return Cow::Borrowed(text);
+    }
+    let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
+    let (mut kept, mut is_next, mut is_masked) = (String::with_capacity(text.len()), false, false);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = if is_token(first) {
+            rest.find(|c| !is_token(c)).unwrap_or(rest.len())
+        } else {
+            rest.find(is_token).unwrap_or(rest.len())
+        };
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        if !is_token(first) {
+            kept.push_str(part);
+            continue;
+        }
+        let lower = part.to_ascii_lowercase();
+        // Of Muster's own, of the kind that providers sign, and what is called one.
+        let is_own = lower.contains("muster_") && part.len() >= 24;
+        let is_signed = lower.starts_with("eyj") && part.matches('.').count() >= 2;
+        let is_scheme = lower == "bearer";
+        if is_own || is_signed || (is_next && !is_scheme && part.len() >= 12) {
+            kept.push_str(MASK);
+            is_masked = true;
+        } else {
+            kept.push_str(part);
+        }
+        is_next = is_scheme;
+    }
+    if is_masked { Cow::Owned(kept) } else { Cow::Borrowed(text) }
+}
+
+/// The beginning of a JSON text made whole: up to the last value that is complete, with what is open
+/// closed.
+fn completed(bytes: &[u8]) -> Option<String> {
+    let mut open = Vec::new();
+    let mut safe = None;
+    let (mut is_text, mut is_escaped) = (false, false);
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' | b'[' => {
+                open.push(if *byte == b'{' { b'}' } else { b']' });
+                safe = Some((place + 1, open.clone()));
+            }
+            b'}' | b']' => {
+                if open.pop() != Some(*byte) {
+                    return None;
+                }
+                safe = Some((place + 1, open.clone()));
+            }
+            b',' => safe = Some((place, open.clone())),
+            _ => {}
+        }
+        // The parser reads no deeper.
+        if open.len() > 128 {
+            return None;
+        }
+    }
+    let (end, open) = safe?;
+    let mut whole = bytes.get(..end)?.to_vec();
+    whole.extend(open.iter().rev());
+    String::from_utf8(whole).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn masks() -> Masks {
+        Masks { never: BTreeSet::from(["password".to_owned(), "pin".to_owned()]) }
+    }
+
+    fn masked(body: &Value) -> Value {
+        let text = masks().body(body.to_string().as_bytes(), true).expect("JSON");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_called_like_a_secret_is_masked_wherever_it_stands() {
+        let body = json!({
+            "userName": "ann", "Password": "s3cret",
+            "badge": { "number": 7, "pin": 1234 },
+            "urn:example:2.0:User": { "apiKeys": ["a"], "client_secret": { "x": "y" } },
+            "Operations": [
+                { "op": "replace", "path": "password", "value": "s3cret" },
+                { "op": "replace", "value": "s3cret", "PATH": "urn:ietf:x:2.0:User:password" },
+                { "op": "add", "path": "badges[number eq 7].pin", "value": 1234 },
+                { "op": "add", "value": { "password": "s3cret", "badge.pin": 1, "title": "x" } },
+                { "op": "replace", "path": "title", "value": "x" },
+            ],
+        });
+        assert_eq!(
+            masked(&body),
+            json!({
+                "userName": "ann", "Password": MASK,
+                "badge": { "number": 7, "pin": MASK },
+                "urn:example:2.0:User": { "apiKeys": MASK, "client_secret": MASK },
+                "Operations": [
+                    { "op": "replace", "path": "password", "value": MASK },
+                    { "op": "replace", "value": MASK, "PATH": "urn:ietf:x:2.0:User:password" },
+                    { "op": "add", "path": "badges[number eq 7].pin", "value": MASK },
+                    { "op": "add", "value": { "password": MASK, "badge.pin": MASK, "title": "x" } },
+                    { "op": "replace", "path": "title", "value": "x" },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn what_a_secret_is_compared_with_is_masked() {
+        let body = json!({ "filter": "userName eq \"ann\" and password eq \"s3cret\"" });
+        assert!(!masked(&body).to_string().contains("s3cret"));
+        let body = json!({ "path": "badge[pin eq \"s3cret\"].number", "value": 1 });
+        assert!(!masked(&body).to_string().contains("s3cret"));
+        let masks = masks();
+        for query in [
+            "filter=password+eq+%22s3cret%22",
+            "FILTER=p%61ssword%20eq%20%22s3cret%22",
+            "filter=a&filter=password%20eq%20%22s3cret%22&count=2",
+            "access_token=s3cret",
+            "x=s3cret",
+        ] {
+            assert!(!masks.query(query).contains("s3cret"), "{query}");
+        }
+        for query in ["filter=userName+eq+%22ann%22&startIndex=1&count=2", "aadOptscim062020", ""] {
+            assert_eq!(masks.query(query), query);
+        }
+        assert_eq!(masks.query("cursor=abc&count=2"), "cursor=***&count=2");
+    }
+
+    #[test]
+    fn tokens_are_masked_in_any_text() {
+        let token = format!("muster_scim_{}", "a1".repeat(20));
+        let signed = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+        for text in [
+            token.clone(),
+            format!("/Users/{token}"),
+            format!("Bearer {token}, {signed}"),
+            format!("({signed})"),
+            "bearer  0123456789abcdef".to_owned(),
+        ] {
+            let kept = without_tokens(&text).into_owned();
+            assert!(kept.contains(MASK), "{kept}");
+            assert!(!kept.contains("a1a1") && !kept.contains("eyJ"), "{kept}");
+            assert!(!kept.contains("0123"), "{kept}");
+        }
+        for text in ["the bearer of news", "muster_scim_", "eyjafjallajökull", "ann@example.com"] {
+            assert_eq!(without_tokens(text), text);
+        }
+        let body = json!({ "displayName": format!("it is {token}") });
+        assert_eq!(masked(&body), json!({ "displayName": "it is ***" }));
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_kept() {
+        for body in ["", "password=s3cret", "{\"a\":", "<a/>"] {
+            assert_eq!(masks().body(body.as_bytes(), true), None, "{body}");
+        }
+        for body in ["", "password=s3cret", "]", "<a/>", "{\"a\": \u{1}"] {
+            let kept = masks().body(body.as_bytes(), false).unwrap_or_default();
+            assert!(!kept.contains("s3cret"), "{kept}");
+        }
+    }
+
+    #[test]
+    fn of_a_body_that_is_cut_nothing_is_kept_of_which_the_name_is_missing() {
+        let body = r#"{"Operations":[{"op":"replace","value":"s3cret","path":"password"}]}"#;
+        for end in 0..body.len() {
+            let kept = masks().body(&body.as_bytes()[..end], false).unwrap_or_default();
+            assert!(!kept.contains("s3cret"), "{end}: {kept}");
+        }
+        let body = r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{"val"#;
+        assert_eq!(
+            masks().body(body.as_bytes(), false).as_deref(),
+            Some(r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{}]}…"#)
+        );
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<i64>().prop_map(Value::from),
+            "[a\\[\\]{},\"\\\\é]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 48, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a,\"\\\\{]{0,3}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_beginning_can_be_made_whole(value in any_value(), part in 0.0..1.0_f64) {
+            let text = value.to_string();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss,
+                     clippy::cast_precision_loss, reason = "a place in a short text")]
+            let end = (text.len() as f64 * part) as usize;
+            if let Some(whole) = completed(&text.as_bytes()[..end]) {
+                prop_assert!(serde_json::from_str::<Value>(&whole).is_ok(), "{}", whole);
+            }
+            if let Some(whole) = completed(text.as_bytes()) {
+                prop_assert_eq!(serde_json::from_str::<Value>(&whole).ok(), Some(value));
+            }
+        }
+    }
+}
