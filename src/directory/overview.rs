@@ -1,8 +1,9 @@
 //! How a connection is, at a glance.
 
-use super::brake;
 use super::connections::{AdminError, Connection};
+use super::requests::Summary;
 use super::tokens::{self, Token};
+use super::{brake, requests};
 use crate::db::{Conn, teams, users};
 
 /// Tokens that end within so many microseconds are about to: 30 days.
@@ -16,6 +17,8 @@ pub struct Overview {
     pub teams: i64,
     pub tokens: Vec<Token>,
     pub brake: brake::State,
+    /// What the log of requests says.
+    pub log: Summary,
 }
 
 impl Overview {
@@ -52,5 +55,6 @@ pub fn of(conn: &mut Conn, connection: &Connection, now: i64) -> Result<Overview
         teams: teams::count(conn, &connection.id, None)?,
         tokens: tokens::all(conn, Some(&connection.name))?,
         brake: brake::of(conn, connection, now)?,
+        log: requests::summary(conn, &connection.id, now)?,
     })
 }

@@ -145,17 +145,18 @@ fn sign_in(facts: &Facts<'_>) -> Step {
 /// What to do about a sign-in that failed.
 fn refusal(outcome: &str, detail: Option<&str>) -> String {
     let known = match outcome {
-        "access_denied" => {
-            "The provider did not let the person in: assign the OIDC application to the person, too."
+        "provider_error" => {
+            "The provider did not let the person in: most often the OIDC application is not \
+             assigned to the person."
         }
         "inactive" => {
             "The person was deactivated by SCIM: assign the SCIM application to the person again."
         }
-        "not-provisioned" => {
+        "not_provisioned" => {
             "Nobody has pushed the person, and sign-in creates nobody here: assign the SCIM \
              application, too, or let sign-in create users."
         }
-        "user-name-taken" => {
+        "user_name_taken" => {
             "Another person has the user name already: look the name up on the page of users, and \
              compare the externalId there with the person's id at the provider."
         }
@@ -186,9 +187,11 @@ fn groups_claim(facts: &Facts<'_>) -> Step {
             "too-many" => "Narrow the provider's filter down: with 100 groups and more it leaves \
                            some out, so that nobody is taken out of a team by sign-in."
                 .to_owned(),
-            "overage" => "The person is in more groups than fit into a token. Let the provider send \
+            "overage" => {
+                "The person is in more groups than fit into a token. Let the provider send \
                           only the groups that are assigned to the application."
-                .to_owned(),
+                    .to_owned()
+            }
             _ => format!("The claim '{name}' has to be a list of names."),
         };
         return problem("incomplete", advice);
@@ -283,7 +286,8 @@ pub fn mistakes(facts: &Facts<'_>) -> Vec<Mistake> {
     let refused = facts.recent.iter().find(|entry| entry.status == 401);
     if let Some(entry) = refused.filter(|entry| {
         // A newer request that went well has settled it.
-        facts.newest(|newer| newer.kind == Kind::Scim && !newer.is_error())
+        facts
+            .newest(|newer| newer.kind == Kind::Scim && !newer.is_error())
             .is_none_or(|newer| newer.at < entry.at)
     }) {
         let detail = entry.detail.as_deref().unwrap_or("it is not accepted any more");
@@ -327,4 +331,179 @@ fn is_about(entry: &Entry, endpoint: &str) -> bool {
 
 fn is_write(entry: &Entry) -> bool {
     entry.kind == Kind::Scim && matches!(entry.method.as_str(), "POST" | "PUT" | "PATCH")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::directory::connections::Settings;
+    use crate::directory::requests::{Body, Subject};
+
+    fn connection() -> Connection {
+        let mut settings = Settings::default();
+        settings.sign_in.issuer = Some("https://example.okta.com".to_owned());
+        settings.sign_in.client_id = Some("0oa1".to_owned());
+        Connection {
+            id: String::new(),
+            name: "acme".to_owned(),
+            settings,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+
+    fn entry(at: i64, method: &str, path: &str, status: i64) -> Entry {
+        Entry {
+            id: at,
+            connection_id: None,
+            connection: None,
+            at,
+            duration: 0,
+            kind: Kind::Scim,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: None,
+            status,
+            outcome: None,
+            scim_type: None,
+            detail: (status >= 400).then(|| "because".to_owned()),
+            token_id: None,
+            request_id: String::new(),
+            resource_type: None,
+            user: None,
+            team: None,
+            client: None,
+            user_agent: None,
+            quirks: Vec::new(),
+            resources: None,
+            request: Body::default(),
+            answer: Body::default(),
+            facts: None,
+        }
+    }
+
+    fn sign_in(at: i64, outcome: &str, groups: Value) -> Entry {
+        Entry {
+            kind: Kind::SignIn,
+            outcome: Some(outcome.to_owned()),
+            user: Some(Subject { id: None, name: Some("Ann".to_owned()) }),
+            facts: Some(json!({ "groups": groups })),
+            ..entry(at, "GET", "/login/callback", if outcome == "inactive" { 403 } else { 303 })
+        }
+    }
+
+    fn facts<'a>(connection: &'a Connection, recent: &'a [Entry], stray: &'a [Entry]) -> Facts<'a> {
+        Facts {
+            connection,
+            has_live_token: true,
+            last_use: None,
+            has_users: false,
+            has_teams: false,
+            recent,
+            stray,
+        }
+    }
+
+    fn states(facts: &Facts<'_>) -> Vec<State> {
+        steps(facts).iter().map(|step| step.state).collect()
+    }
+
+    #[test]
+    fn a_step_is_done_when_its_request_has_come_and_went_well() {
+        use State::{Done, Problem, Waiting};
+        let connection = connection();
+        assert_eq!(
+            states(&facts(&connection, &[], &[])),
+            [Done, Waiting, Waiting, Waiting, Done, Waiting, Waiting]
+        );
+        let there = json!({ "present": true, "listed": 2, "passed": 2, "incomplete": null });
+        let recent = [
+            sign_in(4, "signed_in", there),
+            entry(3, "POST", "/scim/v2/Groups", 201),
+            entry(2, "POST", "/scim/v2/Users", 201),
+            entry(1, "GET", "/scim/v2/Users", 200),
+        ];
+        assert_eq!(states(&facts(&connection, &recent, &[])), [Done; 7]);
+        // The newest request of its kind says how it stands; a read of one resource is no test.
+        let recent = [
+            sign_in(5, "inactive", Value::Null),
+            entry(4, "POST", "/scim/v2/Users", 409),
+            entry(3, "POST", "/scim/v2/Users", 201),
+            entry(2, "GET", "/scim/v2/Users/7", 200),
+            entry(1, "GET", "/scim/v2/Users", 401),
+        ];
+        let found = steps(&facts(&connection, &recent, &[]));
+        let found_states: Vec<State> = found.iter().map(|step| step.state).collect();
+        assert_eq!(found_states, [Done, Problem, Problem, Waiting, Done, Problem, Waiting]);
+        assert_eq!(found[2].found, "received, answered 409");
+        assert_eq!(found[2].advice.as_deref(), Some("because"));
+        assert!(
+            found[5].advice.as_deref().is_some_and(|advice| advice.contains("SCIM application"))
+        );
+        // What is there already came before anything that is remembered.
+        let earlier = Facts {
+            last_use: Some(1),
+            has_users: true,
+            has_teams: true,
+            ..facts(&connection, &[], &[])
+        };
+        assert_eq!(states(&earlier)[1..4], [Done; 3]);
+    }
+
+    #[test]
+    fn each_fault_of_a_groups_claim_has_its_own_advice() {
+        let mut connection = connection();
+        connection.settings.sign_in.groups_filter = Some("^app-".to_owned());
+        for (groups, found, advice) in [
+            (
+                json!({ "present": false, "incomplete": "missing" }),
+                "missing",
+                "Groups claim filter",
+            ),
+            (
+                json!({ "present": true, "incomplete": "too-many", "listed": 100 }),
+                "incomplete",
+                "100",
+            ),
+            (json!({ "present": true, "incomplete": "wrong-type" }), "incomplete", "list of names"),
+            (json!({ "present": true, "listed": 3, "passed": 0 }), "matches nothing", "^app-"),
+            (json!({ "present": true, "listed": 0, "passed": 0 }), "empty", "empty list"),
+        ] {
+            let recent = [sign_in(1, "signed_in", groups.clone())];
+            let found_steps = steps(&facts(&connection, &recent, &[]));
+            let step = found_steps.last().expect("a step");
+            assert_eq!(step.state, State::Problem, "{groups}");
+            assert!(step.found.contains(found), "{groups}: {step:?}");
+            assert!(step.advice.as_deref().unwrap_or_default().contains(advice), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn the_usual_mistakes_are_named_when_they_are_made() {
+        let connection = connection();
+        let said = |recent: &[Entry], stray: &[Entry]| {
+            let found = mistakes(&facts(&connection, recent, stray));
+            found.into_iter().map(|mistake| mistake.what).collect::<Vec<_>>().join("|")
+        };
+        assert_eq!(said(&[entry(1, "GET", "/scim/v2/Users", 200)], &[]), "");
+        let twice = Entry {
+            quirks: vec!["bearer-twice".to_owned()],
+            ..entry(1, "GET", "/scim/v2/Users", 200)
+        };
+        assert!(said(&[twice], &[]).contains("Bearer Bearer"));
+        assert!(said(&[], &[entry(1, "GET", "/Users", 404)]).contains("asks for /Users"));
+        // A resource that is not there is no wrong address.
+        assert_eq!(said(&[entry(1, "GET", "/scim/v2/Users/7", 404)], &[]), "");
+        assert!(said(&[], &[entry(1, "GET", "/scim/v2/Users", 401)]).contains("not accepted"));
+        let old = entry(1, "GET", "/scim/v2/Users", 401);
+        assert!(said(std::slice::from_ref(&old), &[]).contains("an old token"));
+        assert_eq!(said(&[entry(2, "GET", "/scim/v2/Users", 200), old], &[]), "", "it is settled");
+        let created = sign_in(2, "created", Value::Null);
+        assert!(said(std::slice::from_ref(&created), &[]).contains("nobody has pushed Ann"));
+        let user = Some(Subject { id: None, name: Some("ANN".to_owned()) });
+        let pushed = Entry { user, ..entry(3, "POST", "/scim/v2/Users", 201) };
+        assert_eq!(said(&[pushed, created], &[]), "");
+    }
 }

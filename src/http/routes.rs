@@ -183,8 +183,9 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// The console. Its pages are for operators, but for that of signing in.
 fn console(config: &mut ServiceConfig) {
+    use super::console::setup::{self, guest, shares};
     use super::console::{
-        actions, connection, connections, events, login, shell, teams, user, users,
+        actions, connection, connections, events, log, login, shell, teams, user, users,
     };
     const CONNECTION: &str = "/connections/{name}";
     let of = |path: &str| resource(format!("{CONNECTION}{path}"));

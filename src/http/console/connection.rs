@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::connections::health;
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, clock, maybe_time, notice, number, time};
+use super::parts::{Tone, badge, chart, clock, maybe_time, notice, number, time};
 use super::shell::{self, Tab};
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::overview::{self, Overview};
@@ -60,8 +60,17 @@ pub async fn overview(
                         dt { "Teams" } dd {
                             a href={ (seat.connection_path(&one.name)) "/teams" } { (number(overview.teams)) }
                         }
-                        dt { "Last SCIM request" } dd { (maybe_time(overview.last_use(), now)) }
+                        dt { "Last push" } dd { (maybe_time(overview.log.last_push_at, now)) }
+                        dt { "Last sign-in" } dd { (maybe_time(overview.log.last_sign_in_at, now)) }
+                        @if let Some(error) = &overview.log.last_error {
+                            dt { "Last error" } dd {
+                                a href={ (seat.connection_path(&one.name)) "/log/" (error.id) } { (time(error.at, now)) }
+                                @if let Some(detail) = &error.detail { ": " (detail) }
+                            }
+                        }
                     }
+                    h3 { "The last 24 hours" }
+                    (chart(&overview.log.hours))
                 }
             }
             (sign_in(&seat, &one))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, maybe_time, number, query, time};
+use super::parts::{Tone, badge, chart, maybe_time, number, query, time};
 use super::shell;
 use crate::db::Conn;
 use crate::directory::connections::{self, AdminError, Connection};
@@ -71,7 +71,8 @@ pub async fn list(
                     thead { tr {
                         th scope="col" { "Connection" } th scope="col" { "How it is" }
                         th scope="col" { "Users" } th scope="col" { "Teams" }
-                        th scope="col" { "Last request" }
+                        th scope="col" { "Last push" } th scope="col" { "Last sign-in" }
+                        th scope="col" { "A day" }
                     } }
                     tbody {
                         @for (one, overview) in &found { (row(&seat, one, overview)) }
@@ -106,7 +107,9 @@ fn row(seat: &Seat, one: &Connection, overview: &Overview) -> Markup {
                 }
             }
             td data-name="Teams" { (number(overview.teams)) }
-            td data-name="Last request" { (maybe_time(overview.last_use(), seat.now)) }
+            td data-name="Last push" { (maybe_time(overview.log.last_push_at, seat.now)) }
+            td data-name="Last sign-in" { (maybe_time(overview.log.last_sign_in_at, seat.now)) }
+            td data-name="A day" { (chart(&overview.log.hours)) }
         }
     }
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::clock::rfc3339;
+use crate::directory::requests::Hour;
 
 /// Microseconds in a second.
 const SECOND: i64 = 1_000_000;
@@ -89,6 +90,33 @@ pub fn copied(id: &str, name: &str, value: &str) -> Markup {
                     aria-label={ "Copy " (name) } { "Copy" }
             }
         }
+    }
+}
+
+/// Requests of the last hours as a small chart, with what it shows in words.
+pub fn chart(hours: &[Hour]) -> Markup {
+    const HEIGHT: i64 = 40;
+    let most = hours.iter().map(|hour| hour.requests).max().unwrap_or(0).max(1);
+    let (all, failed) = hours
+        .iter()
+        .fold((0, 0), |(all, failed), hour| (all + hour.requests, failed + hour.errors));
+    let words = format!("{} requests in 24 hours, {} of them refused", number(all), number(failed));
+    let bar = |count: i64| {
+        let height = count.saturating_mul(HEIGHT).checked_div(most).unwrap_or(0);
+        // What there is at all is to be seen.
+        if count > 0 { height.max(2) } else { 0 }
+    };
+    html! {
+        svg.chart role="img" aria-label=(words) viewBox={ "0 0 " (hours.len() * 6) " " (HEIGHT + 1) }
+            preserveAspectRatio="none" {
+            line.base x1="0" y1=(HEIGHT) x2=(hours.len() * 6) y2=(HEIGHT) {}
+            @for (place, hour) in hours.iter().enumerate() {
+                @let (height, errors) = (bar(hour.requests), bar(hour.errors));
+                rect.ok x=(place * 6) y=(HEIGHT - height) width="5" height=(height) {}
+                rect.failed x=(place * 6) y=(HEIGHT - errors) width="5" height=(errors) {}
+            }
+        }
+        span.small.soft { (words) }
     }
 }
 

@@ -55,8 +55,7 @@ fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View
     let connection = connections::find(conn, name)?;
     let overview = overview::of(conn, &connection, now)?;
     let connection_id = Some(connection.id.clone());
-    let recent =
-        requests::page(conn, &Query { connection_id, count: LATEST, ..Query::default() })?;
+    let recent = requests::page(conn, &Query { connection_id, count: LATEST, ..Query::default() })?;
     let mut stray: Vec<Entry> = Vec::new();
     if is_operator {
         stray = requests::page(conn, &Query { nobody: true, count: LATEST, ..Query::default() })?;
@@ -260,8 +259,8 @@ async fn set_registration(
     app.db
         .write("set_up_sign_in", move |conn| {
             let change = |settings: &mut connections::Settings| {
-                settings.sign_in.issuer = issuer;
-                settings.sign_in.client_id = client_id;
+                settings.sign_in.issuer.clone_from(&issuer);
+                settings.sign_in.client_id.clone_from(&client_id);
             };
             connections::update_by(conn, &name, change, &by)
         })

@@ -89,7 +89,10 @@ fn okta(
                     "To App → Edit",
                     "Enable Create Users, Update User Attributes and Deactivate Users, and Save.",
                 ),
-                choose("Assignments", "Assign people or groups. Then choose groups on Push Groups."),
+                choose(
+                    "Assignments",
+                    "Assign people or groups. Then choose groups on Push Groups.",
+                ),
             ],
             has_registration: false,
         },
@@ -102,7 +105,10 @@ fn okta(
                 choose("Grant type", "Authorization Code, and no other."),
                 copy("Sign-in redirect URIs", redirect_uri),
                 choose("Sign-out redirect URIs", "Leave it empty."),
-                choose("Controlled access", "The same people and groups as in the SCIM application."),
+                choose(
+                    "Controlled access",
+                    "The same people and groups as in the SCIM application.",
+                ),
                 choose("Login initiated by", "Either Okta or App"),
                 choose("Login flow", "Redirect to app to initiate login (OIDC Compliant)"),
                 copy("Initiate login URI", initiate),

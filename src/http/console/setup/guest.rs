@@ -99,8 +99,7 @@ pub async fn open(
         let Some(code) = code else { return Ok(ask(&app, StatusCode::FORBIDDEN, Some(wrong))) };
         let attempt = Attempt::begin(&app, &request, Credential::ShareLink, code.expose())?;
         let (now, asked) = ((app.clock)(), code.clone());
-        let found =
-            app.people.read(move |conn| shares::guest(conn, asked.expose(), now)).await?;
+        let found = app.people.read(move |conn| shares::guest(conn, asked.expose(), now)).await?;
         if found.is_none() {
             attempt.failed(Refusal::ShareLink);
             return Ok(ask(&app, StatusCode::FORBIDDEN, Some(wrong)));
@@ -125,8 +124,7 @@ pub async fn make_token(app: web::Data<App>, request: HttpRequest) -> HttpRespon
             .write("create_token", move |conn| {
                 let (label, end) = (format!("made by link {link}"), Some(by.now + TOKEN_LIFETIME));
                 let permit = Permit::default();
-                let (_, secret) =
-                    tokens::create_by(conn, &connection, &label, &permit, end, &by)?;
+                let (_, secret) = tokens::create_by(conn, &connection, &label, &permit, end, &by)?;
                 Ok::<_, AdminError>(secret.expose().to_owned())
             })
             .await?;
