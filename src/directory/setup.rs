@@ -97,19 +97,24 @@ fn scim(
     was_earlier: bool,
     is_it: impl Fn(&Entry) -> bool,
 ) -> Step {
-    let found = facts.newest(|entry| entry.kind == Kind::Scim && is_it(entry));
-    let Some(entry) = found else {
+    let newest = facts.newest(|entry| entry.kind == Kind::Scim && is_it(entry));
+    let well = facts.newest(|entry| entry.kind == Kind::Scim && is_it(entry) && !entry.is_error());
+    let Some(entry) = well.or(newest) else {
         let earlier = Step { state: State::Done, ..waiting(title, "received earlier") };
         return if was_earlier { earlier } else { waiting(title, "waiting for it") };
     };
     let about = entry.user.as_ref().or(entry.team.as_ref()).and_then(|about| about.name.clone());
     let about = about.map(|name| format!(": {name}")).unwrap_or_default();
+    let refused = newest.filter(|newest| newest.is_error());
     Step {
         title,
         state: if entry.is_error() { State::Problem } else { State::Done },
         at: Some(entry.at),
         found: format!("received, answered {}{about}", entry.status),
-        advice: entry.detail.clone().filter(|_| entry.is_error()),
+        advice: refused.map(|newest| {
+            let detail = newest.detail.as_deref().unwrap_or("see the log");
+            format!("The latest was refused with {}: {detail}", newest.status)
+        }),
     }
 }
 
@@ -126,19 +131,25 @@ fn registration(facts: &Facts<'_>) -> Step {
 
 fn sign_in(facts: &Facts<'_>) -> Step {
     let title = "First sign-in";
-    let Some(entry) = facts.newest(|entry| entry.kind == Kind::SignIn) else {
+    let newest = facts.newest(|entry| entry.kind == Kind::SignIn);
+    let Some(entry) = facts.newest(is_signed_in).or(newest) else {
         return waiting(title, "waiting for somebody to sign in");
     };
-    let who = entry.user.as_ref().and_then(|user| user.name.clone());
-    let who = who.map(|name| format!(": {name}")).unwrap_or_default();
-    let outcome = entry.outcome.as_deref().unwrap_or_default();
-    let is_in = is_signed_in(entry);
+    let who = |entry: &Entry| {
+        let name = entry.user.as_ref().and_then(|user| user.name.clone());
+        name.map(|name| format!(": {name}")).unwrap_or_default()
+    };
+    let outcome = |entry: &Entry| entry.outcome.clone().unwrap_or_default();
+    let refused = newest.filter(|newest| !is_signed_in(newest));
     Step {
         title,
-        state: if is_in { State::Done } else { State::Problem },
+        state: if is_signed_in(entry) { State::Done } else { State::Problem },
         at: Some(entry.at),
-        found: format!("{}{who}", outcome.replace('_', " ")),
-        advice: if is_in { None } else { Some(refusal(outcome, entry.detail.as_deref())) },
+        found: format!("{}{}", outcome(entry).replace('_', " "), who(entry)),
+        advice: refused.map(|newest| {
+            let advice = refusal(&outcome(newest), newest.detail.as_deref());
+            format!("The latest was refused{}. {advice}", who(newest))
+        }),
     }
 }
 
@@ -426,19 +437,22 @@ mod tests {
             entry(1, "GET", "/scim/v2/Users", 200),
         ];
         assert_eq!(states(&facts(&connection, &recent, &[])), [Done; 7]);
-        // The newest request of its kind says how it stands; a read of one resource is no test.
+        // What has gone well once is done, and the latest refusal is told; a read of one resource is no
+        // test.
         let recent = [
-            sign_in(5, "inactive", Value::Null),
-            entry(4, "POST", "/scim/v2/Users", 409),
-            entry(3, "POST", "/scim/v2/Users", 201),
+            sign_in(6, "inactive", Value::Null),
+            entry(5, "POST", "/scim/v2/Users", 409),
+            entry(4, "POST", "/scim/v2/Users", 201),
+            entry(3, "POST", "/scim/v2/Groups", 400),
             entry(2, "GET", "/scim/v2/Users/7", 200),
             entry(1, "GET", "/scim/v2/Users", 401),
         ];
         let found = steps(&facts(&connection, &recent, &[]));
         let found_states: Vec<State> = found.iter().map(|step| step.state).collect();
-        assert_eq!(found_states, [Done, Problem, Problem, Waiting, Done, Problem, Waiting]);
-        assert_eq!(found[2].found, "received, answered 409");
-        assert_eq!(found[2].advice.as_deref(), Some("because"));
+        assert_eq!(found_states, [Done, Problem, Done, Problem, Done, Problem, Waiting]);
+        assert_eq!(found[2].found, "received, answered 201");
+        let advice = found[2].advice.as_deref();
+        assert_eq!(advice, Some("The latest was refused with 409: because"));
         assert!(
             found[5].advice.as_deref().is_some_and(|advice| advice.contains("SCIM application"))
         );

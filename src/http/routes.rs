@@ -181,63 +181,70 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(console);
 }
 
-/// The console. Its pages are for operators, but for that of signing in.
+/// The console and the page of set-up. The console's pages are for operators, but for that of signing
+/// in; the page of set-up is for guests, who show a link.
 fn console(config: &mut ServiceConfig) {
     use super::console::setup::{self, guest, shares};
     use super::console::{
-        actions, connection, connections, events, log, login, shell, teams, user, users,
+        actions, admit, connection, connections, events, log, login, shell, teams, user, users,
     };
-    const CONNECTION: &str = "/connections/{name}";
-    let of = |path: &str| resource(format!("{CONNECTION}{path}"));
     config
-        .route("/console/assets/console.css", get().to(shell::style))
-        .route("/console/assets/console.js", get().to(shell::script))
-        .route("/console/assets/icon.svg", get().to(shell::icon))
-        .service(
-            resource("/console/login").route(get().to(login::ask)).route(post().to(login::enter)),
-        )
-        .route("/console/login/{connection}", get().to(login::begin))
-        .service(resource("/setup").route(get().to(guest::show)).route(post().to(guest::open)))
-        .route("/setup/token", post().to(guest::make_token))
-        .route("/setup/sign-in", post().to(guest::register))
+        .service(asked("/setup", get().to(guest::show), post().to(guest::open)))
+        .service(done("/setup/token", post().to(guest::make_token)))
+        .service(done("/setup/sign-in", post().to(guest::register)))
+        .service(shown("/console/assets/console.css", get().to(shell::style)))
+        .service(shown("/console/assets/console.js", get().to(shell::script)))
+        .service(shown("/console/assets/icon.svg", get().to(shell::icon)))
+        .service(asked("/console/login", get().to(login::ask), post().to(login::enter)))
+        .service(shown("/console/login/{connection}", get().to(login::begin)))
         .service(
             scope("/console")
-                .wrap(from_fn(console::admit))
-                .route("", get().to(shell::home))
-                .route("/logout", post().to(login::leave))
-                .route("/connections", get().to(connections::list))
-                .service(of("").route(get().to(connection::overview)))
-                .service(of("/tokens").route(post().to(actions::make_token)))
-                .service(
-                    of("/tokens/{id}/revoke")
-                        .route(get().to(actions::ask_revoke_token))
-                        .route(post().to(actions::revoke_token)),
-                )
-                .service(
-                    of("/brake/release")
-                        .route(get().to(actions::ask_release))
-                        .route(post().to(actions::release)),
-                )
-                .service(of("/setup").route(get().to(setup::show)))
-                .service(of("/setup/token").route(post().to(actions::make_token)))
-                .service(of("/setup/sign-in").route(post().to(setup::register)))
-                .service(of("/setup/links").route(post().to(shares::make)))
-                .service(of("/setup/links/{id}/revoke").route(post().to(shares::revoke)))
-                .service(of("/log").route(get().to(log::list)))
-                .service(of("/log/{id}").route(get().to(log::show)))
-                .service(of("/users").route(get().to(users::list)))
-                .service(of("/users/{id}").route(get().to(user::show)))
-                .service(
-                    of("/users/{id}/sessions/{session}/end").route(post().to(actions::end_session)),
-                )
-                .service(
-                    of("/users/{id}/{action}")
-                        .route(get().to(actions::ask_user))
-                        .route(post().to(actions::change_user)),
-                )
-                .service(of("/teams").route(get().to(teams::list)))
-                .service(of("/teams/{id}").route(get().to(teams::show)))
-                .service(of("/events").route(get().to(events::list)))
+                .wrap(from_fn(admit))
+                .service(shown("", get().to(shell::home)))
+                .service(done("/logout", post().to(login::leave)))
+                .service(shown("/connections", get().to(connections::list)))
+                .service(shown("/connections/{connection}", get().to(connection::overview)))
+                .service(done("/connections/{connection}/tokens", post().to(actions::make_token)))
+                .service(asked(
+                    "/connections/{connection}/tokens/{id}/revoke",
+                    get().to(actions::ask_revoke_token),
+                    post().to(actions::revoke_token),
+                ))
+                .service(asked(
+                    "/connections/{connection}/brake/release",
+                    get().to(actions::ask_release),
+                    post().to(actions::release),
+                ))
+                .service(shown("/connections/{connection}/setup", get().to(setup::show)))
+                .service(done(
+                    "/connections/{connection}/setup/token",
+                    post().to(actions::make_token),
+                ))
+                .service(done(
+                    "/connections/{connection}/setup/sign-in",
+                    post().to(setup::register),
+                ))
+                .service(done("/connections/{connection}/setup/links", post().to(shares::make)))
+                .service(done(
+                    "/connections/{connection}/setup/links/{id}/revoke",
+                    post().to(shares::revoke),
+                ))
+                .service(shown("/connections/{connection}/log", get().to(log::list)))
+                .service(shown("/connections/{connection}/log/{id}", get().to(log::show)))
+                .service(shown("/connections/{connection}/users", get().to(users::list)))
+                .service(shown("/connections/{connection}/users/{id}", get().to(user::show)))
+                .service(done(
+                    "/connections/{connection}/users/{id}/sessions/{session}/end",
+                    post().to(actions::end_session),
+                ))
+                .service(asked(
+                    "/connections/{connection}/users/{id}/{action}",
+                    get().to(actions::ask_user),
+                    post().to(actions::change_user),
+                ))
+                .service(shown("/connections/{connection}/teams", get().to(teams::list)))
+                .service(shown("/connections/{connection}/teams/{id}", get().to(teams::show)))
+                .service(shown("/connections/{connection}/events", get().to(events::list)))
                 .default_service(route().to(shell::nothing)),
         );
 }
@@ -248,6 +255,21 @@ fn not_allowed(methods: &'static str) -> Route {
 
 fn read_only(path: &'static str, get: Route) -> Resource {
     resource(path).route(get).default_service(route().to(api::method_not_allowed))
+}
+
+/// A page that shows something.
+fn shown(path: &'static str, get: Route) -> Resource {
+    resource(path).route(get).default_service(no_page("GET"))
+}
+
+/// What a form does.
+fn done(path: &'static str, post: Route) -> Resource {
+    resource(path).route(post).default_service(no_page("POST"))
+}
+
+/// A page that asks, with the form that does it.
+fn asked(path: &'static str, get: Route, post: Route) -> Resource {
+    resource(path).route(get).route(post).default_service(no_page("GET, POST"))
 }
 
 /// For a method that a page of sign-in does not have.

@@ -26,8 +26,6 @@ export function scimClient(baseUrl, token) {
     send('PATCH', path, { schemas: [PATCH], Operations: [operation] });
 
   return {
-    /** What Okta's button Test Connector Configuration sends. */
-    testConnector: () => send('GET', '/Users?startIndex=1&count=2'),
     user: (id) => send('GET', `/Users/${id}`),
     usersNamed: (userName) => find('Users', 'userName', userName),
     teamsNamed: (displayName) => find('Groups', 'displayName', displayName),
