@@ -104,7 +104,7 @@ fn id(parameters: &Parameters, name: &str) -> Result<Option<i64>, Failure> {
 }
 
 /// Writes what this process has of the log: the task that does it goes on if the client goes away.
-async fn save(app: &web::Data<App>) {
+pub async fn save(app: &web::Data<App>) {
     let app = app.clone();
     // What cannot be written is written later.
     let _ = actix_web::rt::spawn(async move { app.save_requests().await }).await;

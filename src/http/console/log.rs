@@ -12,6 +12,7 @@ use super::guard::Seat;
 use super::parts::{Tone, badge, clock, last_of_full, query};
 use super::shell::{self, Tab};
 use crate::directory::requests::{self, Body, Entry, Kind, Query};
+use crate::http::api::requests::save;
 use crate::http::signin::parameters::PageQuery;
 
 /// Entries on a page.
@@ -47,7 +48,7 @@ pub async fn list(
         count: PER_PAGE,
         ..Query::default()
     };
-    seat.app.save_requests().await;
+    save(&seat.app).await;
     let found = seat.app.db.snapshot(move |conn| requests::page(conn, &wanted)).await?;
     let base = format!("{}/log", seat.connection_path(&connection.name));
     let body = html! {
@@ -196,7 +197,7 @@ pub async fn show(
     let (name, id) = path.into_inner();
     let connection = seat.connection(&name).await?;
     let of = connection.id.clone();
-    seat.app.save_requests().await;
+    save(&seat.app).await;
     let found = seat
         .app
         .db

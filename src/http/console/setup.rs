@@ -23,6 +23,7 @@ use crate::directory::overview::Overview;
 use crate::directory::requests::{self, Entry, Query};
 use crate::directory::setup::{self, Facts, Mistake, State, Step};
 use crate::directory::{overview, shares as links};
+use crate::http::api::requests::save;
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::redirect;
 use crate::oidc;
@@ -44,8 +45,8 @@ pub struct View {
 
 /// Looks up what the page shows. What nobody in particular has asked for is shown to operators alone:
 /// it may be of any connection.
-async fn look(app: &App, name: &str, is_operator: bool) -> Result<View, ConsoleFailure> {
-    app.save_requests().await;
+async fn look(app: &web::Data<App>, name: &str, is_operator: bool) -> Result<View, ConsoleFailure> {
+    save(app).await;
     let (name, now) = (name.to_owned(), (app.clock)());
     let view = app.db.snapshot(move |conn| view(conn, &name, is_operator, now)).await?;
     Ok(view)
