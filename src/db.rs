@@ -20,6 +20,7 @@ pub mod memberships;
 pub mod migrations;
 mod outage;
 mod pool;
+pub mod rehearsal;
 pub mod replay;
 pub mod roles;
 pub mod schema;

@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod listing;
 pub mod membership;
 pub mod read;
+pub mod rehearsal;
 pub mod replay;
 pub mod revocation;
 pub mod roles;

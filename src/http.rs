@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod condition;
 mod door;
+mod dry_run;
 mod headers;
 mod id;
 mod middleware;
@@ -95,6 +96,7 @@ pub fn stack(
         .app_data(app)
         .wrap(from_fn(middleware::catch_panics))
         .wrap(from_fn(negotiate::media_type))
+        .wrap(from_fn(dry_run::refuse_elsewhere))
         .wrap(from_fn(middleware::observe))
         .wrap(from_fn(negotiate::default_version))
         .wrap(NormalizePath::trim())
