@@ -7,6 +7,7 @@
 pub mod apps;
 pub mod backup;
 pub mod brakes;
+pub mod checkup;
 pub mod connection;
 pub mod connections;
 pub mod emails;

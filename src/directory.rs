@@ -11,6 +11,7 @@ pub mod changes;
 pub mod claims;
 pub mod connections;
 pub mod cursors;
+pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod feed;

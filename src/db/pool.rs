@@ -263,7 +263,16 @@ impl Db {
             Together::new(connections.clone(), turns.clone(), *limit, *patience)
         });
         let commits = Arc::new(watch::Sender::new(()));
-        Self { url, writers, readers, together, tenant: None, is_large: false, commits, witness: None }
+        Self {
+            url,
+            writers,
+            readers,
+            together,
+            tenant: None,
+            is_large: false,
+            commits,
+            witness: None,
+        }
     }
 
     /// The store for writes that are carried out, seen by the witness and rolled back: [`Db::write`] and

@@ -222,7 +222,11 @@ impl State {
     }
 }
 
-fn state(conn: &mut Conn, connection: &Connection, now: i64) -> Result<State, StoreError> {
+/// The brake of a connection.
+///
+/// # Errors
+/// The store's.
+pub fn state(conn: &mut Conn, connection: &Connection, now: i64) -> Result<State, StoreError> {
     let settings = connection.settings.brake.clone();
     let brake = rows::find(conn, &connection.id)?;
     let begin = now.saturating_sub(settings.window.saturating_mul(SECOND));

@@ -162,6 +162,20 @@ fn change(event: &ToldEvent, data: &Value, ended: &[SessionRow], names: &Names) 
     change.into()
 }
 
+/// The `schemas` value of what is said of a dry run.
+pub const DRY_RUN_SCHEMA: &str = "urn:ietf:params:scim:api:messages:muster:2.0:DryRun";
+
+/// What is said of a dry run: the status and the body of the answer to the real request, and what that
+/// would change.
+pub fn to_json(status: u16, response: Option<Value>, changes: Vec<Value>) -> Value {
+    json!({
+        "schemas": [DRY_RUN_SCHEMA],
+        "status": status,
+        "response": response,
+        "changes": changes,
+    })
+}
+
 /// Carries out a bulk job within one transaction, each of its steps on its own as if it had one of its
 /// own, so that what refers to an earlier step finds it. The transaction is for the caller to roll back.
 ///

@@ -16,15 +16,14 @@ use serde_json::value::RawValue;
 
 use super::answer::{Failure, SCIM_JSON, internal_error, refusal};
 use super::client::Identified;
-use crate::directory::rehearsal::Changes;
+use crate::directory::rehearsal::{Changes, DRY_RUN_SCHEMA};
 use crate::scim::{ScimError, ScimResult};
 
 /// The header of the request, and of the answer to a dry run.
 pub const DRY_RUN: HeaderName = HeaderName::from_static("muster-dry-run");
-/// The `schemas` value of the answer.
-pub const DRY_RUN_SCHEMA: &str = "urn:ietf:params:scim:api:messages:muster:2.0:DryRun";
 
-/// The body of the answer.
+/// The body of the answer, as [`crate::directory::rehearsal::to_json`] has it; the response is not
+/// read for it, which may be a group of any size.
 #[derive(Serialize)]
 struct DryRun<'a> {
     schemas: [&'static str; 1],
@@ -80,8 +79,7 @@ pub async fn rehearse(
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body()).await.map_err(|error| error.into())?;
     let response = serde_json::from_slice(&body).ok();
-    let answer =
-        DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes: changes.take() };
+    let answer = DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes: changes.take() };
     let answer = match serde_json::to_vec(&answer) {
         Ok(body) => HttpResponse::Ok()
             .insert_header((DRY_RUN, HeaderValue::from_static("true")))

@@ -170,6 +170,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(read_only("/teams/{id}/members", get().to(api::teams::members)))
                 .service(read_only("/events", get().to(api::events::list)))
                 .service(read_only("/brakes", get().to(api::brakes::list)))
+                .service(read_only("/doctor", get().to(api::doctor::get)))
                 .service(
                     resource("/brakes/{connection}/release")
                         .route(post().to(api::brakes::release))

@@ -16,6 +16,7 @@ mod audit;
 mod brake;
 mod cli;
 mod crash;
+mod dry_run;
 mod fixtures;
 mod fuzz;
 mod hardening;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         brake::cases(),
         cli::cases(),
         crash::cases(),
+        dry_run::CASES.to_vec(),
         races::cases(),
         ops::CASES.to_vec(),
         overload::cases(),

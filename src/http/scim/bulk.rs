@@ -53,9 +53,8 @@ pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failur
 /// Carries the whole job out in one transaction, of which nothing is kept.
 async fn rehearse(client: &Client, job: Job) -> Result<HttpResponse, Failure> {
     let (context, app) = (client.context(), client.app.clone());
-    let work = move |conn: &mut Conn| {
-        rehearsal::bulk_job(conn, &context, &app.registry, job.clone())
-    };
+    let work =
+        move |conn: &mut Conn| rehearsal::bulk_job(conn, &context, &app.registry, job.clone());
     let run = client.db().large(true).write("rehearse_bulk", work).await?;
     Ok(answer::message(&run.answer(&client.app.scim_base_url)))
 }
