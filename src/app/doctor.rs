@@ -117,6 +117,9 @@ async fn store(
     checks.push(Check::ok("database", format!("{version}, {}", db.url())));
     let pending = db
         .read(|conn| {
+            if !checkup::has_tables(conn)? {
+                return Ok(true);
+            }
             migrations::is_pending(conn).map_err(|error| StoreError::Unavailable(error.to_string()))
         })
         .await?;

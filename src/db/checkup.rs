@@ -42,6 +42,18 @@ pub fn version(conn: &mut Conn) -> QueryResult<String> {
     })
 }
 
+/// Whether there are tables of this program at all, of whatever age. To ask that of the library would
+/// make one.
+pub fn has_tables(conn: &mut Conn) -> QueryResult<bool> {
+    let known = "__diesel_schema_migrations";
+    let statement = if conn.is_postgres() {
+        Sql::new("SELECT CAST(COUNT(to_regclass(").text(known).raw(")) AS BIGINT) AS total")
+    } else {
+        Sql::new("SELECT COUNT(*) AS total FROM sqlite_schema WHERE name = ").text(known)
+    };
+    Ok(super::count(conn, statement)? > 0)
+}
+
 /// What time the database's machine has, in UTC microseconds; none where that is this machine.
 pub fn clock(conn: &mut Conn) -> QueryResult<Option<i64>> {
     if !conn.is_postgres() {

@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/users",
     "/users/018f0000-0000-7000-8000-000000000000",
     "/users/018f0000-0000-7000-8000-000000000000/explain",
@@ -34,6 +34,7 @@ const PATHS: [&str; 7] = [
     "/teams/018f0000-0000-7000-8000-000000000000",
     "/teams/018f0000-0000-7000-8000-000000000000/members",
     "/events",
+    "/doctor",
 ];
 
 async fn an_admin_token_opens_it_and_nothing_else_does(app: TestApp) {

@@ -16,6 +16,7 @@ mod audit;
 mod brake;
 mod cli;
 mod crash;
+mod doctor;
 mod dry_run;
 mod fixtures;
 mod fuzz;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
         brake::cases(),
         cli::cases(),
         crash::cases(),
-        dry_run::CASES.to_vec(),
+        doctor::cases(),
+        dry_run::cases(),
         races::cases(),
         ops::CASES.to_vec(),
         overload::cases(),
