@@ -1,6 +1,7 @@
 //! The application: everything that requests share.
 
 pub mod budget;
+pub mod doctor;
 pub mod known;
 pub mod requests;
 
@@ -60,6 +61,8 @@ pub struct App {
     pub bulk: Arc<Budget>,
     /// Whoever brings new events into order, so that it is one request at a time.
     pub placing: Mutex<()>,
+    /// Whoever has a diagnosis made, so that it is one at a time.
+    pub examining: Mutex<()>,
     /// What cursors are sealed with, once it was needed.
     cursor_key: OnceCell<CursorKey>,
     /// What the process counts.
@@ -133,6 +136,7 @@ impl App {
             answers: Budget::new(settings.body_memory, settings.body_memory / 2),
             bulk: Budget::new(settings.max_bulk, settings.max_bulk.div_ceil(4)),
             placing: Mutex::new(()),
+            examining: Mutex::new(()),
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
             quirks: Pending::default(),

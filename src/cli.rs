@@ -5,6 +5,8 @@ mod backup;
 mod brake;
 mod check;
 mod connection;
+mod doctor;
+mod dry_run;
 mod events;
 mod explain;
 mod hangup;
@@ -95,6 +97,10 @@ enum Command {
     AdminToken(app::AdminTokenCommand),
     /// Say why a user is in a team or is not, and what would change it
     Explain(explain::ExplainArgs),
+    /// Look at the store, the server and the identity providers for what is wrong
+    Doctor(doctor::DoctorArgs),
+    /// Say what a SCIM request would change, and change nothing
+    DryRun(dry_run::DryRunArgs),
     /// Verify, export and replay the log of changes
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -158,6 +164,8 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
         Command::Requests(args) => return requests::run(args, database_url, json).await,
+        Command::Doctor(args) => return doctor::run(args, database_url, json).await,
+        Command::DryRun(args) => return dry_run::run(args, database_url, json).await,
         Command::Events(command) => return events::run(command, database_url, json).await,
         Command::Restore(args) => restore::run(args, database_url, json).await?,
         Command::Migrate => migrate::run(database_url, json).await?,

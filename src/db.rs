@@ -7,6 +7,7 @@
 pub mod apps;
 pub mod backup;
 pub mod brakes;
+pub mod checkup;
 pub mod connection;
 pub mod connections;
 pub mod console;
@@ -21,6 +22,7 @@ pub mod memberships;
 pub mod migrations;
 mod outage;
 mod pool;
+pub mod rehearsal;
 pub mod replay;
 pub mod requests;
 pub mod roles;

@@ -10,6 +10,7 @@ mod client;
 mod condition;
 mod console;
 mod door;
+mod dry_run;
 mod headers;
 mod id;
 mod middleware;
@@ -98,6 +99,7 @@ pub fn stack(
         .app_data(app)
         .wrap(from_fn(middleware::catch_panics))
         .wrap(from_fn(negotiate::media_type))
+        .wrap(from_fn(dry_run::refuse_elsewhere))
         .wrap(from_fn(middleware::observe))
         .wrap(from_fn(negotiate::default_version))
         .wrap(NormalizePath::trim())

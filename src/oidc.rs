@@ -5,12 +5,14 @@
 //! the store nor the web framework; `http` carries what is found here to `directory`.
 //! Entry points: [`Providers::start`] and [`Providers::finish`].
 
+mod examine;
 mod fetch;
 mod flow;
 mod providers;
 mod reach;
 pub mod token;
 
+pub use examine::{Examined, Understood};
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::{Metadata, Providers};

@@ -324,7 +324,7 @@ fn check(public_url: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// It is none. What was given may hold a password, and is not repeated.
-fn issuer_proxy(text: &str) -> anyhow::Result<url::Url> {
+pub fn issuer_proxy(text: &str) -> anyhow::Result<url::Url> {
     let url = url::Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.context("--issuer-proxy has to be of the form http://HOST:PORT")

@@ -43,6 +43,11 @@ pub async fn migrated(url: DatabaseUrl) -> anyhow::Result<Db> {
     Ok(db)
 }
 
+/// The store of a command that looks for itself whether it is there.
+pub fn unchecked(url: DatabaseUrl) -> Db {
+    open(url)
+}
+
 fn open(url: DatabaseUrl) -> Db {
     Db::new(url, 1)
 }

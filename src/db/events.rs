@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Conn, on_either};
+use super::rehearsal;
 use super::schema::events;
 use super::sql::Sql;
 
@@ -37,8 +38,9 @@ pub struct NewEvent<'a> {
 
 /// Appends an event.
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
-    on_either!(conn, |conn| diesel::insert_into(events::table).values(event).execute(conn))
-        .map(drop)
+    on_either!(conn, |conn| diesel::insert_into(events::table).values(event).execute(conn))?;
+    rehearsal::note_event(event);
+    Ok(())
 }
 
 /// A committed event with all that is stored of it, as the log is read, copied and sealed.

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
+use super::rehearsal::{Rehearsed, Witness, rehearse};
 use super::together::{self, Together};
 use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
@@ -229,6 +230,8 @@ pub struct Db {
     is_large: bool,
     /// Told of every change that this process commits.
     commits: Arc<watch::Sender<()>>,
+    /// Sees what is written, if nothing of it is to be kept.
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Db {
@@ -260,7 +263,23 @@ impl Db {
             Together::new(connections.clone(), turns.clone(), *limit, *patience)
         });
         let commits = Arc::new(watch::Sender::new(()));
-        Self { url, writers, readers, together, tenant: None, is_large: false, commits }
+        Self {
+            url,
+            writers,
+            readers,
+            together,
+            tenant: None,
+            is_large: false,
+            commits,
+            witness: None,
+        }
+    }
+
+    /// The store for writes that are carried out, seen by the witness and rolled back: [`Db::write`] and
+    /// [`Db::note`] of it keep nothing.
+    #[must_use]
+    pub fn rehearsing(&self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self.clone() }
     }
 
     /// The store for the work of a tenant, which gets no more than its share of the connections.
@@ -408,6 +427,27 @@ impl Db {
     }
 
     async fn transact<T, E>(
+        &self,
+        operation: &'static str,
+        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+        committed: impl FnOnce() + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        let Some(witness) = self.witness.clone() else {
+            return self.carry_out(operation, work, committed).await;
+        };
+        let rehearsed = move |conn: &mut Conn| rehearse(conn, &work, &*witness);
+        match self.carry_out(operation, rehearsed, || ()).await {
+            Ok(never) => match never {},
+            Err(Rehearsed::Done(done)) => Ok(done),
+            Err(Rehearsed::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn carry_out<T, E>(
         &self,
         operation: &'static str,
         work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::connection::Conn;
+use super::rehearsal;
 use super::schema::{access_tokens, codes, sessions};
 
 /// A row of `sessions`.
@@ -83,7 +84,17 @@ pub fn delete(conn: &mut Conn, id: &str) -> QueryResult<usize> {
 
 /// Ends every session of a user, with its codes and access tokens.
 pub fn delete_of_user(conn: &mut Conn, user_id: &str) -> QueryResult<usize> {
+    tell_of_user(conn, user_id)?;
     diesel::delete(sessions::table.filter(sessions::user_id.eq(user_id))).execute(conn)
+}
+
+/// Tells whoever rehearses a write that the sessions of a user end by it.
+pub(super) fn tell_of_user(conn: &mut Conn, user_id: &str) -> QueryResult<()> {
+    if rehearsal::is_on() {
+        let ended = sessions::table.filter(sessions::user_id.eq(user_id)).order(sessions::id);
+        rehearsal::note_sessions(ended.load(conn)?);
+    }
+    Ok(())
 }
 
 /// Ends the sessions whose time is over.

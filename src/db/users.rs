@@ -10,6 +10,7 @@ use super::filter::{Kind, Window};
 use super::journal::{self, Change};
 use super::memberships::{self, StatementRow};
 use super::schema::users;
+use super::sessions;
 use super::sql::{Fixed, Sql};
 use super::totals;
 
@@ -348,6 +349,7 @@ pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
 
 /// Deletes a user with all that hangs on it.
 pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
+    sessions::tell_of_user(conn, id)?;
     let deleted = diesel::delete(
         users::table.filter(users::connection_id.eq(connection_id)).filter(users::id.eq(id)),
     )

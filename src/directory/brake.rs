@@ -222,11 +222,11 @@ impl State {
     }
 }
 
-/// The brake of one connection.
+/// The brake of a connection.
 ///
 /// # Errors
 /// The store's.
-pub fn of(conn: &mut Conn, connection: &Connection, now: i64) -> Result<State, StoreError> {
+pub fn state(conn: &mut Conn, connection: &Connection, now: i64) -> Result<State, StoreError> {
     let settings = connection.settings.brake.clone();
     let brake = rows::find(conn, &connection.id)?;
     let begin = now.saturating_sub(settings.window.saturating_mul(SECOND));
@@ -245,7 +245,7 @@ pub fn of(conn: &mut Conn, connection: &Connection, now: i64) -> Result<State, S
 /// The store's.
 pub fn all(conn: &mut Conn, now: i64) -> Result<Vec<State>, AdminError> {
     let connections = connections::all(conn)?;
-    connections.iter().map(|connection| Ok(of(conn, connection, now)?)).collect()
+    connections.iter().map(|connection| Ok(state(conn, connection, now)?)).collect()
 }
 
 /// Lets through what is held: until a time nothing of the connection's is counted, and then counting
@@ -280,7 +280,7 @@ pub fn release(
         data: &data,
     };
     events::append(conn, &entry)?;
-    Ok(of(conn, &connection, now)?)
+    Ok(state(conn, &connection, now)?)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub fn of(conn: &mut Conn, connection: &Connection, now: i64) -> Result<Overview
         inactive: users::inactive(conn, &connection.id)?,
         teams: teams::count(conn, &connection.id, None)?,
         tokens: tokens::all(conn, Some(&connection.name))?,
-        brake: brake::of(conn, connection, now)?,
+        brake: brake::state(conn, connection, now)?,
         log: requests::summary(conn, &connection.id, now)?,
     })
 }

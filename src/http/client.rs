@@ -21,6 +21,7 @@ use crate::access::limit::Credential;
 use crate::access::scope::{Scope, Scopes};
 use crate::app::App;
 use crate::app::known::Entry;
+use crate::db::rehearsal::Witness;
 use crate::db::{Db, StoreError};
 use crate::directory::brake::{self, Held};
 use crate::directory::tokens::{self, Authenticated, TokenRefused};
@@ -39,6 +40,8 @@ pub struct Client {
     token: Arc<Authenticated>,
     request_id: Option<String>,
     notes: Option<Notes>,
+    /// Whether nothing of what it asks for is kept.
+    is_rehearsing: bool,
 }
 
 /// A client whose token is good, before it is known whether it has the scope that the route needs.
@@ -70,6 +73,16 @@ impl Client {
         &self.db
     }
 
+    /// The same client, of whose request nothing is kept: the witness sees what it would write.
+    pub(super) fn rehearsing(self, witness: Arc<dyn Witness>) -> Self {
+        Self { db: self.db.rehearsing(witness), is_rehearsing: true, ..self }
+    }
+
+    /// Whether nothing of what it asks for is kept.
+    pub fn is_rehearsing(&self) -> bool {
+        self.is_rehearsing
+    }
+
     /// The id of the request, as in the answer's `X-Request-Id`.
     pub fn request_id(&self) -> &str {
         self.request_id.as_deref().unwrap_or_default()
@@ -89,6 +102,9 @@ impl Client {
 
     /// Puts the mass-change brake on, because a request went too far.
     pub async fn put_brake_on(&self, held: Held) {
+        if self.is_rehearsing {
+            return;
+        }
         self.app.metrics.count_held();
         // Thousands may come after the one that was too much: they are held, and no news.
         if held.is_on() {
@@ -193,7 +209,7 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     }
     let request_id = RequestId::of(request);
     let db = app.db.of(&token.connection.id);
-    Ok(Client { app, db, token, request_id, notes })
+    Ok(Client { app, db, token, request_id, notes, is_rehearsing: false })
 }
 
 /// Who the token speaks for: as it was found before, if the store says that nothing has changed.

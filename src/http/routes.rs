@@ -9,7 +9,7 @@ use super::scopes::{NONE, needs};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
-use super::{api, client, console, ops, outgoing, scim};
+use super::{api, client, console, dry_run, ops, outgoing, scim};
 use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite};
 
 /// Adds every route.
@@ -27,6 +27,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(
             scope("/scim/v2")
                 .wrap(from_fn(outgoing::hold))
+                .wrap(from_fn(dry_run::rehearse))
                 .wrap(from_fn(client::authenticate))
                 .service(
                     resource("/Bulk")
@@ -171,6 +172,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(read_only("/requests", get().to(api::requests::list)))
                 .service(read_only("/requests/{id}", get().to(api::requests::get)))
                 .service(read_only("/brakes", get().to(api::brakes::list)))
+                .service(read_only("/doctor", get().to(api::doctor::get)))
                 .service(
                     resource("/brakes/{connection}/release")
                         .route(post().to(api::brakes::release))

@@ -3,8 +3,6 @@
 //! The certificate and its key are read from two files, and read again when the operator says that
 //! they were renewed. A handshake takes what was read last; connections that are there go on.
 
-mod validity;
-
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+use crate::certificate::validity;
 
 /// How long before its end a certificate is warned of, in microseconds.
 const NOTICE: i64 = 14 * 86_400 * 1_000_000;
@@ -76,7 +76,7 @@ impl Tls {
     /// microseconds.
     pub fn warning(&self, now: i64) -> Option<String> {
         let shown = self.shown.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (begins, ends) = validity::of(shown.cert.first()?)?;
+        let (begins, ends) = validity(shown.cert.first()?)?;
         let file = self.certificates.display();
         if ends <= now {
             Some(format!("{file}: the certificate has expired; clients will refuse it"))

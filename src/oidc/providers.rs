@@ -173,7 +173,7 @@ impl Providers {
         known.entry(issuer.to_owned()).or_default().clone()
     }
 
-    async fn discover(&self, issuer: &str) -> Result<Metadata, OidcError> {
+    pub(super) async fn discover(&self, issuer: &str) -> Result<Metadata, OidcError> {
         issuer_url(issuer)?;
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|_| OidcError::BadIssuer(issuer.to_owned()))?;

@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
     "/users",
     "/users/018f0000-0000-7000-8000-000000000000",
     "/users/018f0000-0000-7000-8000-000000000000/explain",
@@ -36,6 +36,7 @@ const PATHS: [&str; 9] = [
     "/events",
     "/requests",
     "/requests/1",
+    "/doctor",
 ];
 
 async fn an_admin_token_opens_it_and_nothing_else_does(app: TestApp) {

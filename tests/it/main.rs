@@ -17,6 +17,8 @@ mod brake;
 mod cli;
 mod console;
 mod crash;
+mod doctor;
+mod dry_run;
 mod fixtures;
 mod fuzz;
 mod hardening;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         cli::cases(),
         console::cases(),
         crash::cases(),
+        doctor::cases(),
+        dry_run::cases(),
         races::cases(),
         ops::CASES.to_vec(),
         overload::cases(),

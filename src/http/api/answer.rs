@@ -134,7 +134,8 @@ pub fn page(name: &str, listing: &Listing) -> HttpResponse {
 pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
     Err(Failure::NotFound(
         "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
-         /teams/{id}/members, /events, /requests, /requests/{id}, /brakes and /brakes/{connection}/release"
+         /teams/{id}/members, /events, /requests, /requests/{id}, /doctor, /brakes and \
+         /brakes/{connection}/release"
             .to_owned(),
     ))
 }

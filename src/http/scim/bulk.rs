@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::log_quirks;
 use crate::access::scope::Scope;
 use crate::app::budget::{Held, Spent};
-use crate::db::StoreError;
-use crate::directory::{DirectoryError, bulk};
+use crate::db::{Conn, StoreError};
+use crate::directory::{DirectoryError, bulk, rehearsal};
 use crate::http::answer::{self, Failure};
 use crate::http::body::BulkBody;
 use crate::http::client::Client;
@@ -42,9 +42,21 @@ pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failur
         (client.app.clock)(),
     );
     let turn = turn(&client)?;
+    if client.is_rehearsing() {
+        return rehearse(&client, job).await;
+    }
     // A client that hangs up leaves no job half done.
     let done = actix_web::rt::spawn(carry_out(client, job, turn)).await;
     Ok(answer::message(&done.map_err(|_| StoreError::Panicked)?))
+}
+
+/// Carries the whole job out in one transaction, of which nothing is kept.
+async fn rehearse(client: &Client, job: Job) -> Result<HttpResponse, Failure> {
+    let (context, app) = (client.context(), client.app.clone());
+    let work =
+        move |conn: &mut Conn| rehearsal::bulk_job(conn, &context, &app.registry, job.clone());
+    let run = client.db().large(true).write("rehearse_bulk", work).await?;
+    Ok(answer::message(&run.answer(&client.app.scim_base_url)))
 }
 
 /// A turn for one more job: each may keep the store busy for long.

@@ -14,7 +14,7 @@ use crate::scim::patch::PATCH_SCHEMA;
 use crate::scim::quirks::{Quirk, Quirks};
 
 /// A bulk request, read but not begun.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Job {
     /// How many errors end the job.
     pub(super) fail_on_errors: Option<u64>,
@@ -24,7 +24,7 @@ pub struct Job {
 }
 
 /// One operation, as far as it can be understood.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Operation {
     /// The method, as the answer repeats it.
     pub(super) method: Option<String>,

@@ -11,7 +11,7 @@ const VERSION: u8 = 0xa0;
 
 /// When the certificate begins and ends to be good, in UTC microseconds; none where it cannot be
 /// read.
-pub fn of(certificate: &[u8]) -> Option<(i64, i64)> {
+pub fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
     let (certificate, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(certificate, SEQUENCE)?;
     if let Some((_, after)) = element(rest, VERSION) {
@@ -92,7 +92,7 @@ mod tests {
             ((2050, 1, 1), (4096, 1, 1), ("2050-01-01", "4096-01-01")),
             ((1950, 1, 1), (2026, 2, 28), ("1950-01-01", "2026-02-28")),
         ] {
-            let found = of(&certificate(begins, ends));
+            let found = validity(&certificate(begins, ends));
             assert_eq!(found, Some((day(wanted.0), day(wanted.1))));
         }
     }
@@ -101,14 +101,14 @@ mod tests {
     fn what_is_cut_off_or_spoiled_is_no_certificate() {
         let whole = certificate((2026, 1, 1), (2027, 1, 1));
         for length in 0..whole.len() {
-            assert_eq!(of(&whole[..length]), None, "{length}");
+            assert_eq!(validity(&whole[..length]), None, "{length}");
         }
         for place in 0..whole.len().min(200) {
             let mut spoiled = whole.clone();
             spoiled[place] = 0xff;
             // It is read or it is not; nothing else happens.
-            let _ = of(&spoiled);
+            let _ = validity(&spoiled);
         }
-        assert_eq!(of(&[SEQUENCE, 0x88, 1, 1, 1, 1, 1, 1, 1, 1]), None);
+        assert_eq!(validity(&[SEQUENCE, 0x88, 1, 1, 1, 1, 1, 1, 1, 1]), None);
     }
 }

@@ -1,0 +1,190 @@
+//! Rehearsed writes: carried out for real, in a write transaction like any other, seen by a witness,
+//! and rolled back.
+//!
+//! That such a transaction is never committed is its type's doing: a rehearsed piece of work has no
+//! value that it could succeed with. To those beside it, it is one more write that was refused.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+
+use diesel::result::Error as DieselError;
+
+use super::connection::Conn;
+use super::events::NewEvent;
+use super::pool::{MayBeStore, StoreError};
+use super::sessions::SessionRow;
+use super::sql::Sql;
+
+/// An event that a rehearsed write would have left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldEvent {
+    pub action: String,
+    pub subject: String,
+    pub subject_id: String,
+    pub data: String,
+}
+
+/// What a rehearsed write has done so far.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub events: Vec<ToldEvent>,
+    /// The sessions that it ends.
+    pub sessions: Vec<SessionRow>,
+}
+
+/// Looks at what a rehearsed write has done, before it is undone.
+pub trait Witness: Send + Sync {
+    /// Looks. What was seen before counts no more: the transaction may have begun anew.
+    ///
+    /// # Errors
+    /// The store's.
+    fn look(&self, conn: &mut Conn, told: Told) -> Result<(), StoreError>;
+}
+
+thread_local! {
+    /// What the write that this thread rehearses has done; `None` where it rehearses none.
+    static TOLD: RefCell<Option<Told>> = const { RefCell::new(None) };
+}
+
+/// Whether this thread rehearses a write.
+pub(super) fn is_on() -> bool {
+    TOLD.with_borrow(Option::is_some)
+}
+
+fn tell(add: impl FnOnce(&mut Told)) {
+    TOLD.with_borrow_mut(|told| told.as_mut().map(add));
+}
+
+/// Takes down an event.
+pub(super) fn note_event(event: &NewEvent<'_>) {
+    tell(|told| {
+        told.events.push(ToldEvent {
+            action: event.action.to_owned(),
+            subject: event.subject.to_owned(),
+            subject_id: event.subject_id.to_owned(),
+            data: event.data.clone(),
+        });
+    });
+}
+
+/// Takes down sessions that end.
+pub(super) fn note_sessions(rows: Vec<SessionRow>) {
+    tell(|told| told.sessions.extend(rows));
+}
+
+/// How a rehearsed write went. Both are reasons to roll back.
+pub(super) enum Rehearsed<T, E> {
+    /// This is what it would have been answered with.
+    Done(T),
+    /// It would have failed.
+    Failed(E),
+}
+
+impl<T, E: From<DieselError>> From<DieselError> for Rehearsed<T, E> {
+    fn from(error: DieselError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<T, E: From<StoreError>> From<StoreError> for Rehearsed<T, E> {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<T, E: MayBeStore> MayBeStore for Rehearsed<T, E> {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Done(_) => None,
+            Self::Failed(error) => error.store_error(),
+        }
+    }
+}
+
+/// Carries `work` out and shows it to the witness.
+///
+/// # Errors
+/// Always, so that the transaction is rolled back.
+pub(super) fn rehearse<T, E: MayBeStore>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+    witness: &dyn Witness,
+) -> Result<Infallible, Rehearsed<T, E>> {
+    /// Nothing is taken down of what this thread does later, however this ends.
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            TOLD.set(None);
+        }
+    }
+    TOLD.set(Some(Told::default()));
+    let _over = Over;
+    let done = work(conn).map_err(Rehearsed::Failed)?;
+    witness.look(conn, TOLD.take().unwrap_or_default())?;
+    Err(Rehearsed::Done(done))
+}
+
+/// Runs `work` in a part of the write transaction, of which nothing is left if it fails: neither rows
+/// nor what was taken down.
+///
+/// # Errors
+/// What `work` or the database says.
+pub fn step<T, E: From<DieselError>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+) -> Result<T, E> {
+    let mark = TOLD.with_borrow(|told| {
+        told.as_ref().map_or((0, 0), |told| (told.events.len(), told.sessions.len()))
+    });
+    let mut is_intact = true;
+    let done = conn.part(work, &mut is_intact);
+    if !is_intact {
+        return Err(DieselError::BrokenTransactionManager.into());
+    }
+    if done.is_err() {
+        tell(|told| {
+            told.events.truncate(mark.0);
+            told.sessions.truncate(mark.1);
+        });
+    }
+    done
+}
+
+/// How users, or teams, are called: id and name of those of the ids that the connection has.
+fn names(
+    conn: &mut Conn,
+    connection_id: &str,
+    (table, name): (&str, &str),
+    ids: &[&str],
+) -> diesel::QueryResult<Vec<(String, String)>> {
+    use diesel::RunQueryDsl;
+    use diesel::sql_types::Text;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = Sql::new(format!("SELECT id, {name} FROM {table} WHERE connection_id = "))
+        .text(connection_id)
+        .raw(" AND id IN (")
+        .set(conn, ids.iter().copied())
+        .raw(")")
+        .columns::<(Text, Text)>();
+    super::connection::on_either!(conn, |conn| statement.load(conn))
+}
+
+/// The user names of users.
+pub fn user_names(
+    conn: &mut Conn,
+    connection_id: &str,
+    ids: &[&str],
+) -> diesel::QueryResult<Vec<(String, String)>> {
+    names(conn, connection_id, ("users", "user_name"), ids)
+}
+
+/// The display names of teams.
+pub fn team_names(
+    conn: &mut Conn,
+    connection_id: &str,
+    ids: &[&str],
+) -> diesel::QueryResult<Vec<(String, String)>> {
+    names(conn, connection_id, ("teams", "display_name"), ids)
+}
