@@ -16,7 +16,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 20] = [
+pub const TABLES: [&str; 22] = [
     "connections",
     "tokens",
     "token_quirks",
@@ -32,6 +32,8 @@ pub const TABLES: [&str; 20] = [
     "removals",
     "apps",
     "admin_tokens",
+    "webhooks",
+    "webhook_deliveries",
     "flows",
     "sessions",
     "codes",

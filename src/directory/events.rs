@@ -27,6 +27,8 @@ pub enum Actor {
     User(String),
     /// The vendor's back end, by the id of its token.
     Admin(String),
+    /// Muster itself.
+    Server,
 }
 
 impl Actor {
@@ -37,13 +39,14 @@ impl Actor {
             Self::SignIn(_) => "sign-in",
             Self::User(_) => "user",
             Self::Admin(_) => "admin-token",
+            Self::Server => "server",
         }
     }
 
     fn id(&self) -> Option<&str> {
         match self {
             Self::Token(id) | Self::SignIn(id) | Self::User(id) | Self::Admin(id) => Some(id),
-            Self::CommandLine => None,
+            Self::CommandLine | Self::Server => None,
         }
     }
 }
@@ -57,10 +60,23 @@ pub enum Subject {
     Team,
     App,
     AdminToken,
+    Webhook,
 }
 
 impl Subject {
-    fn as_str(self) -> &'static str {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Connection,
+        Self::Token,
+        Self::User,
+        Self::Team,
+        Self::App,
+        Self::AdminToken,
+        Self::Webhook,
+    ];
+
+    /// The subject's name in the log.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Connection => "connection",
             Self::Token => "token",
@@ -68,6 +84,7 @@ impl Subject {
             Self::Team => "team",
             Self::App => "app",
             Self::AdminToken => "admin-token",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -97,9 +114,37 @@ pub enum Action {
     Held,
     /// What the brake held is let through.
     Released,
+    /// Nothing more is sent to a webhook.
+    Disabled,
+    /// A webhook signs with another secret.
+    Rotated,
+    /// A webhook sends again what it sent, or passes over what it did not.
+    Replayed,
 }
 
 impl Action {
+    /// All there are.
+    pub const ALL: [Self; 18] = [
+        Self::Created,
+        Self::Adopted,
+        Self::Reprovisioned,
+        Self::Updated,
+        Self::Deactivated,
+        Self::Reactivated,
+        Self::Deleted,
+        Self::Revoked,
+        Self::Reassigned,
+        Self::Absorbed,
+        Self::SignedIn,
+        Self::Refused,
+        Self::SignedOut,
+        Self::Held,
+        Self::Released,
+        Self::Disabled,
+        Self::Rotated,
+        Self::Replayed,
+    ];
+
     /// The action's name in the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -118,6 +163,9 @@ impl Action {
             Self::SignedOut => "signed-out",
             Self::Held => "brake-held",
             Self::Released => "brake-released",
+            Self::Disabled => "disabled",
+            Self::Rotated => "secret-rotated",
+            Self::Replayed => "replayed",
         }
     }
 }

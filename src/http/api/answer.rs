@@ -54,7 +54,10 @@ impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Store(error) => Self::Store(error),
-            AdminError::NoConnection(_) | AdminError::NoUser(_) | AdminError::NoTeam(_) => {
+            AdminError::NoConnection(_)
+            | AdminError::NoUser(_)
+            | AdminError::NoTeam(_)
+            | AdminError::NoWebhook(_) => {
                 Self::NotFound(error.to_string())
             }
             other => Self::Invalid(other.to_string()),
