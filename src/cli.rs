@@ -18,6 +18,7 @@ mod serve;
 mod signals;
 mod store;
 mod token;
+mod webhook;
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -90,6 +91,9 @@ enum Command {
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
+    /// Manage webhooks: where events are sent to, signed
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Say why a user is in a team or is not, and what would change it
     Explain(explain::ExplainArgs),
     /// Verify, export and replay the log of changes
@@ -153,6 +157,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Role(command) => role::run(command, database_url, json).await?,
         Command::Brake(command) => brake::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
+        Command::Webhook(command) => return webhook::run(command, database_url, json).await,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
         Command::Events(command) => return events::run(command, database_url, json).await,
         Command::Restore(args) => restore::run(args, database_url, json).await?,

@@ -10,11 +10,11 @@ mod flow;
 mod providers;
 pub mod token;
 
+pub use crate::reach::{Lookup, Reach, is_loopback, is_safe};
+pub use crate::secret::Secret;
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::{Metadata, Providers};
-pub use crate::reach::{Lookup, Reach, is_loopback, is_safe};
-pub use crate::secret::Secret;
 
 use serde_json::{Map, Value};
 use url::Url;

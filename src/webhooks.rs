@@ -9,7 +9,7 @@ mod schedule;
 mod send;
 pub mod signature;
 
-pub use self::send::{Outcome, SendError, Sender};
+pub use self::send::{Message, Outcome, SendError, Sender};
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -189,7 +189,9 @@ impl Dispatcher {
         let passed = match passed {
             Some(at) if at.elapsed() < PASS_OVER => Some(at),
             _ => {
-                self.db.note("pass_over_events", move |conn| delivery::pass_over(conn, last)).await?;
+                self.db
+                    .note("pass_over_events", move |conn| delivery::pass_over(conn, last))
+                    .await?;
                 Some(Instant::now())
             }
         };

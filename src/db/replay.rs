@@ -8,8 +8,9 @@ use super::memberships::{MembershipRow, Said};
 use super::schema::{connections, roles, teams, tokens, users};
 use super::sql::Sql;
 use super::{
-    apps as app_rows, connections as connection_rows, events, memberships, roles as role_rows, secrets,
-    teams as team_rows, tokens as token_rows, users as user_rows, webhooks as webhook_rows,
+    apps as app_rows, connections as connection_rows, events, memberships, roles as role_rows,
+    secrets, teams as team_rows, tokens as token_rows, users as user_rows,
+    webhooks as webhook_rows,
 };
 
 /// Rows of statements that are written at a time.

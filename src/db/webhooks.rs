@@ -85,10 +85,8 @@ pub type Whole = (WebhookRow, DeliveryRow, Option<String>);
 
 /// All webhooks, oldest first.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Whole>> {
-    let rows: Vec<(WebhookRow, DeliveryRow)> = webhooks::table
-        .inner_join(deliveries::table)
-        .order(webhooks::id)
-        .load(conn)?;
+    let rows: Vec<(WebhookRow, DeliveryRow)> =
+        webhooks::table.inner_join(deliveries::table).order(webhooks::id).load(conn)?;
     let names: Vec<(String, String)> =
         connections::table.select((connections::id, connections::name)).load(conn)?;
     let name = |id: &Option<String>| {
@@ -319,9 +317,8 @@ pub fn advance(
     progress: &Progress,
     until: Option<i64>,
 ) -> QueryResult<usize> {
-    let mine = deliveries::table
-        .filter(deliveries::webhook_id.eq(id))
-        .filter(deliveries::lease.eq(lease));
+    let mine =
+        deliveries::table.filter(deliveries::webhook_id.eq(id)).filter(deliveries::lease.eq(lease));
     let own = (
         deliveries::cursor.eq(progress.cursor),
         deliveries::lease.eq(until.map(|_| lease)),

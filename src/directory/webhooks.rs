@@ -118,7 +118,8 @@ impl Webhook {
             }
             _ => return Err(corrupt("state")),
         };
-        let types = row.types.as_deref().map(str::parse).transpose().map_err(StoreError::Corrupt)?;
+        let types =
+            row.types.as_deref().map(str::parse).transpose().map_err(StoreError::Corrupt)?;
         Ok(Self {
             id: row.id.clone(),
             connection_id: row.connection_id.clone(),

@@ -64,7 +64,8 @@ impl Run<'_> {
     async fn deliver(mut self) -> Result<(), StoreError> {
         loop {
             let (taken, after) = (self.taken.clone(), self.progress.cursor);
-            let page = match self.dispatcher.db.snapshot(move |conn| taken.page(conn, after)).await {
+            let page = match self.dispatcher.db.snapshot(move |conn| taken.page(conn, after)).await
+            {
                 Ok(page) => page,
                 Err(PageError::End(reason)) => return self.disable(reason).await,
                 Err(PageError::Store(error)) => return Err(error),

@@ -125,7 +125,9 @@ impl Sender {
         let timestamp = now / 1_000_000;
         let body = message.body.as_bytes();
         let Ok(signed) = signature::header(secrets, &message.id, timestamp, body) else {
-            return Outcome::failed("its secret is none; give it another with 'muster webhook rotate'");
+            return Outcome::failed(
+                "its secret is none; give it another with 'muster webhook rotate'",
+            );
         };
         let request = self
             .client

@@ -47,9 +47,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ),
     (
         "app",
-        &[
-            "access", "oidc", "metrics", "db", "directory", "scim", "clock", "config", "webhooks",
-        ],
+        &["access", "oidc", "metrics", "db", "directory", "scim", "clock", "config", "webhooks"],
     ),
 ];
 

@@ -146,7 +146,9 @@ mod tests {
 
     #[test]
     fn what_is_no_type_is_refused() {
-        for bad in ["", "*", "user", "user.", "user.x", "users.created", "user.signed-in", "*.created"] {
+        for bad in
+            ["", "*", "user", "user.", "user.x", "users.created", "user.signed-in", "*.created"]
+        {
             assert!(bad.parse::<EventType>().is_err(), "{bad}");
         }
         assert!(Types::some([]).is_none());
