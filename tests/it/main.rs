@@ -31,6 +31,7 @@ mod store;
 mod supply;
 mod support;
 mod takeover;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         fuzz::CASES.to_vec(),
         layout::CASES.to_vec(),
         supply::CASES.to_vec(),
+        webhooks::cases(),
     ];
     support::run(cases.concat())
 }
