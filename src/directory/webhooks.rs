@@ -307,7 +307,7 @@ pub struct Change {
     pub state: Option<State>,
 }
 
-/// Changes a webhook. One that is made active is tried at once.
+/// Changes a webhook. One that is made active or moved is tried at once.
 ///
 /// # Errors
 /// There is none with that id, or what it is to be is not acceptable.
@@ -327,9 +327,9 @@ pub fn update(conn: &mut Conn, id: &str, change: &Change, by: &By) -> Result<Web
     }
     if let Some(state) = change.state {
         set_state(&mut row, state, by.now);
-        if state == State::Active {
-            rows::begin_anew(conn, id, None)?;
-        }
+    }
+    if change.url.is_some() || change.state == Some(State::Active) {
+        rows::begin_anew(conn, id, None)?;
     }
     if row == before.row {
         return find(conn, id);
@@ -343,7 +343,7 @@ fn set_state(row: &mut WebhookRow, state: State, now: i64) {
         State::Active | State::Paused => None,
     };
     if row.state != state.as_str() || row.reason != reason {
-        row.state = state.as_str().to_owned();
+        state.as_str().clone_into(&mut row.state);
         row.reason = reason;
         row.state_at = now;
     }

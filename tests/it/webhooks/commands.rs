@@ -1,5 +1,7 @@
 //! `muster webhook`, and servers that send by themselves.
 
+use std::process::Output;
+
 use serde_json::{Value, json};
 
 use super::{cursors, kinds};
@@ -80,6 +82,13 @@ async fn a_restart_loses_nothing(database: TestDatabase) {
     server.stop();
 }
 
+/// Has an event sent while the receiver answers on this thread.
+async fn test(database: &TestDatabase, id: &str) -> Output {
+    let (database, id) = (database.clone(), id.to_owned());
+    let running = move || run(&database, &["webhook", "test", &id, "--json"]);
+    tokio::task::spawn_blocking(running).await.expect("a run")
+}
+
 async fn webhooks_are_managed(database: TestDatabase) {
     succeeds(&run(&database, &["connection", "create", "acme"]));
     let receiver = Receiver::start();
@@ -112,14 +121,16 @@ async fn webhooks_are_managed(database: TestDatabase) {
     let rotated = json_of(&database, &["webhook", "rotate", &id, "--at-once"]);
     assert_eq!(rotated["old_secret_until"], Value::Null);
 
-    let tested = json_of(&database, &["webhook", "test", &id]);
+    let tested = succeeds(&test(&database, &id).await);
+    let tested: Value = serde_json::from_str(&tested).expect("JSON");
     assert_eq!((&tested["taken"], &tested["result"]), (&json!(true), &json!("it answered 204")));
     let received = receiver.take();
     assert_eq!(kinds(&received), ["muster.test"]);
     assert!(received[0].is_signed_by(&text(&rotated["secret"])));
     receiver.answers([Reply::Status(404)]);
-    let failed = run(&database, &["webhook", "test", &id]);
-    assert!(fails(&failed, 1).contains("it answered 404"));
+    let failed = test(&database, &id).await;
+    fails(&failed, 1);
+    assert!(String::from_utf8_lossy(&failed.stdout).contains("it answered 404"));
 
     let replayed = json_of(&database, &["webhook", "replay", &id, "--after", "0"]);
     assert_eq!(replayed["cursor"], "0");

@@ -80,6 +80,7 @@ async fn a_failure_is_tried_again_later_and_nothing_overtakes_it(app: TestApp) {
     assert_eq!(third[0].id, first[1].id);
     let shown = hook.json(&app).await;
     assert_eq!((&shown["failures"], &shown["next_attempt_at"]), (&json!(0), &Value::Null));
+    assert!(hook.deliver().await.is_empty());
     assert_eq!(hook.dispatcher.lag().events, 0);
 }
 
