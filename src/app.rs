@@ -27,6 +27,7 @@ use crate::metrics::{Metrics, TurnedAway};
 use crate::oidc::{self, OidcError, Providers};
 use crate::scim::cursor::CursorKey;
 use crate::scim::schema::Registry;
+use crate::webhooks::{Dispatcher, SendError};
 
 /// Whose work it is that people and applications ask for; no connection has such an id.
 pub const PEOPLE: &str = "people";
@@ -36,6 +37,8 @@ pub const PEOPLE: &str = "people";
 pub enum AppError {
     #[error(transparent)]
     Providers(#[from] OidcError),
+    #[error(transparent)]
+    Webhooks(#[from] SendError),
 }
 
 /// What every request handler has at hand.
@@ -65,6 +68,8 @@ pub struct App {
     pub examining: Mutex<()>,
     /// What cursors are sealed with, once it was needed.
     cursor_key: OnceCell<CursorKey>,
+    /// Whoever sends events to webhooks.
+    pub webhooks: Arc<Dispatcher>,
     /// What the process counts.
     pub metrics: Metrics,
     /// Which compatibility rules tokens made use of, not yet written to the store.
@@ -125,6 +130,11 @@ impl App {
     ) -> Result<Self, AppError> {
         Ok(Self {
             people: db.of(PEOPLE),
+            webhooks: Arc::new(Dispatcher::new(
+                db.clone(),
+                settings.webhook_reach.clone(),
+                clock.clone(),
+            )?),
             db,
             requests: RequestLog::new(settings.request_log, &registry),
             registry,
@@ -194,6 +204,11 @@ impl App {
         }
     }
 
+    /// Sends events to webhooks until the server is about to stop.
+    pub async fn look_after_webhooks(&self) {
+        self.webhooks.clone().run(self.stopped()).await;
+    }
+
     /// Seals the events of the log that are not sealed yet, and removes those that are older than
     /// `keep`.
     pub async fn seal_events(&self, keep: Option<Duration>) {
@@ -237,6 +252,15 @@ impl App {
         self.metrics.set_bodies(self.bodies.in_use());
         self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());
+        let (counts, lag) = (&self.webhooks.counts, self.webhooks.lag());
+        for (result, count) in [
+            ("delivered", &counts.delivered),
+            ("failed", &counts.failed),
+            ("disabled", &counts.disabled),
+        ] {
+            self.metrics.set_webhook_deliveries(result, count.load(Ordering::Relaxed));
+        }
+        self.metrics.set_webhook_lag(lag.events, lag.seconds);
         self.metrics.encode()
     }
 

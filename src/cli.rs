@@ -21,6 +21,7 @@ mod serve;
 mod signals;
 mod store;
 mod token;
+mod webhook;
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -95,6 +96,9 @@ enum Command {
     /// Manage the tokens of the vendor's own back end
     #[command(subcommand)]
     AdminToken(app::AdminTokenCommand),
+    /// Manage webhooks: where events are sent to, signed
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Say why a user is in a team or is not, and what would change it
     Explain(explain::ExplainArgs),
     /// Look at the store, the server and the identity providers for what is wrong
@@ -162,6 +166,7 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
         Command::Role(command) => role::run(command, database_url, json).await?,
         Command::Brake(command) => brake::run(command, database_url, json).await?,
         Command::AdminToken(command) => app::run_admin(command, database_url, json).await?,
+        Command::Webhook(command) => return webhook::run(command, database_url, json).await,
         Command::Explain(args) => explain::run(args, database_url, json).await?,
         Command::Requests(args) => return requests::run(args, database_url, json).await,
         Command::Doctor(args) => return doctor::run(args, database_url, json).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::access::limit::Limits;
 use crate::access::proxy::Proxies;
-use crate::oidc::Reach;
+use crate::reach::Reach;
 
 /// Default limit of a request body, in bytes: a group of 100,000 members, each with all that an
 /// answer shows of it, is about 25 MiB.
@@ -129,6 +129,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the identity providers may be that people sign in at.
     pub reach: Reach,
+    /// Where the receivers of webhooks may be.
+    pub webhook_reach: Reach,
 }
 
 impl Settings {
@@ -157,6 +159,7 @@ impl Settings {
             proxies: Proxies::default(),
             limits: Limits::default(),
             reach: Reach::default(),
+            webhook_reach: Reach::default(),
         }
     }
 

@@ -44,6 +44,7 @@ mod turns;
 pub mod unique;
 mod url;
 pub mod users;
+pub mod webhooks;
 
 pub use self::connection::{Conn, keep_private};
 pub use self::pool::{Db, Limits, MayBeStore, RETRY_AFTER, StoreError};

@@ -41,6 +41,7 @@ pub mod token_quirks;
 pub mod tokens;
 pub mod uniqueness;
 pub mod users;
+pub mod webhooks;
 
 use std::sync::Arc;
 

@@ -12,6 +12,8 @@ pub mod directory;
 pub mod http;
 pub mod metrics;
 pub mod oidc;
+pub mod reach;
 pub mod schemas;
 pub mod scim;
 pub mod secret;
+pub mod webhooks;

@@ -63,6 +63,11 @@ struct PoolLabels {
     pool: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
 /// Why a request was turned away that might have been served at another time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnedAway {
@@ -139,6 +144,9 @@ pub struct Metrics {
     answers: Gauge,
     bulk: Gauge,
     not_logged: Counter,
+    webhook_deliveries: Family<ResultLabels, Counter>,
+    webhook_lag_events: Gauge,
+    webhook_lag_seconds: Gauge,
 }
 
 impl Metrics {
@@ -167,6 +175,8 @@ impl Metrics {
         }
         let (in_use, waiting) = (Family::default(), Family::default());
         let [bodies, answers, bulk] = [(); 3].map(|()| Gauge::default());
+        let webhook_deliveries = Family::<ResultLabels, Counter>::default();
+        let [webhook_lag_events, webhook_lag_seconds] = [(); 2].map(|()| Gauge::default());
         let mut registry = Registry::default();
         registry.register(
             "muster_scim_quirks",
@@ -213,6 +223,16 @@ impl Metrics {
             not_logged.clone(),
         );
         registry.register("muster_bulk_jobs", "Bulk requests that are carried out", bulk.clone());
+        registry.register(
+            "muster_webhook_deliveries",
+            "Attempts to send an event to a webhook, and webhooks that were disabled",
+            webhook_deliveries.clone(),
+        );
+        let help = "Events from the one that the slowest webhook waits for to the last of all";
+        registry.register("muster_webhook_lag_events", help, webhook_lag_events.clone());
+        let help = "Age of the oldest event that waits to be sent to a webhook";
+        let gauge = webhook_lag_seconds.clone();
+        registry.register_with_unit("muster_webhook_lag", help, Unit::Seconds, gauge);
         Self {
             registry,
             quirks,
@@ -228,6 +248,9 @@ impl Metrics {
             answers,
             bulk,
             not_logged,
+            webhook_deliveries,
+            webhook_lag_events,
+            webhook_lag_seconds,
         }
     }
 
@@ -298,6 +321,18 @@ impl Metrics {
     /// Notes how many requests are not in the log of requests.
     pub fn set_not_logged(&self, count: u64) {
         self.not_logged.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Notes how many attempts to send an event to a webhook ended so.
+    pub fn set_webhook_deliveries(&self, result: &'static str, count: u64) {
+        let counter = self.webhook_deliveries.get_or_create(&ResultLabels { result });
+        counter.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Notes how far the slowest webhook is behind.
+    pub fn set_webhook_lag(&self, events: i64, seconds: i64) {
+        self.webhook_lag_events.set(events);
+        self.webhook_lag_seconds.set(seconds);
     }
 
     /// All of it as text.

@@ -9,21 +9,17 @@ mod examine;
 mod fetch;
 mod flow;
 mod providers;
-mod reach;
 pub mod token;
 
 pub use examine::{Examined, Understood};
+pub use crate::reach::{Lookup, Reach, is_loopback, is_safe};
+pub use crate::secret::Secret;
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::{Metadata, Providers};
-pub use reach::{Lookup, Reach};
-
-pub use crate::secret::Secret;
-
-use std::net::IpAddr;
 
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 /// Muster as the provider knows it: one registration at one issuer.
 #[derive(Debug, Clone)]
@@ -84,25 +80,6 @@ pub fn issuer_url(issuer: &str) -> Result<Url, OidcError> {
     let plain = url.username().is_empty() && url.password().is_none();
     let bare = url.query().is_none() && url.fragment().is_none();
     if is_safe(&url) && plain && bare { Ok(url) } else { Err(bad()) }
-}
-
-/// Whether requests and browsers may be sent there: `https`, or `http` on this machine.
-pub fn is_safe(url: &Url) -> bool {
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => is_loopback(url),
-        _ => false,
-    }
-}
-
-/// Whether the address is on this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

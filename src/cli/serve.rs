@@ -27,7 +27,7 @@ use crate::config::{
 };
 use crate::db::{DatabaseUrl, Db};
 use crate::http::{self, tls::Tls};
-use crate::oidc::Reach;
+use crate::reach::Reach;
 use crate::schemas;
 
 #[derive(Debug, Args)]
@@ -63,6 +63,15 @@ pub struct ServeArgs {
     /// away from private addresses then
     #[arg(long, env = "MUSTER_ISSUER_PROXY", value_name = "URL", hide_env_values = true)]
     issuer_proxy: Option<String>,
+    /// Network that is not public and that receivers of webhooks may be in, such as 10.1.0.0/16; may be
+    /// given more than once
+    #[arg(
+        long,
+        env = "MUSTER_ALLOW_WEBHOOK_NETWORK",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    allow_webhook_network: Vec<Network>,
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
@@ -210,6 +219,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
             sign_ins: args.sign_in_limit,
         },
         reach: Reach::with(args.allow_issuer_network).by_proxy(proxy),
+        webhook_reach: Reach::with(args.allow_webhook_network),
         seal_every: args.seal_every,
         request_log: RequestLogSettings {
             which: match args.log_requests.as_str() {
@@ -254,8 +264,12 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });
     let logger = app.clone();
     actix_web::rt::spawn(async move { logger.look_after_requests().await });
+    let sender = app.clone();
+    let sending = actix_web::rt::spawn(async move { sender.look_after_webhooks().await });
     let all = async {
         server.await?;
+        // It stopped when the server was told to, and has only to be waited for.
+        let _ = sending.await;
         app.save_requests().await;
         app.seal_events(None).await;
         app.save_quirks().await;

@@ -32,6 +32,8 @@ pub const TABLES: [&str; 22] = [
     "removals",
     "apps",
     "admin_tokens",
+    "webhooks",
+    "webhook_deliveries",
     "flows",
     "sessions",
     "codes",

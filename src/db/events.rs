@@ -369,3 +369,26 @@ pub fn latest(
         .integer(limit)
         .load(conn)
 }
+
+/// The position before the first event that was at a time or after it; that of the last event if there
+/// is none.
+pub fn position_before(conn: &mut Conn, at: i64) -> QueryResult<i64> {
+    let first: Option<i64> = events::table
+        .filter(events::at.ge(at))
+        .select(diesel::dsl::min(events::position))
+        .first(conn)?;
+    match first {
+        Some(first) => Ok(first - 1),
+        None => last_position(conn),
+    }
+}
+
+/// When the first event after a position was; `None` if there is none.
+pub fn time_after(conn: &mut Conn, position: i64) -> QueryResult<Option<i64>> {
+    events::table
+        .filter(events::position.gt(position))
+        .order(events::position)
+        .select(events::at)
+        .first(conn)
+        .optional()
+}

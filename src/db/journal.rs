@@ -18,6 +18,7 @@ use super::roles::RoleRow;
 use super::teams::TeamRow;
 use super::tokens::TokenRow;
 use super::users::UserRow;
+use super::webhooks::WebhookRow;
 
 /// A source of statements about membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +78,10 @@ pub enum Change {
     AdminToken(AdminTokenRow),
     /// An admin token was revoked.
     AdminTokenRevoked { id: String, at: i64 },
+    /// A webhook is new or another.
+    Webhook(WebhookRow),
+    /// A webhook is gone.
+    WebhookGone { id: String },
 }
 
 thread_local! {

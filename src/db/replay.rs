@@ -8,8 +8,9 @@ use super::memberships::{MembershipRow, Said};
 use super::schema::{connections, roles, teams, tokens, users};
 use super::sql::Sql;
 use super::{
-    apps as app_rows, connections as connection_rows, memberships, roles as role_rows, secrets,
-    teams as team_rows, tokens as token_rows, users as user_rows,
+    apps as app_rows, connections as connection_rows, events, memberships, roles as role_rows,
+    secrets, teams as team_rows, tokens as token_rows, users as user_rows,
+    webhooks as webhook_rows,
 };
 
 /// Rows of statements that are written at a time.
@@ -87,6 +88,14 @@ fn make(conn: &mut Conn, connection_id: &str, change: &Change) -> QueryResult<()
         Change::AdminTokenRevoked { id, at } => {
             app_rows::revoke_admin_token(conn, id, *at)?;
         }
+        Change::Webhook(row) => {
+            if webhook_rows::update(conn, row)? == 0 {
+                // The log has no secrets: it is begun from here once it is given another one.
+                let cursor = events::last_position(conn)?;
+                webhook_rows::insert(conn, row, None, cursor)?;
+            }
+        }
+        Change::WebhookGone { id } => drop(webhook_rows::delete(conn, id)?),
     }
     Ok(())
 }

@@ -206,6 +206,40 @@ diesel::table! {
 }
 
 diesel::table! {
+    webhooks (id) {
+        id -> Text,
+        connection_id -> Nullable<Text>,
+        url -> Text,
+        label -> Text,
+        types -> Nullable<Text>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        state_at -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        secret_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (webhook_id) {
+        webhook_id -> Text,
+        secret -> Nullable<Text>,
+        old_secret -> Nullable<Text>,
+        old_secret_until -> Nullable<BigInt>,
+        cursor -> BigInt,
+        lease -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        failures -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        next_attempt_at -> Nullable<BigInt>,
+        last_delivered_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+        last_error_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     flows (state_hash) {
         state_hash -> Text,
         browser_hash -> Text,
@@ -329,3 +363,5 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(users, user_emails, teams, memberships, roles);
+diesel::joinable!(webhook_deliveries -> webhooks (webhook_id));
+diesel::allow_tables_to_appear_in_same_query!(webhooks, webhook_deliveries);

@@ -13,11 +13,12 @@ use super::connections::ConnectionRow;
 use super::memberships::MembershipRow;
 use super::pool::StoreError;
 use super::roles::RoleRow;
-use super::schema::{admin_tokens, apps, connections, roles, tokens};
+use super::schema::{admin_tokens, apps, connections, roles, tokens, webhooks};
 use super::sql::Sql;
 use super::teams::TeamRow;
 use super::tokens::TokenRow;
 use super::users::UserRow;
+use super::webhooks::WebhookRow;
 
 /// Rows that are read at a time.
 const PAGE: i64 = 2_000;
@@ -67,6 +68,9 @@ pub fn each_row(conn: &mut Conn, show: &mut dyn FnMut(&str)) -> Result<(), Store
     }
     for row in roles::table.load::<RoleRow>(conn)? {
         show(&line("roles", &row)?);
+    }
+    for row in webhooks::table.load::<WebhookRow>(conn)? {
+        show(&line("webhooks", &row)?);
     }
     pages(conn, show, "users", &["id"], |row: &UserRow| vec![row.id.clone()])?;
     pages(conn, show, "teams", &["id"], |row: &TeamRow| vec![row.id.clone()])?;

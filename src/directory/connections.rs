@@ -307,6 +307,17 @@ pub enum AdminError {
          machine) without a fragment and without '*'"
     )]
     BadRedirectUri(String),
+    #[error("there is no webhook with the id '{0}'; see 'muster webhook list'")]
+    NoWebhook(String),
+    #[error(
+        "'{0}' cannot be the address of a webhook: it must be an absolute https address (or http on \
+         this machine), of 1,024 bytes at most, without a user, a password and a fragment"
+    )]
+    BadWebhookUrl(String),
+    #[error("a webhook's label has 256 bytes at most, and no control characters")]
+    BadWebhookLabel,
+    #[error("'{0}' is no cursor that the log has; it ends at {1}")]
+    BadCursor(String, i64),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -29,6 +29,8 @@ pub enum Actor {
     Admin(String),
     /// Somebody with a link to the set-up page, by its id.
     Guest(String),
+    /// Muster itself.
+    Server,
 }
 
 impl Actor {
@@ -40,6 +42,7 @@ impl Actor {
             Self::User(_) => "user",
             Self::Admin(_) => "admin-token",
             Self::Guest(_) => "share-link",
+            Self::Server => "server",
         }
     }
 
@@ -50,7 +53,7 @@ impl Actor {
             | Self::User(id)
             | Self::Admin(id)
             | Self::Guest(id) => Some(id),
-            Self::CommandLine => None,
+            Self::CommandLine | Self::Server => None,
         }
     }
 }
@@ -81,10 +84,23 @@ pub enum Subject {
     Team,
     App,
     AdminToken,
+    Webhook,
 }
 
 impl Subject {
-    fn as_str(self) -> &'static str {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Connection,
+        Self::Token,
+        Self::User,
+        Self::Team,
+        Self::App,
+        Self::AdminToken,
+        Self::Webhook,
+    ];
+
+    /// The subject's name in the log.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Connection => "connection",
             Self::Token => "token",
@@ -92,6 +108,7 @@ impl Subject {
             Self::Team => "team",
             Self::App => "app",
             Self::AdminToken => "admin-token",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -125,9 +142,37 @@ pub enum Action {
     Shared,
     /// A link to the set-up page was revoked.
     Unshared,
+    /// Nothing more is sent to a webhook.
+    Disabled,
+    /// A webhook signs with another secret.
+    Rotated,
+    /// A webhook sends again what it sent, or passes over what it did not.
+    Replayed,
 }
 
 impl Action {
+    /// All there are.
+    pub const ALL: [Self; 18] = [
+        Self::Created,
+        Self::Adopted,
+        Self::Reprovisioned,
+        Self::Updated,
+        Self::Deactivated,
+        Self::Reactivated,
+        Self::Deleted,
+        Self::Revoked,
+        Self::Reassigned,
+        Self::Absorbed,
+        Self::SignedIn,
+        Self::Refused,
+        Self::SignedOut,
+        Self::Held,
+        Self::Released,
+        Self::Disabled,
+        Self::Rotated,
+        Self::Replayed,
+    ];
+
     /// The action's name in the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -148,6 +193,9 @@ impl Action {
             Self::Released => "brake-released",
             Self::Shared => "link-shared",
             Self::Unshared => "link-revoked",
+            Self::Disabled => "disabled",
+            Self::Rotated => "secret-rotated",
+            Self::Replayed => "replayed",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::events::NO_CONNECTION;
 use crate::clock::rfc3339;
 use crate::db::events::{self as rows, FeedRow};
-use crate::db::{Conn, StoreError};
+use crate::db::{Conn, Db, StoreError};
 
 /// How many events get a position in one transaction.
 const BATCH: i64 = 2_000;
@@ -111,6 +111,15 @@ pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
 pub fn place(conn: &mut Conn) -> Result<bool, StoreError> {
     let placed = rows::place(conn, BATCH)?;
     Ok(i64::try_from(placed).is_ok_and(|placed| placed >= BATCH))
+}
+
+/// Gives all events that are committed their positions.
+///
+/// # Errors
+/// The store's.
+pub async fn place_all(db: &Db) -> Result<(), StoreError> {
+    while db.note("place_events", place).await? {}
+    Ok(())
 }
 
 /// A position as readers keep it.

@@ -9,5 +9,6 @@ mod parameters;
 pub mod requests;
 pub mod teams;
 pub mod users;
+pub mod webhooks;
 
-pub use self::answer::{method_not_allowed, no_such_endpoint, post_only};
+pub use self::answer::{method_not_allowed, no_such_endpoint, other_method, post_only};

@@ -178,6 +178,38 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(post().to(api::brakes::release))
                         .default_service(route().to(api::post_only)),
                 )
+                .service(
+                    resource("/webhooks")
+                        .route(get().to(api::webhooks::list))
+                        .route(post().to(api::webhooks::create))
+                        .default_service(route().to(|| api::other_method("GET, POST"))),
+                )
+                .service(
+                    resource("/webhooks/{id}")
+                        .route(get().to(api::webhooks::get))
+                        .route(delete().to(api::webhooks::delete))
+                        .default_service(route().to(|| api::other_method("GET, DELETE"))),
+                )
+                .service(
+                    resource("/webhooks/{id}/pause")
+                        .route(post().to(api::webhooks::pause))
+                        .default_service(route().to(api::post_only)),
+                )
+                .service(
+                    resource("/webhooks/{id}/resume")
+                        .route(post().to(api::webhooks::resume))
+                        .default_service(route().to(api::post_only)),
+                )
+                .service(
+                    resource("/webhooks/{id}/rotate")
+                        .route(post().to(api::webhooks::rotate))
+                        .default_service(route().to(api::post_only)),
+                )
+                .service(
+                    resource("/webhooks/{id}/replay")
+                        .route(post().to(api::webhooks::replay))
+                        .default_service(route().to(api::post_only)),
+                )
                 .default_service(route().to(api::no_such_endpoint)),
         )
         .configure(console);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
-use super::reach::{NotAllowed, Reach};
+use crate::reach::{NotAllowed, Reach};
 
 /// How long a provider may take.
 #[derive(Debug, Clone, Copy)]

@@ -14,3 +14,4 @@ await import('./cases/refusals.mjs');
 await import('./cases/grants.mjs');
 await import('./cases/proxied.mjs');
 await import('./cases/console.mjs');
+await import('./cases/webhooks.mjs');

@@ -34,6 +34,7 @@ mod store;
 mod supply;
 mod support;
 mod takeover;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         fuzz::CASES.to_vec(),
         layout::CASES.to_vec(),
         supply::CASES.to_vec(),
+        webhooks::cases(),
     ];
     support::run(cases.concat())
 }

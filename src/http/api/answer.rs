@@ -54,9 +54,10 @@ impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Store(error) => Self::Store(error),
-            AdminError::NoConnection(_) | AdminError::NoUser(_) | AdminError::NoTeam(_) => {
-                Self::NotFound(error.to_string())
-            }
+            AdminError::NoConnection(_)
+            | AdminError::NoUser(_)
+            | AdminError::NoTeam(_)
+            | AdminError::NoWebhook(_) => Self::NotFound(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }
     }
@@ -134,8 +135,9 @@ pub fn page(name: &str, listing: &Listing) -> HttpResponse {
 pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
     Err(Failure::NotFound(
         "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
-         /teams/{id}/members, /events, /requests, /requests/{id}, /doctor, /brakes and \
-         /brakes/{connection}/release"
+         /teams/{id}/members, /events, /requests, /requests/{id}, /doctor, /brakes, \
+         /brakes/{connection}/release, /webhooks, /webhooks/{id} and \
+         /webhooks/{id}/pause, resume, rotate and replay"
             .to_owned(),
     ))
 }
@@ -143,6 +145,11 @@ pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
 /// 405 for what is not a GET: the API is for reading.
 pub async fn method_not_allowed() -> HttpResponse {
     takes("GET")
+}
+
+/// 405 for a method that is none of these.
+pub async fn other_method(methods: &'static str) -> HttpResponse {
+    takes(methods)
 }
 
 /// 405 for what is not a POST, where something is done.

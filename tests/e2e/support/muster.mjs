@@ -23,18 +23,31 @@ export async function startMuster({ databaseUrl = 'sqlite://muster.db', proxy } 
   const logFile = join(folder, 'log');
   const env = environment(databaseUrl);
   const publicUrl = proxy ? ['--public-url', proxy.url] : [];
-  const log = openSync(logFile, 'w');
-  const server = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', '--json', ...publicUrl], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'pipe', log],
-  });
-  closeSync(log);
-  const ended = once(server, 'exit');
-  const lines = createInterface({ input: server.stdout });
-  const first = await Promise.race([once(lines, 'line'), ended.then(() => undefined)]);
-  assert.ok(first, `the server ended: ${readFileSync(logFile, 'utf8')}`);
-  const said = JSON.parse(first[0]);
+
+  /** Starts the server there, and waits until it says where it is. */
+  async function launch(listen) {
+    const log = openSync(logFile, 'a');
+    const child = spawn(BINARY, ['serve', '--listen', listen, '--json', ...publicUrl], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', log],
+    });
+    closeSync(log);
+    const ended = once(child, 'exit');
+    const lines = createInterface({ input: child.stdout });
+    const first = await Promise.race([once(lines, 'line'), ended.then(() => undefined)]);
+    assert.ok(first, `the server ended: ${readFileSync(logFile, 'utf8')}`);
+    return { child, ended, said: JSON.parse(first[0]) };
+  }
+
+  async function end({ child, ended }) {
+    child.kill('SIGTERM');
+    const [code] = await ended;
+    assert.equal(code, 0, `the server did not end well: ${readFileSync(logFile, 'utf8')}`);
+  }
+
+  let server = await launch('127.0.0.1:0');
+  const { said } = server;
   assert.ok(said.token, 'the database has to be empty');
 
   proxy?.pass(said.listen);
@@ -54,13 +67,16 @@ export async function startMuster({ databaseUrl = 'sqlite://muster.db', proxy } 
       const { stdout } = await promisify(execFile)(BINARY, ['--json', ...args], options);
       return stdout ? JSON.parse(stdout) : undefined;
     },
+    /** Stops the server and starts it again, at the same address. */
+    async restart() {
+      await end(server);
+      server = await launch(new URL(said.listen).host);
+    },
     /** Stops the server and gives its whole log. */
     async stop() {
-      server.kill('SIGTERM');
-      const [code] = await ended;
+      await end(server);
       const text = readFileSync(logFile, 'utf8');
       rmSync(folder, { recursive: true });
-      assert.equal(code, 0, `the server did not end well: ${text}`);
       return text;
     },
   };

@@ -97,6 +97,8 @@ export async function customer(
     page: await context.newPage(),
     /** The address of every request that the browser made. */
     addresses,
+    /** Has the server's log held against another secret. */
+    keepSecret: (secret) => secrets.add(secret),
     /** Changes the connection's settings. */
     set: (...args) => muster.cli('connection', 'update', name, ...args),
     grantRole: (team, role) => muster.cli('role', 'grant', name, team, role),

@@ -8,6 +8,7 @@ pub mod log;
 mod postgres;
 pub mod process;
 pub mod provider;
+pub mod receiver;
 mod scratch;
 pub mod strict;
 

@@ -1,4 +1,5 @@
-//! Where providers may be: at public addresses, and in networks that the operator allows.
+//! Where requests to other servers may go, providers and receivers of webhooks: to public addresses, and
+//! into networks that the operator allows.
 //!
 //! Who administers a connection says where its provider is, and the provider says where its
 //! endpoints are; neither may have Muster knock at what only Muster can reach. A name is looked up
@@ -14,7 +15,6 @@ use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::{is_loopback, is_safe};
 use crate::access::network::Network;
 
 /// IPv4 networks that are not of the public internet (IANA's registry of special-purpose addresses,
@@ -66,6 +66,25 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => is_none_of(&NOT_PUBLIC),
         IpAddr::V6(_) => is_in(PUBLIC_V6, address) && is_none_of(&NOT_PUBLIC_V6),
+    }
+}
+
+/// Whether requests and browsers may be sent there: `https`, or `http` on this machine.
+pub fn is_safe(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether the address is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
     }
 }
 
@@ -121,7 +140,7 @@ impl Reach {
     }
 
     /// The proxy that requests go by way of.
-    pub(super) fn proxy(&self) -> Option<&Url> {
+    pub fn proxy(&self) -> Option<&Url> {
         self.proxy.as_ref()
     }
 
@@ -148,7 +167,7 @@ impl Reach {
 /// The name leads to addresses that are not allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("the name leads to an address that is not public")]
-pub(super) struct NotAllowed;
+pub struct NotAllowed;
 
 impl Resolve for Reach {
     fn resolve(&self, name: Name) -> Resolving {
