@@ -13,3 +13,4 @@ await import('./cases/initiated.mjs');
 await import('./cases/refusals.mjs');
 await import('./cases/grants.mjs');
 await import('./cases/proxied.mjs');
+await import('./cases/example.mjs');
