@@ -134,7 +134,7 @@ pub fn page(name: &str, listing: &Listing) -> HttpResponse {
 pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
     Err(Failure::NotFound(
         "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
-         /teams/{id}/members, /events, /brakes and /brakes/{connection}/release"
+         /teams/{id}/members, /events, /brakes, /brakes/{connection}/release and /openapi.json"
             .to_owned(),
     ))
 }
