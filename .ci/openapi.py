@@ -1,6 +1,6 @@
 """Fetches a server's OpenAPI description for a tool that sends requests by it: openapi.py BASE FILE.
 
-Waiting for events is shortened to a second, since the tool would spend its time on that.
+Without the parameter that waits for events, since the tool would spend its time on that.
 """
 
 import json
@@ -13,6 +13,6 @@ with urllib.request.urlopen(f"{base}/api/v1/openapi.json") as answer:
 assert description["servers"][0]["url"] == base, description["servers"]
 parameters = description["paths"]["/api/v1/events"]["get"]["parameters"]
 (wait,) = (one for one in parameters if one.get("name") == "wait")
-wait["schema"]["maximum"] = 1
+parameters.remove(wait)
 with open(file, "w", encoding="utf-8") as out:
     json.dump(description, out)
