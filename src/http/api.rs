@@ -3,6 +3,7 @@
 pub mod admin;
 mod answer;
 pub mod brakes;
+pub mod description;
 pub mod doctor;
 pub mod events;
 mod parameters;

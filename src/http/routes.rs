@@ -159,6 +159,8 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(get().to(metadata::get))
                 .default_service(no_program("GET")),
         )
+        // What there is to ask for is said before anybody authenticates.
+        .service(read_only("/api/v1/openapi.json", get().to(api::description::get)))
         .service(
             scope("/api/v1")
                 .wrap(from_fn(api::admin::authenticate))

@@ -15,3 +15,4 @@ await import('./cases/grants.mjs');
 await import('./cases/proxied.mjs');
 await import('./cases/console.mjs');
 await import('./cases/webhooks.mjs');
+await import('./cases/example.mjs');

@@ -1,5 +1,6 @@
 //! `/api/v1`: who may read, and what users, teams and members look like.
 
+mod description;
 mod events;
 mod explain;
 mod lists;
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
     [guard, lists::CASES, explain::CASES, roles::CASES]
         .concat()
         .into_iter()
+        .chain(description::cases())
         .chain(events::cases())
         .collect()
 }

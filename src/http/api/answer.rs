@@ -136,8 +136,8 @@ pub async fn no_such_endpoint() -> Result<HttpResponse, Failure> {
     Err(Failure::NotFound(
         "the read API has /users, /users/{id}, /users/{id}/explain, /teams, /teams/{id}, \
          /teams/{id}/members, /events, /requests, /requests/{id}, /doctor, /brakes, \
-         /brakes/{connection}/release, /webhooks, /webhooks/{id} and \
-         /webhooks/{id}/pause, resume, rotate and replay"
+         /brakes/{connection}/release, /webhooks, /webhooks/{id}, /webhooks/{id}/pause, resume, \
+         rotate and replay, and /openapi.json"
             .to_owned(),
     ))
 }

@@ -2,8 +2,8 @@
 // in which teams. It remembers nothing but the access token, and asks again with every page.
 import { createHash, randomBytes } from 'node:crypto';
 
-import { escaped, page, redirect } from './html.mjs';
-import { listen } from './server.mjs';
+import { escaped, page, redirect } from '../../../examples/local-provider/html.mjs';
+import { listen } from '../../../examples/local-provider/server.mjs';
 
 const COOKIE = 'app_session';
 

@@ -3,6 +3,8 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::description;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -21,6 +23,9 @@ impl Answer {
         let headers = response.headers().clone();
         let text = response.text().await.expect("a body");
         let body = serde_json::from_str(&text).unwrap_or_default();
+        if let Err(flaw) = description::check(&request, status, &headers, &text, &body) {
+            panic!("{request} is not as /api/v1/openapi.json says: {flaw}");
+        }
         Self { request, status, headers, text, body }
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod cases;
 mod database;
+pub mod description;
 pub mod log;
 mod postgres;
 pub mod process;

@@ -1,4 +1,4 @@
-// A web server on a free port, which says what goes wrong inside it instead of hanging.
+// A web server that says what goes wrong inside it instead of hanging.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
@@ -6,12 +6,16 @@ import { createServer } from 'node:http';
  * Starts a server; `handle` says later what it does. Its name is localhost, Muster's is 127.0.0.1:
  * to a browser these are different sites, as they are in real life, with all that this means for
  * cookies.
+ *
+ * @param options.host the address to listen on
+ * @param options.port the port; 0 picks a free one
+ * @param options.url the address for browsers, if it is another
  */
-export async function listen() {
+export async function listen({ host = '127.0.0.1', port = 0, url: known } = {}) {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
+  server.listen(port, host);
   await once(server, 'listening');
-  const url = `http://localhost:${server.address().port}`;
+  const url = known ?? `http://localhost:${server.address().port}`;
   return {
     url,
     handle(handler) {
