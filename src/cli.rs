@@ -26,6 +26,7 @@ use std::str::FromStr;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
+use self::lines::LogFormat;
 use crate::db::{DatabaseUrl, DatabaseUrlError};
 
 /// SCIM 2.0 provisioning server.
@@ -53,6 +54,15 @@ struct Global {
     /// Print results as JSON
     #[arg(long, global = true, env = "MUSTER_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
+    /// What the log on stderr is
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
 }
 
 /// A database URL as it was given, good or bad: the parser of arguments would repeat a bad one, with
@@ -111,12 +121,12 @@ enum Command {
 
 /// Runs a command to its end.
 pub fn main(cli: Cli) -> ExitCode {
-    lines::begin();
+    lines::begin(cli.global.log_format);
     match run(cli) {
         Ok(code) if code == ExitCode::SUCCESS && output::is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
-            eprintln!("muster: {error:#}");
+            lines::say(log::Level::Error, "muster: ", &format!("{error:#}"));
             ExitCode::from(2)
         }
     }
@@ -134,7 +144,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode> {
-    let Global { database_url, json } = global;
+    let Global { database_url, json, .. } = global;
     match command {
         Command::Check(args) => return check::run(args, json).await,
         Command::Healthcheck(args) => return healthcheck::run(&args).await,

@@ -14,3 +14,4 @@ pub mod oidc;
 pub mod schemas;
 pub mod scim;
 pub mod secret;
+pub mod serving;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::signals::Signals;
 use super::token::duration;
-use super::{connection, hangup, output};
+use super::{connection, hangup, lines, output};
 use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
 use crate::access::network::Network;
 use crate::access::proxy::{Proxies, ProxyHeader};
@@ -260,10 +260,9 @@ fn announce(app: &App, own_url: &str, token: Option<&str>, as_json: bool) {
         fields.into_iter().map(|(name, _, value)| (name, value)).collect();
     output::fields(&lines);
     if token.is_some() {
-        eprintln!(
-            "This is a new store with the connection 'default'. The token works for a year, and is \
-             not shown again; 'muster token create default' makes another."
-        );
+        let notice = "This is a new store with the connection 'default'. The token works for a \
+                      year, and is not shown again; 'muster token create default' makes another.";
+        lines::say(log::Level::Info, "", notice);
     }
 }
 

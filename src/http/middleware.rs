@@ -16,6 +16,7 @@ use super::address;
 use super::answer::Failure;
 use crate::app::App;
 use crate::db::StoreError;
+use crate::serving;
 
 /// Name of the header that carries a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,15 +46,19 @@ pub async fn observe(
     let client = app.as_ref().and_then(|app| address::resolve(app, request.request()));
     let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     let start = Instant::now();
-    let done = next.call(request).await;
+    let done = serving::during(&id, next.call(request)).await;
     let status = match &done {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
     log::info!(
-        "{method} {path} status={} ms={} client={client} request={id}",
-        status.as_u16(),
-        start.elapsed().as_millis()
+        method:% = method,
+        path:% = path,
+        status = status.as_u16(),
+        ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        client:% = client,
+        request:% = id;
+        "{method} {path}"
     );
     if let Some(app) = app {
         // The pattern, not the path, which may hold ids.

@@ -16,7 +16,7 @@ pub const CASES: &[Case] = pure_cases![
 ];
 
 /// Each module of the crate, and which others it may name.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("access", &["access"]),
     ("secret", &[]),
     ("scim", &["scim"]),
@@ -25,7 +25,8 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("config", &["access", "oidc"]),
     ("metrics", &["access", "scim"]),
     ("schemas", &["scim"]),
-    ("db", &["db", "scim"]),
+    ("serving", &[]),
+    ("db", &["db", "scim", "serving"]),
     ("directory", &["directory", "access", "db", "scim", "clock", "secret"]),
     (
         "http",
@@ -41,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "clock",
             "config",
             "secret",
+            "serving",
         ],
     ),
     ("app", &["access", "oidc", "metrics", "db", "directory", "scim", "clock", "config"]),

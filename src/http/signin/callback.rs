@@ -98,9 +98,9 @@ async fn finish(
         Ok(verified) => verified,
         Err(error) => {
             log::warn!(
-                "sign-in failed connection={} client={}: {error}",
-                flow.connection.name,
-                address::shown(&request)
+                connection:% = flow.connection.name,
+                client:% = address::shown(&request);
+                "sign-in failed: {error}"
             );
             return Ok(failed(&error));
         }
@@ -167,7 +167,7 @@ async fn enter(
             ));
         }
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
-            log::warn!("sign-in failed connection={}: {error}", context.connection.name);
+            log::warn!(connection:% = context.connection.name; "sign-in failed: {error}");
             return Ok(page::refused(
                 "What the identity provider says of you cannot be stored; tell the administrator.",
             ));

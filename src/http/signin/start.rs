@@ -44,9 +44,9 @@ pub async fn start(
         Ok(started) => started,
         Err(error) => {
             log::warn!(
-                "sign-in cannot begin connection={} issuer={}: {error}",
-                connection.name,
-                registration.issuer
+                connection:% = connection.name,
+                issuer:% = registration.issuer;
+                "sign-in cannot begin: {error}"
             );
             return Ok(page::provider_failed(
                 "Muster cannot reach the identity provider, or does not understand it. Try again \
@@ -92,7 +92,7 @@ pub async fn registration(
 ) -> Result<Result<Registration, &'static str>, PageFailure> {
     let settings = &connection.settings.sign_in;
     let missing = |what| {
-        log::warn!("sign-in is not set up connection={}: it has no {what}", connection.name);
+        log::warn!(connection:% = connection.name; "sign-in is not set up: there is no {what}");
     };
     let Some(issuer) = settings.issuer.clone() else {
         missing("issuer (--issuer)");
@@ -109,7 +109,10 @@ pub async fn registration(
             if let Ok(Ok(text)) = read.map(|read| read.map(Secret::new)) {
                 Some(Secret::new(text.expose().trim()))
             } else {
-                log::error!("cannot read the client secret of connection={}", connection.name);
+                log::error!(
+                    connection:% = connection.name;
+                    "cannot read the client secret of the connection"
+                );
                 return Ok(Err("Muster cannot read its secret for the identity provider."));
             }
         }
