@@ -1,6 +1,8 @@
 //! The application: everything that requests share.
 
 pub mod budget;
+pub mod figures;
+mod gauges;
 pub mod known;
 
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::budget::Budget;
+use self::figures::Figures;
 use self::known::Known;
 use crate::access::limit::Limiter;
 use crate::clock::Clock;
@@ -62,6 +65,10 @@ pub struct App {
     cursor_key: OnceCell<CursorKey>,
     /// What the process counts.
     pub metrics: Metrics,
+    /// What is known of the whole store for the metrics.
+    pub figures: Figures,
+    /// When the process started, in UTC microseconds.
+    started_at: i64,
     /// Which compatibility rules tokens made use of, not yet written to the store.
     pub quirks: Pending,
     /// Who comes how often.
@@ -130,6 +137,8 @@ impl App {
             placing: Mutex::new(()),
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
+            figures: Figures::default(),
+            started_at: clock(),
             quirks: Pending::default(),
             limiter: Limiter::new(settings.limits),
             known: Known::default(),
@@ -227,7 +236,9 @@ impl App {
         self.metrics.set_bodies(self.bodies.in_use());
         self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());
-        self.metrics.encode()
+        let now = (self.clock)();
+        let known = self.figures.known(now);
+        self.metrics.encode_with(&gauges::registry(&known, self.started_at, now))
     }
 
     /// Says, once, that somebody writes the header of proxies and is not a proxy that is believed.

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod connections;
 pub mod emails;
 pub mod events;
+pub mod figures;
 pub mod filter;
 pub mod flows;
 pub mod journal;

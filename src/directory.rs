@@ -14,6 +14,7 @@ pub mod cursors;
 pub mod events;
 pub mod explain;
 pub mod feed;
+pub mod figures;
 pub mod flows;
 pub mod grants;
 pub mod identities;

@@ -73,7 +73,7 @@ fn builder(format: LogFormat) -> Builder {
             let line = json_line(record.level(), record.target(), &message, values.0);
             return writeln!(formatter, "{line}");
         }
-        let text = in_one_line(&with_values(message, &values.0));
+        let text = in_one_line(&with_values(&message, &values.0));
         let of = |arguments| {
             let mut cleaned = Record::builder();
             cleaned.level(record.level()).target(record.target()).args(arguments).build()
@@ -113,7 +113,7 @@ fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
 }
 
 /// The message with its named values behind it.
-fn with_values(message: String, values: &Map<String, Value>) -> String {
+fn with_values(message: &str, values: &Map<String, Value>) -> String {
     let mut text = message.trim_end().to_owned();
     for (name, value) in values.iter().filter(|(name, _)| !SAID.contains(&name.as_str())) {
         let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=');

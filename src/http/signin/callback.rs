@@ -21,8 +21,10 @@ use crate::directory::signin::{self, Identity, SignInError};
 use crate::directory::tokens::{self, PlainToken};
 use crate::directory::{Actor, Context, DirectoryError};
 use crate::http::address;
+use crate::http::answer::Failure;
 use crate::http::door::Attempt;
 use crate::http::middleware::RequestId;
+use crate::metrics::SignInEnd;
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -57,9 +59,24 @@ async fn finish(
     request: HttpRequest,
     parameters: Parameters,
 ) -> Result<HttpResponse, PageFailure> {
+    let done = come_back(app.clone(), request, parameters).await;
+    match &done {
+        // It was not looked at, and is counted where it was refused.
+        Err(PageFailure::Failed(Failure::TooOften(_))) => {}
+        Err(_) => app.metrics.count_sign_in(SignInEnd::Failed),
+        Ok((end, _)) => app.metrics.count_sign_in(*end),
+    }
+    done.map(|(_, response)| response)
+}
+
+/// The answer for the browser, and how the sign-in ended.
+type Ended = Result<(SignInEnd, HttpResponse), PageFailure>;
+
+async fn come_back(app: web::Data<App>, request: HttpRequest, parameters: Parameters) -> Ended {
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
-    let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
+    let not_under_way = || Ok((SignInEnd::NotUnderWay, page::bad_request(stale)));
+    let Some(state) = parameters.state else { return not_under_way() };
     let attempt = Attempt::begin(&app, &request, Credential::SignIn, state.expose())?;
     let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
     let flow = app
@@ -70,23 +87,22 @@ async fn finish(
         .await?;
     let Some(flow) = flow else {
         attempt.failed(Refusal::SignIn);
-        return Ok(page::bad_request(stale));
+        return not_under_way();
     };
     // Where each provider has an address of its own to answer at, one cannot make another's answer
     // pass for its own (RFC 9700 section 4.4.2).
     if !request.path().eq_ignore_ascii_case(&flow.connection.redirect_path()) {
-        return Ok(page::bad_request(
-            "The identity provider's answer came to another address than this connection's. Tell \
-             the administrator to check the redirect URI there.",
-        ));
+        let text = "The identity provider's answer came to another address than this connection's. \
+                    Tell the administrator to check the redirect URI there.";
+        return Ok((SignInEnd::WrongAddress, page::bad_request(text)));
     }
     if let Some(error) = parameters.error {
-        return Ok(page::refused(provider_error(&error)));
+        return Ok((SignInEnd::ProviderRefused, page::refused(provider_error(&error))));
     }
-    let Some(code) = parameters.code else { return Ok(page::bad_request(stale)) };
+    let Some(code) = parameters.code else { return not_under_way() };
     let registration = match registration(&app, &flow.connection).await? {
         Ok(registration) => registration,
-        Err(text) => return Ok(page::provider_failed(text)),
+        Err(text) => return Ok((SignInEnd::NotSetUp, page::provider_failed(text))),
     };
     let answer = Answer {
         code,
@@ -102,7 +118,7 @@ async fn finish(
                 client:% = address::shown(&request);
                 "sign-in failed: {error}"
             );
-            return Ok(failed(&error));
+            return Ok((end_of(&error), failed(&error)));
         }
     };
     let identity = Identity {
@@ -121,7 +137,7 @@ async fn enter(
     identity: Identity,
     request_id: Option<String>,
     now: i64,
-) -> Result<HttpResponse, PageFailure> {
+) -> Ended {
     let context = Context {
         connection: flow.connection.into(),
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
@@ -161,16 +177,15 @@ async fn enter(
     let (secret, handed, who) = match entered {
         Ok(Some(entered)) => entered,
         Ok(None) => {
-            return Ok(page::refused(
-                "The application that you began at may not ask for sign-in any more. Begin again \
-                 at the application; if it stays so, tell the administrator.",
-            ));
+            let text = "The application that you began at may not ask for sign-in any more. Begin \
+                        again at the application; if it stays so, tell the administrator.";
+            return Ok((SignInEnd::ApplicationGone, page::refused(text)));
         }
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
             log::warn!(connection:% = context.connection.name; "sign-in failed: {error}");
-            return Ok(page::refused(
-                "What the identity provider says of you cannot be stored; tell the administrator.",
-            ));
+            let text =
+                "What the identity provider says of you cannot be stored; tell the administrator.";
+            return Ok((SignInEnd::NotStorable, page::refused(text)));
         }
         Err(SignInError::Directory(error)) => return Err(error.into()),
         Err(SignInError::Refused(refusal)) => {
@@ -180,7 +195,7 @@ async fn enter(
                     signin::record_refusal(conn, &context, &identity, refusal)
                 })
                 .await?;
-            return Ok(page::refused(&text));
+            return Ok((end_of_refused(refusal), page::refused(&text)));
         }
     };
     if let (Wanted::Code { .. }, Some(code)) = (&wanted.wanted, &handed) {
@@ -194,7 +209,7 @@ async fn enter(
     response
         .add_cookie(&session)
         .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
-    Ok(response)
+    Ok((SignInEnd::SignedIn, response))
 }
 
 /// Says who is signed in: it need not be who sits there, if somebody else sent the browser here.
@@ -251,6 +266,28 @@ fn provider_error(error: &str) -> &'static str {
             "The identity provider refused the request. Tell the administrator to check the \
              application's settings there: redirect URI, grant type and scopes."
         }
+    }
+}
+
+/// What the metrics call it.
+fn end_of(error: &OidcError) -> SignInEnd {
+    match error {
+        OidcError::Provider(_) | OidcError::BadIssuer(_) => SignInEnd::ProviderFailed,
+        OidcError::CodeRefused(_) => SignInEnd::CodeRefused,
+        OidcError::WrongIssuer
+        | OidcError::MissingIssuer
+        | OidcError::NoIdToken
+        | OidcError::InvalidToken(_) => SignInEnd::InvalidToken,
+    }
+}
+
+/// What the metrics call it.
+fn end_of_refused(refusal: signin::Refusal) -> SignInEnd {
+    match refusal {
+        signin::Refusal::Inactive => SignInEnd::Inactive,
+        signin::Refusal::NotProvisioned => SignInEnd::NotProvisioned,
+        signin::Refusal::NameTaken => SignInEnd::NameTaken,
+        signin::Refusal::NoUserName => SignInEnd::NoUserName,
     }
 }
 

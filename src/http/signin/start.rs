@@ -16,6 +16,7 @@ use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
 use crate::directory::tokens::{self, PlainToken};
 use crate::http::address;
+use crate::metrics::SignInEnd;
 use crate::oidc::{Asked, Registration, Secret, is_safe};
 
 /// Sends the browser to the connection's provider.
@@ -38,7 +39,10 @@ pub async fn start(
     }
     let registration = match registration(app, &connection).await? {
         Ok(registration) => registration,
-        Err(text) => return Ok(page::provider_failed(text)),
+        Err(text) => {
+            app.metrics.count_sign_in(SignInEnd::NotSetUp);
+            return Ok(page::provider_failed(text));
+        }
     };
     let started = match app.providers.start(&registration, &asked, now).await {
         Ok(started) => started,
@@ -48,6 +52,7 @@ pub async fn start(
                 issuer:% = registration.issuer;
                 "sign-in cannot begin: {error}"
             );
+            app.metrics.count_sign_in(SignInEnd::ProviderFailed);
             return Ok(page::provider_failed(
                 "Muster cannot reach the identity provider, or does not understand it. Try again \
                  in a minute; if it stays so, tell the administrator to look into Muster's log.",
