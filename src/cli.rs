@@ -4,6 +4,7 @@ mod app;
 mod backup;
 mod brake;
 mod check;
+mod config;
 mod connection;
 mod events;
 mod explain;
@@ -12,14 +13,17 @@ mod healthcheck;
 mod lines;
 mod migrate;
 mod output;
+mod progress;
 mod restore;
 mod role;
 mod serve;
+mod shell;
 mod signals;
 mod store;
 mod token;
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -63,6 +67,14 @@ struct Global {
         default_value = "text"
     )]
     log_format: LogFormat,
+    /// Configuration file, whose keys are the options of 'muster serve'; none if empty
+    /// [default: /etc/muster/muster.toml, where there is one]
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    #[arg(value_parser = clap::builder::OsStringValueParser::new())]
+    config: Option<OsString>,
+    /// The flags among these, for a command that looks into what others would be told.
+    #[arg(skip)]
+    given: Vec<OsString>,
 }
 
 /// A database URL as it was given, good or bad: the parser of arguments would repeat a bad one, with
@@ -115,12 +127,33 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Carry a backup over into an empty store, of either kind
     Restore(restore::RestoreArgs),
+    /// Check the configuration file, or show what is set and where
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a script by which a shell completes commands and options
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    Man(shell::ManArgs),
     /// Print the version
     Version,
 }
 
-/// Runs a command to its end.
-pub fn main(cli: Cli) -> ExitCode {
+impl Command {
+    /// Whether it has nothing to do with the configuration file, or looks into it by itself.
+    fn goes_without_file(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Completions(_) | Self::Man(_) | Self::Version)
+    }
+}
+
+/// Reads the command line and runs the command to its end.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match config::read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            eprintln!("muster: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
     lines::begin(cli.global.log_format);
     match run(cli) {
         Ok(code) if code == ExitCode::SUCCESS && output::is_lost() => ExitCode::FAILURE,
@@ -136,6 +169,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
         Command::Serve(args) => serve::run(args, global.database_url.0?, global.json),
+        Command::Config(command) => config::run(command, &global),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run_async(command, global))
@@ -152,11 +186,25 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
             output::version(json);
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Completions(args) => {
+            shell::completions(&args);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Man(args) => {
+            shell::man(&args)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let database_url = database_url.0?;
     match command {
-        Command::Serve(_) | Command::Check(_) | Command::Healthcheck(_) | Command::Version => {}
+        Command::Serve(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Check(_)
+        | Command::Healthcheck(_)
+        | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,
