@@ -2,6 +2,8 @@
 
 pub mod budget;
 pub mod doctor;
+pub mod figures;
+mod gauges;
 pub mod known;
 pub mod requests;
 
@@ -14,6 +16,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::budget::Budget;
+use self::figures::Figures;
 use self::known::Known;
 use self::requests::RequestLog;
 use crate::access::limit::Limiter;
@@ -72,6 +75,10 @@ pub struct App {
     pub webhooks: Arc<Dispatcher>,
     /// What the process counts.
     pub metrics: Metrics,
+    /// What is known of the whole store for the metrics.
+    pub figures: Figures,
+    /// When the process started, in UTC microseconds.
+    started_at: i64,
     /// Which compatibility rules tokens made use of, not yet written to the store.
     pub quirks: Pending,
     /// What requests leave behind for their log.
@@ -149,6 +156,8 @@ impl App {
             examining: Mutex::new(()),
             cursor_key: OnceCell::new(),
             metrics: Metrics::new(),
+            figures: Figures::default(),
+            started_at: clock(),
             quirks: Pending::default(),
             limiter: Limiter::new(settings.limits),
             known: Known::default(),
@@ -261,7 +270,9 @@ impl App {
             self.metrics.set_webhook_deliveries(result, count.load(Ordering::Relaxed));
         }
         self.metrics.set_webhook_lag(lag.events, lag.seconds);
-        self.metrics.encode()
+        let now = (self.clock)();
+        let known = self.figures.known(now);
+        self.metrics.encode_with(&gauges::registry(&known, self.started_at, now))
     }
 
     /// Says, once, that somebody writes the header of proxies and is not a proxy that is believed.

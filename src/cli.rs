@@ -4,6 +4,7 @@ mod app;
 mod backup;
 mod brake;
 mod check;
+mod config;
 mod connection;
 mod doctor;
 mod dry_run;
@@ -14,22 +15,26 @@ mod healthcheck;
 mod lines;
 mod migrate;
 mod output;
+mod progress;
 mod requests;
 mod restore;
 mod role;
 mod serve;
+mod shell;
 mod signals;
 mod store;
 mod token;
 mod webhook;
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
+use self::lines::LogFormat;
 use crate::db::{DatabaseUrl, DatabaseUrlError};
 
 /// SCIM 2.0 provisioning server.
@@ -57,6 +62,23 @@ struct Global {
     /// Print results as JSON
     #[arg(long, global = true, env = "MUSTER_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
+    /// What the log on stderr is
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+    /// Configuration file, whose keys are the options of 'muster serve'; none if empty
+    /// [default: /etc/muster/muster.toml, where there is one]
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    #[arg(value_parser = clap::builder::OsStringValueParser::new())]
+    config: Option<OsString>,
+    /// The flags among these, for a command that looks into what others would be told.
+    #[arg(skip)]
+    given: Vec<OsString>,
 }
 
 /// A database URL as it was given, good or bad: the parser of arguments would repeat a bad one, with
@@ -118,18 +140,39 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Carry a backup over into an empty store, of either kind
     Restore(restore::RestoreArgs),
+    /// Check the configuration file, or show what is set and where
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a script by which a shell completes commands and options
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    Man(shell::ManArgs),
     /// Print the version
     Version,
 }
 
-/// Runs a command to its end.
-pub fn main(cli: Cli) -> ExitCode {
-    lines::begin();
+impl Command {
+    /// Whether it has nothing to do with the configuration file, or looks into it by itself.
+    fn goes_without_file(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Completions(_) | Self::Man(_) | Self::Version)
+    }
+}
+
+/// Reads the command line and runs the command to its end.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match config::read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            eprintln!("muster: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    lines::begin(cli.global.log_format);
     match run(cli) {
         Ok(code) if code == ExitCode::SUCCESS && output::is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
-            eprintln!("muster: {error:#}");
+            lines::say(log::Level::Error, "muster: ", &format!("{error:#}"));
             ExitCode::from(2)
         }
     }
@@ -139,6 +182,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
         Command::Serve(args) => serve::run(args, global.database_url.0?, global.json),
+        Command::Config(command) => config::run(command, &global),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run_async(command, global))
@@ -147,7 +191,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode> {
-    let Global { database_url, json } = global;
+    let Global { database_url, json, .. } = global;
     match command {
         Command::Check(args) => return check::run(args, json).await,
         Command::Healthcheck(args) => return healthcheck::run(&args).await,
@@ -155,11 +199,25 @@ async fn run_async(command: Command, global: Global) -> anyhow::Result<ExitCode>
             output::version(json);
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Completions(args) => {
+            shell::completions(&args);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Man(args) => {
+            shell::man(&args)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let database_url = database_url.0?;
     match command {
-        Command::Serve(_) | Command::Check(_) | Command::Healthcheck(_) | Command::Version => {}
+        Command::Serve(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Check(_)
+        | Command::Healthcheck(_)
+        | Command::Version => {}
         Command::Connection(command) => connection::run(command, database_url, json).await?,
         Command::Token(command) => token::run(command, database_url, json).await?,
         Command::App(command) => app::run(command, database_url, json).await?,

@@ -13,6 +13,7 @@ pub mod connections;
 pub mod console;
 pub mod emails;
 pub mod events;
+pub mod figures;
 pub mod filter;
 pub mod flows;
 pub mod journal;

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod feed;
+pub mod figures;
 pub mod flows;
 pub mod grants;
 pub mod history;

@@ -16,4 +16,5 @@ pub mod reach;
 pub mod schemas;
 pub mod scim;
 pub mod secret;
+pub mod serving;
 pub mod webhooks;

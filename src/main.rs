@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Gives memory back to the system once it is not needed, whichever thread needed it: a server that
 /// now and then takes in large bodies would else look as if it leaked.
 #[cfg(unix)]
@@ -11,5 +9,5 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    muster::cli::main(muster::cli::Cli::parse())
+    muster::cli::main(std::env::args_os())
 }

@@ -128,6 +128,82 @@ impl TurnedAway {
     }
 }
 
+/// How a sign-in at a provider ended, or that it could not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInEnd {
+    /// The person is signed in.
+    SignedIn,
+    /// It is not under way in this browser, or not any more.
+    NotUnderWay,
+    /// The answer came to another connection's address.
+    WrongAddress,
+    /// The provider did not let the person in.
+    ProviderRefused,
+    /// The provider cannot be reached or understood.
+    ProviderFailed,
+    /// The provider did not take the code, or not Muster's secret.
+    CodeRefused,
+    /// What the provider says of the person did not stand the checks.
+    InvalidToken,
+    /// The connection lacks what sign-in needs.
+    NotSetUp,
+    /// SCIM has deactivated the user.
+    Inactive,
+    /// Nobody has pushed the user, and sign-in may not create users.
+    NotProvisioned,
+    /// The user name is another user's.
+    NameTaken,
+    /// The token does not say how the user is called.
+    NoUserName,
+    /// What the token says of the person cannot be stored.
+    NotStorable,
+    /// The application where it was begun may not ask any more.
+    ApplicationGone,
+    /// Muster, or its database, had a problem.
+    Failed,
+}
+
+impl SignInEnd {
+    const ALL: [Self; 15] = [
+        Self::SignedIn,
+        Self::NotUnderWay,
+        Self::WrongAddress,
+        Self::ProviderRefused,
+        Self::ProviderFailed,
+        Self::CodeRefused,
+        Self::InvalidToken,
+        Self::NotSetUp,
+        Self::Inactive,
+        Self::NotProvisioned,
+        Self::NameTaken,
+        Self::NoUserName,
+        Self::NotStorable,
+        Self::ApplicationGone,
+        Self::Failed,
+    ];
+
+    fn labels(self) -> ResultLabels {
+        let result = match self {
+            Self::SignedIn => "signed-in",
+            Self::NotUnderWay => "not-under-way",
+            Self::WrongAddress => "wrong-address",
+            Self::ProviderRefused => "provider-refused",
+            Self::ProviderFailed => "provider-failed",
+            Self::CodeRefused => "code-refused",
+            Self::InvalidToken => "invalid-token",
+            Self::NotSetUp => "not-set-up",
+            Self::Inactive => "inactive",
+            Self::NotProvisioned => "not-provisioned",
+            Self::NameTaken => "user-name-taken",
+            Self::NoUserName => "no-user-name",
+            Self::NotStorable => "not-storable",
+            Self::ApplicationGone => "application-gone",
+            Self::Failed => "failed",
+        };
+        ResultLabels { result }
+    }
+}
+
 /// The counters of one process.
 pub struct Metrics {
     registry: Registry,
@@ -138,6 +214,7 @@ pub struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     held: Counter,
     turned_away: Family<ReasonLabels, Counter>,
+    sign_ins: Family<ResultLabels, Counter>,
     in_use: Family<PoolLabels, Gauge>,
     waiting: Family<PoolLabels, Gauge>,
     bodies: Gauge,
@@ -172,6 +249,10 @@ impl Metrics {
         let turned_away = Family::<ReasonLabels, Counter>::default();
         for reason in TurnedAway::ALL {
             drop(turned_away.get_or_create(&reason.labels()));
+        }
+        let sign_ins = Family::<ResultLabels, Counter>::default();
+        for end in SignInEnd::ALL {
+            drop(sign_ins.get_or_create(&end.labels()));
         }
         let (in_use, waiting) = (Family::default(), Family::default());
         let [bodies, answers, bulk] = [(); 3].map(|()| Gauge::default());
@@ -210,6 +291,11 @@ impl Metrics {
             "Requests turned away that might have been served at another time",
             turned_away.clone(),
         );
+        registry.register(
+            "muster_sign_ins",
+            "Sign-ins by how they ended; one that nobody came back from has no end",
+            sign_ins.clone(),
+        );
         registry.register("muster_database_turns", "Connections in use", in_use.clone());
         registry.register("muster_database_waiting", "Work that waits for one", waiting.clone());
         let help = "Memory that the bodies of requests under way are reckoned to take";
@@ -242,6 +328,7 @@ impl Metrics {
             durations,
             held,
             turned_away,
+            sign_ins,
             in_use,
             waiting,
             bodies,
@@ -283,6 +370,11 @@ impl Metrics {
         let labels = DurationLabels { route: route.clone(), method };
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+    }
+
+    /// Counts a sign-in by how it ended.
+    pub fn count_sign_in(&self, end: SignInEnd) {
+        self.sign_ins.get_or_create(&end.labels()).inc();
     }
 
     /// Counts a request that was turned away.
@@ -335,13 +427,14 @@ impl Metrics {
         self.webhook_lag_seconds.set(seconds);
     }
 
-    /// All of it as text.
+    /// All of it as text, and what else there is to tell behind it.
     ///
     /// # Errors
     /// What the writer says.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
+    pub fn encode_with(&self, more: &Registry) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        text::encode(&mut text, &self.registry)?;
+        text::encode_registry(&mut text, &self.registry)?;
+        text::encode(&mut text, more)?;
         Ok(text)
     }
 }
@@ -373,7 +466,7 @@ mod tests {
         metrics.count_request("GET", Some("/healthz".to_owned()), 200, took);
         metrics.count_request("BREW", None, 405, took);
         metrics.count_request("PROPFIND", None, 405, took);
-        let text = metrics.encode().unwrap();
+        let text = metrics.encode_with(&Registry::default()).unwrap();
         for line in [
             r#"muster_http_requests_total{route="/healthz",method="GET",status="200"} 1"#,
             r#"muster_http_requests_total{route="other",method="other",status="405"} 2"#,

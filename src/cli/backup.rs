@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
+use super::progress::{Progress, size};
 use super::{output, store};
 use crate::db::{DatabaseUrl, backup};
 
@@ -26,7 +27,10 @@ pub async fn run(args: BackupArgs, url: DatabaseUrl, as_json: bool) -> anyhow::R
     }
     let db = store::existing(url).await?;
     let file = args.file.clone();
-    db.read(move |conn| backup::write(conn, &file)).await?;
+    let progress = Progress::begin("writing", db.url().file().and_then(size), as_json);
+    let copied = db.read(move |conn| backup::write(conn, &file));
+    progress.growing(&args.file, copied).await?;
+    drop(progress);
     let size = std::fs::metadata(&args.file)?.len();
     if as_json {
         output::json(&json!({ "file": args.file.display().to_string(), "bytes": size }));

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::progress::{Progress, size};
 use super::token::{duration, micros};
 use super::{output, store};
 use crate::clock::system;
@@ -62,14 +63,18 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     match command {
         EventsCommand::Verify { file: Some(file), expect } => {
-            return match replay::verify(read(&file)?, expect) {
+            let progress = Progress::begin("verifying", size(&file), as_json);
+            return match replay::verify(progress.reading(read(&file)?), expect) {
                 Err(ReplayError::Broken(broken)) => Ok(not_whole(&broken, as_json)),
                 found => Ok(report(&found?, as_json)),
             };
         }
         EventsCommand::Verify { file: None, expect } => {
             let db = store::existing(url).await?;
-            return match db.snapshot(move |conn| sealing::verify(conn, expect)).await {
+            let progress = Progress::begin("verifying", None, as_json);
+            let found = db.snapshot(move |conn| sealing::verify(conn, expect)).await;
+            drop(progress);
+            return match found {
                 Err(VerifyError::Broken(broken)) => Ok(not_whole(&broken, as_json)),
                 found => Ok(report(&found?, as_json)),
             };
@@ -77,7 +82,8 @@ pub async fn run(
         EventsCommand::Export { file, after } => {
             let db = store::existing(url).await?;
             sealing::seal(&db, system()()).await?;
-            let lines = export(&db, file.clone(), after).await?;
+            let progress = Progress::begin("exporting", None, as_json || file == Path::new("-"));
+            let lines = export(&db, file.clone(), after, progress).await?;
             if as_json && file != Path::new("-") {
                 output::json(&json!({ "file": file.display().to_string(), "lines": lines }));
             } else {
@@ -86,9 +92,13 @@ pub async fn run(
         }
         EventsCommand::Replay { file } => {
             // Before anything is written.
-            let found = replay::verify(read(&file)?, None)?;
+            let progress = Progress::begin("verifying", size(&file), as_json);
+            let found = replay::verify(progress.reading(read(&file)?), None)?;
+            drop(progress);
             let db = store::migrated(url).await?;
-            replay::replay(&db, read(&file)?).await?;
+            let progress = Progress::begin("replaying", size(&file), as_json);
+            replay::replay(&db, progress.reading(read(&file)?)).await?;
+            drop(progress);
             let digest = db.snapshot(state::digest).await?;
             if as_json {
                 output::json(&json!({ "digest": digest, "hash": found.hash }));
@@ -141,7 +151,7 @@ fn read(file: &Path) -> anyhow::Result<BufReader<File>> {
 }
 
 /// Writes the log; returns how many lines it has.
-async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
+async fn export(db: &Db, file: PathBuf, after: i64, progress: Progress) -> anyhow::Result<u64> {
     if file != Path::new("-") && file.exists() {
         bail!("{} exists already; name a new file", file.display());
     }
@@ -156,7 +166,8 @@ async fn export(db: &Db, file: PathBuf, after: i64) -> anyhow::Result<u64> {
             }
             // It holds personal data.
             keep_private(&file);
-            let mut out = BufWriter::new(File::options().write(true).open(&file)?);
+            let out = BufWriter::new(File::options().write(true).open(&file)?);
+            let mut out = progress.writing(out);
             // What was written of it could be taken for all.
             sealing::export(conn, after, &mut out)
                 .inspect_err(|_| drop(std::fs::remove_file(&file)))

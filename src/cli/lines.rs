@@ -1,29 +1,79 @@
-//! The log: each message a line of its own, whoever wrote what is in it.
+//! The log: each message a line of its own, whoever wrote what is in it, as text or as JSON.
 //!
 //! Messages repeat what others said: a provider, a database's library, a library that tells of its
 //! work. So it is here, where all of them pass, that none of them can begin a line.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::panic::Location;
+use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use env_logger::fmt::ConfigurableFormat;
 use env_logger::{Builder, Env};
-use log::Record;
+use log::kv::{self, Key, VisitSource};
+use log::{Level, Record};
+use serde_json::{Map, Value};
+
+use crate::clock::{rfc3339, system};
+use crate::serving;
+
+/// What the lines of the log are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// An object a line
+    Json,
+}
+
+/// The names of what the messages beside them say already, so that text need not say it twice.
+const SAID: [&str; 5] = ["method", "path", "token", "position", "hash"];
+
+/// What the log of this process is.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Begins to log, panics too.
-pub fn begin() {
-    builder().init();
+pub fn begin(format: LogFormat) {
+    FORMAT.get_or_init(|| format);
+    builder(format).init();
     // The words of a panic may hold anything, secrets too, and several lines.
     std::panic::set_hook(Box::new(|panic| {
         log::error!("{}", panicked(panic.location(), std::thread::current().name()));
     }));
 }
 
+/// Says something on stderr that is no part of the log, whatever the log leaves out; but where the log
+/// is JSON, so is this.
+pub fn say(level: Level, before: &str, text: &str) {
+    let line = match FORMAT.get() {
+        Some(LogFormat::Json) => json_line(level, "muster", text, Map::new()),
+        _ => format!("{before}{text}"),
+    };
+    // There is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// A log as the environment wants it.
-fn builder() -> Builder {
+fn builder(format: LogFormat) -> Builder {
     let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
     let usual = ConfigurableFormat::default();
     builder.format(move |formatter, record| {
-        let text = in_one_line(&record.args().to_string());
+        let mut values = Members::default();
+        // A value that cannot be read is left out; the line is not.
+        let _ = record.key_values().visit(&mut values);
+        if let Some(request) = serving::request()
+            && !values.0.contains_key("request")
+        {
+            values.0.insert("request".to_owned(), Value::from(&*request));
+        }
+        let message = record.args().to_string();
+        if format == LogFormat::Json {
+            let line = json_line(record.level(), record.target(), &message, values.0);
+            return writeln!(formatter, "{line}");
+        }
+        let text = in_one_line(&with_values(&message, &values.0));
         let of = |arguments| {
             let mut cleaned = Record::builder();
             cleaned.level(record.level()).target(record.target()).args(arguments).build()
@@ -33,11 +83,81 @@ fn builder() -> Builder {
     builder
 }
 
+/// The named values of a message.
+#[derive(Default)]
+struct Members(Map<String, Value>);
+
+impl<'kvs> VisitSource<'kvs> for Members {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let value = if let Some(number) = value.to_u64() {
+            number.into()
+        } else if let Some(number) = value.to_i64() {
+            number.into()
+        } else if let Some(flag) = value.to_bool() {
+            flag.into()
+        } else {
+            Value::from(value.to_string())
+        };
+        put(&mut self.0, key.as_str(), value);
+        Ok(())
+    }
+}
+
+/// Adds a member under a name that none has yet.
+fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
+    let mut name = name.to_owned();
+    while members.contains_key(&name) {
+        name.push('_');
+    }
+    members.insert(name, value);
+}
+
+/// The message with its named values behind it.
+fn with_values(message: &str, values: &Map<String, Value>) -> String {
+    let mut text = message.trim_end().to_owned();
+    for (name, value) in values.iter().filter(|(name, _)| !SAID.contains(&name.as_str())) {
+        let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=');
+        let _ = match value {
+            // As text in quotes, what is in it cannot be taken for the next value.
+            Value::String(word) if !word.is_empty() && word.chars().all(plain) => {
+                write!(text, " {name}={word}")
+            }
+            value => write!(text, " {name}={value}"),
+        };
+    }
+    text
+}
+
+/// A line of the log as JSON. What every line has comes first, and nothing takes its name.
+fn json_line(level: Level, target: &str, message: &str, values: Map<String, Value>) -> String {
+    let mut members = Map::new();
+    members.insert("time".to_owned(), rfc3339(system()()).into());
+    members.insert("level".to_owned(), level.as_str().into());
+    members.insert("target".to_owned(), target.into());
+    members.insert("message".to_owned(), message.trim_end().into());
+    for (name, value) in values {
+        put(&mut members, &name, value);
+    }
+    let mut line = String::new();
+    for c in Value::Object(members).to_string().chars() {
+        // JSON itself escapes the characters of ASCII alone; these can only be within a string.
+        let _ = if is_moving(c) {
+            write!(line, "\\u{:04x}", u32::from(c))
+        } else {
+            write!(line, "{c}")
+        };
+    }
+    line
+}
+
+/// Whether it ends a line, moves a terminal's cursor or turns the direction of writing.
+fn is_moving(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The text without what ends a line, moves a terminal's cursor or turns the direction of writing.
 fn in_one_line(text: &str) -> String {
-    let moves =
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.trim_end().replace(moves, " ")
+    text.trim_end().replace(is_moving, " ")
 }
 
 /// What the log says of a panic.
@@ -65,6 +185,11 @@ mod tests {
 
     /// What a log writes of a message.
     fn written(message: &str) -> String {
+        written_as(LogFormat::Text, message, &[])
+    }
+
+    /// What a log writes of a message with named values.
+    fn written_as(format: LogFormat, message: &str, values: &[(&str, kv::Value<'_>)]) -> String {
         #[derive(Clone, Default)]
         struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -79,12 +204,85 @@ mod tests {
         }
 
         let sink = Sink::default();
-        let logger = builder().target(Target::Pipe(Box::new(sink.clone()))).build();
+        let logger = builder(format).target(Target::Pipe(Box::new(sink.clone()))).build();
         let mut record = Record::builder();
-        let record = record.level(Level::Error).target("muster::x");
+        let record = record.level(Level::Error).target("muster::x").key_values(&values);
         logger.log(&record.args(format_args!("{message}")).build());
         let bytes = sink.0.lock().expect("a sink").clone();
         String::from_utf8(bytes).expect("text")
+    }
+
+    /// The line as an object, which a program would read line by line.
+    fn read(line: &str) -> Value {
+        let is_moving = |c: char| is_moving(c) && c != '\n';
+        assert!(line.ends_with("}\n") && line.matches('\n').count() == 1, "{line:?}");
+        assert!(!line.contains(is_moving), "{line:?}");
+        serde_json::from_str(line).expect("JSON")
+    }
+
+    #[test]
+    fn text_and_json_say_the_same() {
+        let values = [
+            ("method", kv::Value::from("GET")),
+            ("status", kv::Value::from(404)),
+            ("client", kv::Value::from("192.0.2.7")),
+            ("label", kv::Value::from("x status=200")),
+        ];
+        let text = written_as(LogFormat::Text, "GET /x", &values);
+        let wanted = "] GET /x status=404 client=192.0.2.7 label=\"x status=200\"\n";
+        assert!(text.ends_with(wanted), "{text}");
+        let line = read(&written_as(LogFormat::Json, "GET /x", &values));
+        assert_eq!(line["message"], "GET /x");
+        assert_eq!((&line["level"], &line["target"]), (&"ERROR".into(), &"muster::x".into()));
+        assert_eq!((&line["method"], &line["status"]), (&"GET".into(), &404.into()));
+        assert_eq!(line["label"], "x status=200");
+        let time = line["time"].as_str().expect("a time");
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'));
+        assert_eq!(time.len(), "2026-11-26T07:00:00.000000Z".len());
+    }
+
+    #[test]
+    fn no_value_takes_the_name_of_what_every_line_has() {
+        let values = ["time", "level", "target", "message", "time_", "x", "x"];
+        let values = values.map(|name| (name, kv::Value::from("forged")));
+        let line = read(&written_as(LogFormat::Json, "said", &values));
+        assert_eq!((&line["message"], &line["level"]), (&"said".into(), &"ERROR".into()));
+        assert_eq!(line.as_object().expect("an object").len(), 4 + values.len());
+        assert_ne!(line["time"], "forged");
+        for name in ["time_", "time__", "message_", "x", "x_"] {
+            assert_eq!(line[name], "forged", "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_begins_a_line_in_json_either() {
+        for end in [
+            "\n", "\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\u{1b}",
+            "\u{7f}",
+        ] {
+            let text = format!("before{end}{{\"level\":\"ERROR\"}}");
+            let values = [("x", kv::Value::from(text.as_str())), (&text, kv::Value::from(1))];
+            let line = read(&written_as(LogFormat::Json, &text, &values));
+            assert_eq!(
+                (&line["message"], &line["x"]),
+                (&text.as_str().into(), &text.as_str().into())
+            );
+            assert_eq!(line[&text], 1);
+            let line = written_as(LogFormat::Text, &text, &values);
+            assert!(line.matches(is_moving).count() == 1 && line.ends_with('\n'), "{line:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_names_the_request_that_is_served() {
+        let (text, json) = serving::during("r1", async {
+            let json = written_as(LogFormat::Json, "m", &[]);
+            (written("m"), json)
+        })
+        .await;
+        assert!(text.ends_with("] m request=r1\n"), "{text}");
+        assert_eq!(read(&json)["request"], "r1");
+        assert!(!written("m").contains("request"));
     }
 
     #[test]
@@ -116,25 +314,34 @@ mod tests {
     #[test]
     fn a_panic_is_one_line_without_its_words() {
         if std::env::var_os(PANICS).is_some() {
-            begin();
+            let format = std::env::var(PANICS).expect("a format");
+            begin(LogFormat::from_str(&format, false).expect("a format"));
             let thread = std::thread::Builder::new().name("a thread\nof two lines".to_owned());
             let panics = || panic!("secret-of-the-panic\nand more");
             thread.spawn(panics).expect("a thread").join().expect_err("a panic");
             return;
         }
         let name = "cli::lines::tests::a_panic_is_one_line_without_its_words";
-        let mut again = Command::new(std::env::current_exe().expect("this program"));
-        let again = again.args(["--exact", name, "--nocapture"]).env(PANICS, "1");
-        let output = again.env_remove("RUST_LOG").output().expect("a run");
-        let log = String::from_utf8(output.stderr).expect("text");
-        assert!(output.status.success(), "{log}");
-        assert_eq!(log.lines().count(), 1, "{log}");
+        let log_of = |format| {
+            let mut again = Command::new(std::env::current_exe().expect("this program"));
+            let again = again.args(["--exact", name, "--nocapture"]).env(PANICS, format);
+            let output = again.env_remove("RUST_LOG").output().expect("a run");
+            let log = String::from_utf8(output.stderr).expect("text");
+            assert!(output.status.success(), "{log}");
+            assert_eq!(log.lines().count(), 1, "{log}");
+            assert!(!log.contains("secret-of-the-panic"), "{log}");
+            log
+        };
+        let line = read(&log_of("json"));
+        assert_eq!(line["target"], "muster::cli::lines");
+        let message = line["message"].as_str().expect("text");
+        assert!(message.ends_with("in the thread a thread\nof two lines"), "{message}");
+        let log = log_of("text");
         assert!(
             log.contains(" ERROR muster::cli::lines] a fault of Muster's: a panic at "),
             "{log}"
         );
         assert!(log.contains("lines.rs:") && log.contains("the thread a thread of two"), "{log}");
-        assert!(!log.contains("secret-of-the-panic"), "{log}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod open_files;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::signals::Signals;
 use super::token::duration;
-use super::{connection, hangup, output};
+use super::{GivenUrl, connection, hangup, lines, output};
 use crate::access::limit::{DEFAULT_FAILURES, DEFAULT_REQUESTS, DEFAULT_SIGN_INS, Limits};
 use crate::access::network::Network;
 use crate::access::proxy::{Proxies, ProxyHeader};
@@ -45,10 +45,10 @@ pub struct ServeArgs {
     pool_size: u32,
     /// The server's certificate and those that vouch for it, as PEM, to speak TLS without a proxy;
     /// SIGHUP has it and its key read again
-    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, as PEM
-    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// Network that is not public and that identity providers may be in, such as 10.1.0.0/16; may be
     /// given more than once
@@ -158,6 +158,76 @@ pub struct ServeArgs {
     max_requests: i64,
 }
 
+impl ServeArgs {
+    fn scheme(&self) -> &'static str {
+        if self.tls_cert.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate and its key, if there are to be some.
+    ///
+    /// # Errors
+    /// One of the two is missing, or they are not good.
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificates), Some(key)) => {
+                Ok(Some(Tls::read(certificates.clone(), key.clone())?))
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => anyhow::bail!("--tls-cert needs --tls-key with it"),
+            (None, Some(_)) => anyhow::bail!("--tls-key needs --tls-cert with it"),
+        }
+    }
+
+    /// Whether clients may be told the address.
+    ///
+    /// # Errors
+    /// As in [`check`], or it is not the scheme that the server speaks.
+    fn check_address(&self) -> anyhow::Result<()> {
+        let own = format!("{}://{}", self.scheme(), self.listen);
+        check(self.public_url.as_deref().unwrap_or(&own))?;
+        let is_plain = self.public_url.as_ref().is_some_and(|url| !url.starts_with("https:"));
+        if self.tls_cert.is_some() && is_plain {
+            anyhow::bail!(
+                "with --tls-cert the server speaks https alone: begin --public-url with it"
+            );
+        }
+        Ok(())
+    }
+
+    fn proxy(&self) -> anyhow::Result<Option<url::Url>> {
+        self.issuer_proxy.as_deref().map(issuer_proxy).transpose()
+    }
+
+    /// All that can be known to be wrong without beginning, with the option that it is about.
+    pub fn problems(&self, url: &GivenUrl) -> Vec<(&'static str, anyhow::Error)> {
+        let tls = if self.tls_cert.is_some() { "tls-cert" } else { "tls-key" };
+        let address = if self.public_url.is_some() { "public-url" } else { "listen" };
+        let checks = [
+            ("database-url", database(url)),
+            (address, self.check_address()),
+            (tls, self.tls().map(drop)),
+            ("issuer-proxy", self.proxy().map(drop)),
+            ("schemas", schemas::registry(self.schemas.as_deref()).map(drop).map_err(Into::into)),
+        ];
+        checks.into_iter().filter_map(|(key, done)| Some((key, done.err()?))).collect()
+    }
+}
+
+/// Whether there can be a store there.
+///
+/// # Errors
+/// The address is none, or its file would be in a folder that is not there.
+fn database(url: &GivenUrl) -> anyhow::Result<()> {
+    let url = url.0.clone()?;
+    let folder = url.file().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder
+        && !folder.is_dir()
+    {
+        anyhow::bail!("there is no folder {}", folder.display());
+    }
+    Ok(())
+}
+
 /// How often the log is sealed: whoever reads it wants to rely on it the same day.
 fn seal_every(text: &str) -> Result<Duration, String> {
     let every = duration(text)?;
@@ -178,16 +248,10 @@ pub fn run(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<E
 async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Result<ExitCode> {
     // Before anything else is touched.
     let registry = Arc::new(schemas::registry(args.schemas.as_deref())?);
-    let tls = match args.tls_cert.zip(args.tls_key) {
-        Some((certificates, key)) => Some(Tls::read(certificates, key)?),
-        None => None,
-    };
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    check(args.public_url.as_deref().unwrap_or(&format!("{scheme}://{}", args.listen)))?;
-    if tls.is_some() && args.public_url.as_ref().is_some_and(|url| !url.starts_with("https:")) {
-        anyhow::bail!("with --tls-cert the server speaks https alone: begin --public-url with it");
-    }
-    let proxy = args.issuer_proxy.as_deref().map(issuer_proxy).transpose()?;
+    let tls = args.tls()?;
+    args.check_address()?;
+    let proxy = args.proxy()?;
+    let scheme = args.scheme();
     // What is done before anybody is served may take its time.
     let setup = Db::new(url.clone(), 1);
     setup.migrate().await.with_context(|| format!("could not migrate {url}"))?;
@@ -305,10 +369,9 @@ fn announce(app: &App, own_url: &str, token: Option<&str>, as_json: bool) {
         fields.into_iter().map(|(name, _, value)| (name, value)).collect();
     output::fields(&lines);
     if token.is_some() {
-        eprintln!(
-            "This is a new store with the connection 'default'. The token works for a year, and is \
-             not shown again; 'muster token create default' makes another."
-        );
+        let notice = "This is a new store with the connection 'default'. The token works for a \
+                      year, and is not shown again; 'muster token create default' makes another.";
+        lines::say(log::Level::Info, "", notice);
     }
 }
 

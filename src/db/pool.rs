@@ -16,6 +16,7 @@ use super::together::{self, Together};
 use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
 use super::{migrations, time};
+use crate::serving;
 
 /// How long work waits for a connection before it is given up, and a transaction tries again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -457,6 +458,8 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
+        let request = serving::request();
+        let work = move |conn: &mut Conn| serving::within(request.as_ref(), || work(conn));
         let outages = self.writers.connections.outages.clone();
         let committed = move || {
             outages.storage.ended();
@@ -491,10 +494,10 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let own = pool.clone();
+        let (own, request) = (pool.clone(), serving::request());
         let (answer, coming) = oneshot::channel();
         let job: Job = Box::new(move |turn| {
-            let done = own.carry_out(turn, work);
+            let done = serving::within(request.as_ref(), || own.carry_out(turn, work));
             Box::new(move || drop(answer.send(done)))
         });
         let done = pool.turns.carry_out(&self.tenant, pool.patience, job, coming).await;
@@ -562,7 +565,7 @@ pub(super) fn insist<T, E: MayBeStore>(
                     && begun.elapsed() < PATIENCE
                     && error.store_error().is_some_and(StoreError::may_be_transient) =>
             {
-                log::debug!("retrying operation={operation} attempt={attempt}");
+                log::debug!(operation, attempt; "retrying");
                 attempt += 1;
             }
             done => return done,

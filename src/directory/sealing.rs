@@ -289,7 +289,7 @@ pub async fn seal(db: &Db, now: i64) -> Result<(), StoreError> {
             .await?;
         if is_first {
             // Whoever keeps the server's log keeps a witness.
-            log::info!("sealed events up to {last}: {hash}");
+            log::info!(position = last, hash:% = hash; "sealed events up to {last}: {hash}");
         }
     }
 }

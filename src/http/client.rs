@@ -83,11 +83,6 @@ impl Client {
         self.is_rehearsing
     }
 
-    /// The id of the request, as in the answer's `X-Request-Id`.
-    pub fn request_id(&self) -> &str {
-        self.request_id.as_deref().unwrap_or_default()
-    }
-
     /// The context of the operation that the client asks for.
     pub fn context(&self) -> Context {
         Context {
@@ -108,10 +103,10 @@ impl Client {
         self.app.metrics.count_held();
         // Thousands may come after the one that was too much: they are held, and no news.
         if held.is_on() {
-            log::debug!("{held}");
+            log::debug!(connection:% = self.connection().name; "{held}");
             return;
         }
-        log::warn!("{held}");
+        log::warn!(connection:% = self.connection().name; "{held}");
         let context = self.context();
         let put_on =
             self.app.db.write("put_brake_on", move |conn| brake::put_on(conn, &context, &held));

@@ -89,8 +89,9 @@ pub fn admit(
     }
     app.metrics.count_refused(Refusal::Address);
     log::warn!(
-        "the token {token_id} was used from an address that it does not allow: client={}",
-        address::shown(request)
+        token:% = token_id,
+        client:% = address::shown(request);
+        "the token {token_id} was used from an address that it does not allow"
     );
     Err(Denied::Address)
 }

@@ -18,6 +18,7 @@ use super::notes::{self, About, Notes};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::metrics::known_method;
+use crate::serving;
 
 /// Name of the header that carries a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -49,16 +50,20 @@ pub async fn observe(
     let notes = app.as_ref().and_then(|app| Notes::begin(app, request.request()));
     let at = app.as_ref().map_or(0, |app| (app.clock)());
     let start = Instant::now();
-    let done = next.call(request).await;
+    let done = serving::during(&id, next.call(request)).await;
     let status = match &done {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
     let took = start.elapsed();
     log::info!(
-        "{method} {path} status={} ms={} client={client} request={id}",
-        status.as_u16(),
-        took.as_millis()
+        method:% = method,
+        path:% = path,
+        status = status.as_u16(),
+        ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        client:% = client,
+        request:% = id;
+        "{method} {path}"
     );
     let value = HeaderValue::from_str(&id);
     let done = match app {

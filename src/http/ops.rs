@@ -13,6 +13,9 @@ use crate::scim::ScimError;
 /// How long the database may take to answer for the process to count as ready.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// How long whoever asks for the metrics waits for the store to be counted.
+const COUNTING: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The process answers.
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -33,8 +36,13 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
     }
 }
 
-/// What the process has counted, for Prometheus. It tells of no connection, so it needs no token.
+/// What the process has counted, for Prometheus, and what the store was counted for lately. It tells of
+/// no connection, so it needs no token; without the database it tells of the process alone.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
+    let counting = app.clone().into_inner();
+    // It goes on where it takes longer, for the next one who asks.
+    let counted = actix_web::rt::spawn(async move { counting.count_figures().await });
+    let _ = tokio::time::timeout(COUNTING, counted).await;
     match app.metrics() {
         Ok(text) => HttpResponse::Ok().insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(text),
         Err(error) => {

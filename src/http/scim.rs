@@ -31,10 +31,9 @@ fn log_quirks(client: &Client, quirks: &Quirks) {
         client.note_quirks(quirks);
         let names: Vec<&str> = quirks.iter().map(crate::scim::quirks::Quirk::name).collect();
         log::debug!(
-            "tolerated quirks={} connection={} request={}",
-            names.join(","),
-            client.connection().name,
-            client.request_id()
+            quirks:% = names.join(","),
+            connection:% = client.connection().name;
+            "tolerated"
         );
     }
 }

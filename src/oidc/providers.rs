@@ -131,7 +131,7 @@ impl Providers {
             // Better an hour-old answer than nobody signing in.
             Err(error) => match &known.metadata {
                 Some(metadata) => {
-                    log::warn!("could not renew what is known of {issuer}: {error}");
+                    log::warn!(issuer:% = issuer; "could not renew what is known of a provider: {error}");
                     Ok(metadata.clone())
                 }
                 None => Err(error),

@@ -1,7 +1,9 @@
 //! The program as it is run: commands, their output and their exit codes.
 
+mod config;
 mod explain;
 mod schemas;
+mod shell;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -36,10 +38,11 @@ pub fn cases() -> Vec<Case> {
         the_check_fails_with_a_wrong_token,
         what_nobody_can_read_is_no_fault_and_what_is_lost_is_said,
         a_backup_is_a_store,
+        long_commands_are_quiet_in_a_pipe,
         a_stop_signal_ends_the_server,
         no_log_shows_a_token,
     ];
-    [pure, databases, explain::CASES, &schemas::cases()].concat()
+    [pure, databases, explain::CASES, &schemas::cases(), &config::cases(), shell::CASES].concat()
 }
 
 fn a_mistyped_database_url_is_refused() {
@@ -553,4 +556,32 @@ async fn a_role_that_is_not_granted_cannot_be_revoked(database: TestDatabase) {
     assert!(!listed().contains("editor"));
     fails(&role("grant", "a role"), 2);
     fails(&run(&database, &["role", "grant", "default", "nobody", "editor"]), 2);
+}
+
+async fn long_commands_are_quiet_in_a_pipe(database: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (backup, log) = (at("backup.db"), at("log.jsonl"));
+    let restored = format!("sqlite://{}", at("restored.db"));
+    succeeds(&run(&database, &["connection", "create", "acme"]));
+    for arguments in [
+        &["migrate"][..],
+        &["backup", &backup],
+        &["events", "export", &log],
+        &["events", "verify"],
+        &["events", "verify", "--file", &log],
+    ] {
+        let output = run(&database, arguments);
+        succeeds(&output);
+        quiet(&output);
+    }
+    let output = muster(&["restore", &backup, "--database-url", &restored]).output();
+    quiet(&output.expect("a run"));
+}
+
+/// A line or none on stderr, and nothing that moves a cursor.
+#[track_caller]
+fn quiet(output: &std::process::Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains(['\r', '\u{1b}']) && said.lines().count() <= 1, "{said:?}");
 }

@@ -16,7 +16,7 @@ pub const CASES: &[Case] = pure_cases![
 ];
 
 /// Each module of the crate, and which others it may name.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("access", &["access"]),
     ("reach", &["access"]),
     ("webhooks", &["webhooks", "clock", "db", "directory", "reach", "secret"]),
@@ -28,7 +28,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("config", &["access", "reach"]),
     ("metrics", &["access", "scim"]),
     ("schemas", &["scim"]),
-    ("db", &["db", "scim"]),
+    ("serving", &[]),
+    ("db", &["db", "scim", "serving"]),
     ("directory", &["directory", "access", "db", "reach", "scim", "clock", "secret"]),
     (
         "http",
@@ -45,6 +46,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "config",
             "secret",
             "certificate",
+            "serving",
         ],
     ),
     (

@@ -26,6 +26,7 @@ mod layout;
 mod login;
 mod ops;
 mod overload;
+mod packaging;
 mod races;
 mod scim;
 mod signin;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         races::cases(),
         ops::CASES.to_vec(),
         overload::cases(),
+        packaging::all(),
         store::cases(),
         fixtures::cases(),
         hardening::cases(),

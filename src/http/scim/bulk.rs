@@ -107,10 +107,6 @@ async fn carry_out(client: Client, job: Job, _turn: Held) -> Value {
     }
     let (processed, failed) = run.counts();
     let context = client.context();
-    log::info!(
-        "bulk processed={processed} failed={failed} connection={} request={}",
-        context.connection.name,
-        context.request_id.unwrap_or_default()
-    );
+    log::info!(processed, failed, connection:% = context.connection.name; "bulk");
     run.answer(&client.app.scim_base_url)
 }

@@ -22,9 +22,11 @@ use crate::directory::signin::{self, Identity, SignInError};
 use crate::directory::tokens::{self, PlainToken};
 use crate::directory::{Actor, Context, DirectoryError, claims};
 use crate::http::address;
+use crate::http::answer::Failure;
 use crate::http::door::Attempt;
 use crate::http::middleware::RequestId;
 use crate::http::notes;
+use crate::metrics::SignInEnd;
 use crate::oidc::{Answer, OidcError, Secret};
 
 /// What the provider sends by way of the browser.
@@ -59,12 +61,30 @@ async fn finish(
     request: HttpRequest,
     parameters: Parameters,
 ) -> Result<HttpResponse, PageFailure> {
+    let ended = come_back(&app, &request, parameters).await;
+    let outcome = ended.as_ref().ok().map(|(outcome, _)| *outcome);
+    // What came too often was not looked at, and is counted where it was refused.
+    if !matches!(ended, Err(PageFailure::Failed(Failure::TooOften(_)))) {
+        app.metrics.count_sign_in(outcome.map_or(SignInEnd::Failed, end_of));
+    }
+    notes::sign_in(&request, |sign_in| sign_in.outcome = outcome);
+    ended.map(|(_, response)| response)
+}
+
+/// How a sign-in ended, and what the browser is told.
+type Ended = Result<(Outcome, HttpResponse), PageFailure>;
+
+async fn come_back(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    parameters: Parameters,
+) -> Ended {
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
-    notes::sign_in(&request, |sign_in| sign_in.outcome = Some(Outcome::NotUnderWay));
-    let Some(state) = parameters.state else { return Ok(page::bad_request(stale)) };
-    let attempt = Attempt::begin(&app, &request, Credential::SignIn, state.expose())?;
-    let (browser, now) = (cookie::flow_value(&app, &request), (app.clock)());
+    let not_under_way = || Ok((Outcome::NotUnderWay, page::bad_request(stale)));
+    let Some(state) = parameters.state else { return not_under_way() };
+    let attempt = Attempt::begin(app, request, Credential::SignIn, state.expose())?;
+    let (browser, now) = (cookie::flow_value(app, request), (app.clock)());
     let flow = app
         .people
         .note("take_flow", move |conn| {
@@ -73,35 +93,33 @@ async fn finish(
         .await?;
     let Some(flow) = flow else {
         attempt.failed(Refusal::SignIn);
-        return Ok(page::bad_request(stale));
+        return not_under_way();
     };
-    let note = |outcome, detail: &str| note(&request, outcome, detail);
-    notes::sign_in(&request, |sign_in| {
+    let because = |detail: &str| because(request, detail);
+    notes::sign_in(request, |sign_in| {
         sign_in.connection_id = Some(flow.connection.id.clone());
-        sign_in.outcome = None;
     });
     // Where each provider has an address of its own to answer at, one cannot make another's answer
     // pass for its own (RFC 9700 section 4.4.2).
     if !request.path().eq_ignore_ascii_case(&flow.connection.redirect_path()) {
-        note(Outcome::WrongAddress, "the answer came to another address than this connection's");
-        return Ok(page::bad_request(
-            "The identity provider's answer came to another address than this connection's. Tell \
-             the administrator to check the redirect URI there.",
-        ));
+        because("the answer came to another address than this connection's");
+        let text = "The identity provider's answer came to another address than this connection's. \
+                    Tell the administrator to check the redirect URI there.";
+        return Ok((Outcome::WrongAddress, page::bad_request(text)));
     }
     if let Some(error) = parameters.error {
-        note(Outcome::ProviderError, named(&error));
-        return Ok(page::refused(provider_error(&error)));
+        because(named(&error));
+        return Ok((Outcome::ProviderError, page::refused(provider_error(&error))));
     }
     let Some(code) = parameters.code else {
-        note(Outcome::ProviderError, "the answer has neither a code nor an error");
-        return Ok(page::bad_request(stale));
+        because("the answer has neither a code nor an error");
+        return Ok((Outcome::ProviderError, page::bad_request(stale)));
     };
-    let registration = match registration(&app, &flow.connection).await? {
+    let registration = match registration(app, &flow.connection).await? {
         Ok(registration) => registration,
         Err(text) => {
-            note(Outcome::NotSetUp, text);
-            return Ok(page::provider_failed(text));
+            because(text);
+            return Ok((Outcome::NotSetUp, page::provider_failed(text)));
         }
     };
     let answer = Answer {
@@ -114,12 +132,12 @@ async fn finish(
         Ok(verified) => verified,
         Err(error) => {
             log::warn!(
-                "sign-in failed connection={} client={}: {error}",
-                flow.connection.name,
-                address::shown(&request)
+                connection:% = flow.connection.name,
+                client:% = address::shown(request);
+                "sign-in failed: {error}"
             );
-            note(outcome(&error), &error.to_string());
-            return Ok(failed(&error));
+            because(&error.to_string());
+            return Ok((outcome(&error), failed(&error)));
         }
     };
     let identity = Identity {
@@ -128,15 +146,12 @@ async fn finish(
         issued_at: verified.issued_at,
         claims: verified.claims,
     };
-    enter(&app, &request, flow, identity, now).await
+    enter(app, request, flow, identity, now).await
 }
 
-/// Notes how the sign-in ended, and what was in its way.
-fn note(request: &HttpRequest, outcome: Outcome, detail: &str) {
-    notes::sign_in(request, |sign_in| {
-        sign_in.outcome = Some(outcome);
-        sign_in.detail = Some(detail.to_owned());
-    });
+/// Notes what was in the way of the sign-in.
+fn because(request: &HttpRequest, detail: &str) {
+    notes::sign_in(request, |sign_in| sign_in.detail = Some(detail.to_owned()));
 }
 
 /// Lets the person in, or says why not.
@@ -146,14 +161,14 @@ async fn enter(
     flow: Flow,
     identity: Identity,
     now: i64,
-) -> Result<HttpResponse, PageFailure> {
+) -> Ended {
     let settings = &flow.connection.settings.sign_in;
     let claimed = claims::identifier(&identity.claims, &settings.user_name_claim);
     notes::sign_in(request, |sign_in| {
         sign_in.facts = Some(claims_seen(settings, &identity.claims));
         sign_in.user_name = claimed.map(str::to_owned);
     });
-    let note = |outcome, detail: &str| note(request, outcome, detail);
+    let because = |detail: &str| because(request, detail);
     let context = Context {
         connection: flow.connection.into(),
         actor: Actor::SignIn(uuid::Uuid::now_v7().to_string()),
@@ -194,32 +209,28 @@ async fn enter(
     let (entered, handed, who) = match entered {
         Ok(Some(entered)) => entered,
         Ok(None) => {
-            note(
-                Outcome::ApplicationGone,
-                "the application or the connection was deleted meanwhile",
-            );
-            return Ok(page::refused(
-                "The application that you began at may not ask for sign-in any more. Begin again \
-                 at the application; if it stays so, tell the administrator.",
-            ));
+            because("the application or the connection was deleted meanwhile");
+            let text = "The application that you began at may not ask for sign-in any more. Begin \
+                        again at the application; if it stays so, tell the administrator.";
+            return Ok((Outcome::ApplicationGone, page::refused(text)));
         }
         Err(SignInError::Directory(DirectoryError::Refused(error))) => {
-            log::warn!("sign-in failed connection={}: {error}", context.connection.name);
-            note(Outcome::NotStorable, &error.detail);
-            return Ok(page::refused(
-                "What the identity provider says of you cannot be stored; tell the administrator.",
-            ));
+            log::warn!(connection:% = context.connection.name; "sign-in failed: {error}");
+            because(&error.detail);
+            let text =
+                "What the identity provider says of you cannot be stored; tell the administrator.";
+            return Ok((Outcome::NotStorable, page::refused(text)));
         }
         Err(SignInError::Directory(error)) => return Err(error.into()),
         Err(SignInError::Refused(refusal)) => {
             let text = sentence(&refusal.to_string());
-            note(Outcome::Refused(refusal), &refusal.to_string());
+            because(&refusal.to_string());
             app.people
                 .write("record_refusal", move |conn| {
                     signin::record_refusal(conn, &context, &identity, refusal)
                 })
                 .await?;
-            return Ok(page::refused(&text));
+            return Ok((Outcome::Refused(refusal), page::refused(&text)));
         }
     };
     if let (Wanted::Code { .. }, Some(code)) = (&wanted.wanted, &handed) {
@@ -229,9 +240,8 @@ async fn enter(
         Some(who) => signed_in(&who),
         None => hand_over(app, &wanted, handed.as_ref()),
     };
+    let outcome = if entered.created { Outcome::Created } else { Outcome::SignedIn };
     notes::sign_in(request, |sign_in| {
-        let outcome = if entered.created { Outcome::Created } else { Outcome::SignedIn };
-        sign_in.outcome = Some(outcome);
         sign_in.user_id = Some(entered.session.user_id.clone());
         sign_in.user_name = Some(entered.user_name.clone());
     });
@@ -239,7 +249,7 @@ async fn enter(
     response
         .add_cookie(&session)
         .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
-    Ok(response)
+    Ok((outcome, response))
 }
 
 /// Says who is signed in: it need not be who sits there, if somebody else sent the browser here.
@@ -292,6 +302,27 @@ fn outcome(error: &OidcError) -> Outcome {
         OidcError::CodeRefused(code) if code == "invalid_client" => Outcome::ClientRefused,
         OidcError::CodeRefused(_) => Outcome::CodeRefused,
         _ => Outcome::NotVerified,
+    }
+}
+
+/// Under which name the end of a sign-in is counted.
+fn end_of(outcome: Outcome) -> SignInEnd {
+    use signin::Refusal;
+    match outcome {
+        Outcome::SignedIn | Outcome::Created => SignInEnd::SignedIn,
+        Outcome::Refused(Refusal::Inactive) => SignInEnd::Inactive,
+        Outcome::Refused(Refusal::NotProvisioned) => SignInEnd::NotProvisioned,
+        Outcome::Refused(Refusal::NameTaken) => SignInEnd::NameTaken,
+        Outcome::Refused(Refusal::NoUserName) => SignInEnd::NoUserName,
+        Outcome::NotUnderWay => SignInEnd::NotUnderWay,
+        Outcome::WrongAddress => SignInEnd::WrongAddress,
+        Outcome::ProviderError => SignInEnd::ProviderRefused,
+        Outcome::NotSetUp => SignInEnd::NotSetUp,
+        Outcome::ProviderFailed => SignInEnd::ProviderFailed,
+        Outcome::ClientRefused | Outcome::CodeRefused => SignInEnd::CodeRefused,
+        Outcome::NotVerified => SignInEnd::InvalidToken,
+        Outcome::NotStorable => SignInEnd::NotStorable,
+        Outcome::ApplicationGone => SignInEnd::ApplicationGone,
     }
 }
 

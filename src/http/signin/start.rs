@@ -16,6 +16,7 @@ use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
 use crate::directory::tokens::{self, PlainToken};
 use crate::http::address;
+use crate::metrics::SignInEnd;
 use crate::oidc::{Asked, Registration, Secret, is_safe};
 
 /// Sends the browser to the connection's provider.
@@ -38,16 +39,20 @@ pub async fn start(
     }
     let registration = match registration(app, &connection).await? {
         Ok(registration) => registration,
-        Err(text) => return Ok(page::provider_failed(text)),
+        Err(text) => {
+            app.metrics.count_sign_in(SignInEnd::NotSetUp);
+            return Ok(page::provider_failed(text));
+        }
     };
     let started = match app.providers.start(&registration, &asked, now).await {
         Ok(started) => started,
         Err(error) => {
             log::warn!(
-                "sign-in cannot begin connection={} issuer={}: {error}",
-                connection.name,
-                registration.issuer
+                connection:% = connection.name,
+                issuer:% = registration.issuer;
+                "sign-in cannot begin: {error}"
             );
+            app.metrics.count_sign_in(SignInEnd::ProviderFailed);
             return Ok(page::provider_failed(
                 "Muster cannot reach the identity provider, or does not understand it. Try again \
                  in a minute; if it stays so, tell the administrator to look into Muster's log.",
@@ -92,7 +97,7 @@ pub async fn registration(
 ) -> Result<Result<Registration, &'static str>, PageFailure> {
     let settings = &connection.settings.sign_in;
     let missing = |what| {
-        log::warn!("sign-in is not set up connection={}: it has no {what}", connection.name);
+        log::warn!(connection:% = connection.name; "sign-in is not set up: there is no {what}");
     };
     let Some(issuer) = settings.issuer.clone() else {
         missing("issuer (--issuer)");
@@ -109,7 +114,10 @@ pub async fn registration(
             if let Ok(Ok(text)) = read.map(|read| read.map(Secret::new)) {
                 Some(Secret::new(text.expose().trim()))
             } else {
-                log::error!("cannot read the client secret of connection={}", connection.name);
+                log::error!(
+                    connection:% = connection.name;
+                    "cannot read the client secret of the connection"
+                );
                 return Ok(Err("Muster cannot read its secret for the identity provider."));
             }
         }

@@ -284,6 +284,13 @@ async fn each_endpoint_says_so(client: &Client, address: &str, ann: &str) {
     assert_eq!(answer.status(), 503);
     assert!(retry_after(answer.headers()) > 0);
 
+    let asked = http.get(format!("{address}/metrics")).send().await.expect("an answer");
+    assert_eq!(asked.status(), 200);
+    let told = asked.text().await.expect("text");
+    for part in ["muster_store_up 0\n", "muster_http_requests_total{", "muster_build_info{"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+
     let ready = client.send("GET", "/readyz", None).await;
     assert!(matches!(ready, Outcome::Answered { status: 503, .. }), "{ready:?}");
     assert_eq!(client.read("/healthz").await.expect("an answer")["status"], "ok");

@@ -16,7 +16,8 @@ use crate::support::provider::{
 use crate::support::{Case, TestDatabase, database_cases, patch_body, pure_cases};
 
 pub fn cases() -> Vec<Case> {
-    let databases: &[Case] = database_cases![nothing_from_outside_begins_a_line_of_the_log];
+    let databases: &[Case] =
+        database_cases![nothing_from_outside_begins_a_line_of_the_log, nor_one_of_a_log_in_json,];
     let pure: &[Case] = pure_cases![a_forged_line_is_noticed];
     [databases, pure].concat()
 }
@@ -57,22 +58,54 @@ fn a_forged_line_is_noticed() {
     assert_eq!(wrong_lines(&format!("{own} ann\\r\\n{FORGED}\n{own}\n")), Vec::<String>::new());
 }
 
-async fn nothing_from_outside_begins_a_line_of_the_log(database: TestDatabase) {
-    let server =
-        Server::start(&database, &["--trusted-proxy", "127.0.0.1", "--failure-limit", "0"]);
+/// What a server logs that meets all of them.
+async fn forged_log(database: &TestDatabase, format: &str) -> String {
+    let options = ["--trusted-proxy", "127.0.0.1", "--failure-limit", "0", "--log-format", format];
+    let server = Server::start(database, &options);
     let base = server.field("Listening on").expect("an address");
     let token = server.field("API token").expect("a token");
-    let (login, _folder) = set_up(&mut Watch::default(), &database, &base);
+    let (login, _folder) = set_up(&mut Watch::default(), database, &base);
     by_wire(&base).await;
     let http = Http { base, client: login.http.clone() };
     for (number, forgery) in forgeries().into_iter().enumerate() {
         by_scim(&http, &format!("Bearer {token}"), &forgery).await;
         by_browser(&login, &forgery).await;
         by_provider(&login, &forgery).await;
-        by_description(&unasked(&database, &login, &format!("a{number}")), &forgery).await;
-        by_userinfo_and_keys(&unasked(&database, &login, &format!("b{number}")), &forgery).await;
+        by_description(&unasked(database, &login, &format!("a{number}")), &forgery).await;
+        by_userinfo_and_keys(&unasked(database, &login, &format!("b{number}")), &forgery).await;
     }
-    let log = server.stop();
+    server.stop()
+}
+
+/// A log in JSON is an object a line, and no line is anybody else's.
+async fn nor_one_of_a_log_in_json(database: TestDatabase) {
+    let log = forged_log(&database, "json").await;
+    let mut requests = 0;
+    for line in log.split('\n').filter(|line| !line.is_empty()) {
+        let moves = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
+        assert!(!line.contains(moves), "{line:?}");
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(object["target"] != "muster::forged", "{line}");
+        for member in ["time", "level", "target", "message"] {
+            assert!(object[member].is_string(), "{line}");
+        }
+        if object["target"] == "muster::http::middleware" {
+            requests += 1;
+            assert!(object["status"].is_u64() && object["ms"].is_u64(), "{line}");
+            for member in ["request", "client", "method", "path"] {
+                assert!(object[member].is_string(), "{line}");
+            }
+        }
+        let message = object["message"].as_str().unwrap_or_default();
+        if message.starts_with("sign-in failed") || message.starts_with("userinfo of") {
+            assert!(object["request"].is_string(), "{line}");
+        }
+    }
+    assert!(requests > 100 && log.contains("sign-in failed") && log.contains("FORGED"));
+}
+
+async fn nothing_from_outside_begins_a_line_of_the_log(database: TestDatabase) {
+    let log = forged_log(&database, "text").await;
     // What the start says beside the log.
     let notice =
         log.lines().find(|line| line.starts_with("This is a new store")).expect("a notice");

@@ -11,6 +11,8 @@ use super::database::{Backend, TestDatabase};
 pub fn muster(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     command.args(arguments).env_clear().stdin(Stdio::null());
+    // Nor a file of this machine.
+    command.env("MUSTER_CONFIG", "");
     command
 }
 
