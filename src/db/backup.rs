@@ -16,7 +16,7 @@ use super::sql::Sql;
 use super::url::DatabaseUrl;
 
 /// The tables, parents before children.
-pub const TABLES: [&str; 22] = [
+pub const TABLES: [&str; 24] = [
     "connections",
     "tokens",
     "token_quirks",

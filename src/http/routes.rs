@@ -9,7 +9,7 @@ use super::scopes::{NONE, needs};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
-use super::{api, client, console, dry_run, ops, outgoing, scim};
+use super::{api, client, dry_run, ops, outgoing, scim};
 use crate::access::scope::Scope::{GroupsRead, GroupsWrite, UsersRead, UsersWrite};
 
 /// Adds every route.
