@@ -14,6 +14,9 @@ use crate::db::{Conn, StoreError, journal, roles};
 /// What stands for the connection where something belongs to none.
 pub const NO_CONNECTION: &str = "";
 
+/// How the log calls a SCIM client, as the kind of an actor.
+pub const CLIENT: &str = "token";
+
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
@@ -36,7 +39,7 @@ pub enum Actor {
 impl Actor {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Token(_) => "token",
+            Self::Token(_) => CLIENT,
             Self::CommandLine => "command-line",
             Self::SignIn(_) => "sign-in",
             Self::User(_) => "user",

@@ -11,7 +11,7 @@ use crate::db::tokens::{self, TokenRow};
 use crate::db::{Conn, StoreError};
 use crate::directory::brake;
 use crate::directory::connections::{AdminError, Connection, Provider};
-use crate::directory::events::Action;
+use crate::directory::events::{Action, CLIENT};
 use crate::directory::membership::Policy;
 
 /// So many of a connection's last events are looked at.
@@ -243,7 +243,7 @@ fn scim_tokens(rows: &[TokenRow], name: &str, now: i64) -> Check {
 fn activity(connection: &Connection, rows: &[TokenRow], recent: &[Recent], now: i64) -> Check {
     const NAME: &str = "activity";
     let latest = |is: &dyn Fn(&Recent) -> bool| recent.iter().find(|event| is(event));
-    let pushed = latest(&|event| event.actor == "token").map(|event| event.at);
+    let pushed = latest(&|event| event.actor == CLIENT).map(|event| event.at);
     let signed_in = latest(&|event| event.action == Action::SignedIn.as_str());
     let refused = latest(&|event| event.action == Action::Refused.as_str());
     let asked = rows.iter().filter_map(|row| row.last_used_at).max();
