@@ -24,6 +24,7 @@ mod login;
 mod ops;
 mod overload;
 mod races;
+mod requests;
 mod scim;
 mod signin;
 mod simulation;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         cli::cases(),
         crash::cases(),
         races::cases(),
+        requests::cases(),
         ops::CASES.to_vec(),
         overload::cases(),
         store::cases(),

@@ -1,16 +1,16 @@
 //! What of a request may be kept: nothing that lets somebody in, and nothing that a schema says is
 //! never returned.
 //!
-//! Names decide: whatever is called like a secret is masked, wherever it stands. What is no JSON is not
-//! kept at all.
+//! Names decide: whatever is called like a secret is masked, wherever it stands; and so is text where none
+//! belongs, since nobody knows what it is. What is no JSON object is not kept at all.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::CUT;
-use crate::scim::schema::{Attribute, Registry, Returned};
+use crate::scim::schema::{Attribute, AttributeType, Registry, Returned};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -37,6 +37,8 @@ const PARAMETERS: [&str; 7] =
 pub struct Masks {
     /// Of attributes that are never returned, in small letters.
     never: BTreeSet<String>,
+    /// Of attributes that are no text, in small letters, with what they are.
+    no_text: BTreeMap<String, AttributeType>,
 }
 
 impl Masks {
@@ -55,6 +57,10 @@ impl Masks {
         if attribute.returned == Returned::Never {
             self.never.insert(attribute.name.to_ascii_lowercase());
         }
+        use AttributeType::{Boolean, Complex, Decimal, Integer};
+        if matches!(attribute.kind, Boolean | Complex | Decimal | Integer) {
+            self.no_text.insert(attribute.name.to_ascii_lowercase(), attribute.kind);
+        }
         for sub in &attribute.sub_attributes {
             self.learn(sub);
         }
@@ -69,28 +75,43 @@ impl Masks {
             || lower.split(|c: char| !is_part(c)).any(|part| self.never.contains(part))
     }
 
-    /// A body as it may be kept; `None` for what is no JSON. Of one that is not whole, what is complete
-    /// of it.
-    pub fn body(&self, bytes: &[u8], is_whole: bool) -> Option<String> {
-        if is_whole {
-            let mut value: Value = serde_json::from_slice(bytes).ok()?;
-            self.mask(&mut value, false);
-            return Some(value.to_string());
+    /// Whether a text stands where none belongs. A client may write a boolean or a number as text, and
+    /// a complex value as its value alone, if it was not refused for it.
+    fn is_misplaced(&self, name: &str, value: &Value, is_refused: bool) -> bool {
+        let Some(kind) = self.no_text.get(&name.to_ascii_lowercase()) else { return false };
+        let fits = |text: &str| match kind {
+            AttributeType::Boolean => {
+                ["true", "false"].iter().any(|b| text.eq_ignore_ascii_case(b))
+            }
+            AttributeType::Complex => !is_refused,
+            _ => text.parse::<f64>().is_ok(),
+        };
+        match value {
+            Value::String(text) => !fits(text),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).any(|text| !fits(text)),
+            _ => false,
         }
-        let mut value: Value = serde_json::from_str(&completed(bytes)?).ok()?;
-        self.mask(&mut value, true);
-        Some(format!("{value}{CUT}"))
     }
 
-    /// Masks a value; `is_open` says that it was cut, so that what would name the last of it may be
-    /// missing.
-    fn mask(&self, value: &mut Value, is_open: bool) {
+    /// A body as it may be kept; `None` for what is no JSON object. Of one that is not whole, what is
+    /// complete of it.
+    pub fn body(&self, bytes: &[u8], is_whole: bool, is_refused: bool) -> Option<String> {
+        let mut value: Value = if is_whole {
+            serde_json::from_slice(bytes).ok()?
+        } else {
+            serde_json::from_str(&completed(bytes)?).ok()?
+        };
+        self.mask_object(value.as_object_mut()?, Of { is_open: !is_whole, is_refused });
+        Some(if is_whole { value.to_string() } else { format!("{value}{CUT}") })
+    }
+
+    fn mask(&self, value: &mut Value, of: Of) {
         match value {
-            Value::Object(members) => self.mask_object(members, is_open),
+            Value::Object(members) => self.mask_object(members, of),
             Value::Array(items) => {
                 let last = items.len().saturating_sub(1);
                 for (place, item) in items.iter_mut().enumerate() {
-                    self.mask(item, is_open && place == last);
+                    self.mask(item, of.part(place == last));
                 }
             }
             Value::String(text) => {
@@ -102,16 +123,22 @@ impl Masks {
         }
     }
 
-    fn mask_object(&self, members: &mut Map<String, Value>, is_open: bool) {
-        let of = |name: &str| {
+    fn mask_object(&self, members: &mut Map<String, Value>, of: Of) {
+        let member = |name: &str| {
             let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value)
         };
         // The path of a PATCH operation names what its value is.
-        let path = of("path");
+        let (path, value) = (member("path"), member("value"));
         let hides_value = match path.and_then(Value::as_str) {
-            Some(path) => self.names_secret(path),
-            None => is_open && path.is_none(),
+            Some(path) => {
+                let name = path.rsplit([':', '.']).next().unwrap_or_default();
+                let is_misplaced =
+                    value.is_some_and(|value| self.is_misplaced(name, value, of.is_refused));
+                self.names_secret(path) || is_misplaced
+            }
+            // Without one, it has to be an object that names what it holds.
+            None => of.is_open || (member("op").is_some() && !value.is_some_and(Value::is_object)),
         };
         let last = members.len().saturating_sub(1);
         for (place, (key, value)) in members.iter_mut().enumerate() {
@@ -120,12 +147,13 @@ impl Masks {
             if value.is_null() {
                 continue;
             }
-            if self.names_secret(key) || (is_value && hides_value) {
+            let is_secret = self.names_secret(key) || self.is_misplaced(key, value, of.is_refused);
+            if is_secret || (is_value && hides_value) {
                 *value = Value::from(MASK);
             } else if may_filter && let Some(text) = value.as_str() {
                 *value = Value::from(self.filter(text));
             } else {
-                self.mask(value, is_open && place == last);
+                self.mask(value, of.part(place == last));
             }
         }
     }
@@ -168,6 +196,21 @@ impl Masks {
             Cow::Owned(format!("{}={MASK}", without_tokens(name)))
         });
         shown.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// What a masked value is part of.
+#[derive(Debug, Clone, Copy)]
+struct Of {
+    /// It was cut, so that what would name the last of it may be missing.
+    is_open: bool,
+    /// The request was refused.
+    is_refused: bool,
+}
+
+impl Of {
+    fn part(self, is_last: bool) -> Self {
+        Self { is_open: self.is_open && is_last, ..self }
     }
 }
 
@@ -252,11 +295,14 @@ mod tests {
     use super::*;
 
     fn masks() -> Masks {
-        Masks { never: BTreeSet::from(["password".to_owned(), "pin".to_owned()]) }
+        let registry = Registry::builtin().expect("schemas");
+        let mut masks = Masks::of(&registry);
+        masks.never.insert("pin".to_owned());
+        masks
     }
 
     fn masked(body: &Value) -> Value {
-        let text = masks().body(body.to_string().as_bytes(), true).expect("JSON");
+        let text = masks().body(body.to_string().as_bytes(), true, false).expect("JSON");
         serde_json::from_str(&text).expect("JSON")
     }
 
@@ -289,6 +335,27 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn text_where_none_belongs_is_masked() {
+        let refused =
+            |body: &Value| masks().body(body.to_string().as_bytes(), true, true).expect("JSON");
+        for body in [
+            json!({ "active": "s3cret" }),
+            json!({ "emails": "s3cret" }),
+            json!({ "emails": ["s3cret"] }),
+            json!({ "op": "replace", "value": ["s3cret"] }),
+            json!({ "op": "replace", "value": "s3cret" }),
+            json!({ "op": "replace", "path": "active", "value": "s3cret" }),
+            json!({ "op": "replace", "path": "emails", "value": "s3cret" }),
+            json!({ "Operations": [{ "op": "replace", "value": { "active": "s3cret" } }] }),
+        ] {
+            let kept = refused(&body);
+            assert!(kept.contains(MASK) && !kept.contains("s3cret"), "{kept}");
+        }
+        let tolerated = json!({ "active": "True", "emails": ["a@example.com"], "title": "x" });
+        assert_eq!(masked(&tolerated), tolerated);
     }
 
     #[test]
@@ -338,11 +405,11 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_not_kept() {
-        for body in ["", "password=s3cret", "{\"a\":", "<a/>"] {
-            assert_eq!(masks().body(body.as_bytes(), true), None, "{body}");
+        for body in ["", "password=s3cret", "{\"a\":", "<a/>", "[\"s3cret\"]", "\"s3cret\""] {
+            assert_eq!(masks().body(body.as_bytes(), true, false), None, "{body}");
         }
         for body in ["", "password=s3cret", "]", "<a/>", "{\"a\": \u{1}"] {
-            let kept = masks().body(body.as_bytes(), false).unwrap_or_default();
+            let kept = masks().body(body.as_bytes(), false, false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{kept}");
         }
     }
@@ -351,12 +418,12 @@ mod tests {
     fn of_a_body_that_is_cut_nothing_is_kept_of_which_the_name_is_missing() {
         let body = r#"{"Operations":[{"op":"replace","value":"s3cret","path":"password"}]}"#;
         for end in 0..body.len() {
-            let kept = masks().body(&body.as_bytes()[..end], false).unwrap_or_default();
+            let kept = masks().body(&body.as_bytes()[..end], false, false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{end}: {kept}");
         }
         let body = r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{"val"#;
         assert_eq!(
-            masks().body(body.as_bytes(), false).as_deref(),
+            masks().body(body.as_bytes(), false, false).as_deref(),
             Some(r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{}]}…"#)
         );
     }
