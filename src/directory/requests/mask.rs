@@ -115,7 +115,7 @@ impl Masks {
                 }
             }
             Value::String(text) => {
-                if let Cow::Owned(masked) = without_tokens(text) {
+                if let Cow::Owned(masked) = cleaned(text) {
                     *text = masked;
                 }
             }
@@ -158,28 +158,25 @@ impl Masks {
         }
     }
 
-    /// A filter, or a path with one in it: without what a secret is compared with.
+    /// A filter without what a secret is compared with, or a path that may have one in brackets.
     fn filter(&self, text: &str) -> String {
         if !self.names_secret(text) {
-            return without_tokens(text).into_owned();
+            return cleaned(text).into_owned();
         }
-        // What stands between quotes is what is compared with; where a quote is missing, all the rest.
-        let mut kept = String::new();
-        let mut parts = text.split('"');
-        kept.push_str(parts.next().unwrap_or_default());
-        if text.contains('"') {
-            kept.push('"');
-            kept.push_str(MASK);
-            kept.push('"');
+        match (text.split_once('['), text.rsplit_once(']')) {
+            (Some((before, _)), Some((_, after))) if !before.contains(' ') => {
+                format!("{before}[{MASK}]{after}")
+            }
+            _ if text.contains(char::is_whitespace) => MASK.to_owned(),
+            _ => text.to_owned(),
         }
-        kept
     }
 
     /// The query of a request as it may be kept: the values of SCIM's own parameters, and of others
     /// the names.
     pub fn query(&self, query: &str) -> String {
         let shown = query.split('&').map(|pair| {
-            let Some((name, value)) = pair.split_once('=') else { return without_tokens(pair) };
+            let Some((name, value)) = pair.split_once('=') else { return cleaned(pair) };
             let decode = |text: &str| {
                 let pair = url::form_urlencoded::parse(text.as_bytes()).next();
                 pair.map(|(text, _)| text.into_owned()).unwrap_or_default()
@@ -189,11 +186,11 @@ impl Masks {
             let value_text = decode(&value.replace('=', "%3D"));
             let may_be_kept = is_known
                 && !self.names_secret(&value_text)
-                && matches!(without_tokens(&value_text), Cow::Borrowed(_));
+                && matches!(cleaned(&value_text), Cow::Borrowed(_));
             if value.is_empty() || may_be_kept {
                 return Cow::Borrowed(pair);
             }
-            Cow::Owned(format!("{}={MASK}", without_tokens(name)))
+            Cow::Owned(format!("{}={MASK}", cleaned(name)))
         });
         shown.collect::<Vec<_>>().join("&")
     }
@@ -215,7 +212,7 @@ impl Of {
 }
 
 /// A text without the tokens that are written in it.
-pub fn without_tokens(text: &str) -> Cow<'_, str> {
+pub fn cleaned(text: &str) -> Cow<'_, str> {
     let lower = text.to_ascii_lowercase();
     if !["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign)) {
         return Cow::Borrowed(text);
@@ -329,7 +326,7 @@ mod tests {
                 "Operations": [
                     { "op": "replace", "path": "password", "value": MASK },
                     { "op": "replace", "value": MASK, "PATH": "urn:ietf:x:2.0:User:password" },
-                    { "op": "add", "path": "badges[number eq 7].pin", "value": MASK },
+                    { "op": "add", "path": "badges[***].pin", "value": MASK },
                     { "op": "add", "value": { "password": MASK, "badge.pin": MASK, "title": "x" } },
                     { "op": "replace", "path": "title", "value": "x" },
                 ],
@@ -362,8 +359,14 @@ mod tests {
     fn what_a_secret_is_compared_with_is_masked() {
         let body = json!({ "filter": "userName eq \"ann\" and password eq \"s3cret\"" });
         assert!(!masked(&body).to_string().contains("s3cret"));
-        let body = json!({ "path": "badge[pin eq \"s3cret\"].number", "value": 1 });
-        assert!(!masked(&body).to_string().contains("s3cret"));
+        for body in [
+            json!({ "filter": "password eq s3cret" }),
+            json!({ "filter": "x[password eq s3cret]" }),
+            json!({ "path": "badge[pin eq \"s3cret\"].number", "value": 1 }),
+            json!({ "path": "badge[pin eq s3cret].number", "value": 1 }),
+        ] {
+            assert!(!masked(&body).to_string().contains("s3cret"), "{body}");
+        }
         let masks = masks();
         for query in [
             "filter=password+eq+%22s3cret%22",
@@ -391,13 +394,13 @@ mod tests {
             format!("({signed})"),
             "bearer  0123456789abcdef".to_owned(),
         ] {
-            let kept = without_tokens(&text).into_owned();
+            let kept = cleaned(&text).into_owned();
             assert!(kept.contains(MASK), "{kept}");
             assert!(!kept.contains("a1a1") && !kept.contains("eyJ"), "{kept}");
             assert!(!kept.contains("0123"), "{kept}");
         }
         for text in ["the bearer of news", "muster_scim_", "eyjafjallajökull", "ann@example.com"] {
-            assert_eq!(without_tokens(text), text);
+            assert_eq!(cleaned(text), text);
         }
         let body = json!({ "displayName": format!("it is {token}") });
         assert_eq!(masked(&body), json!({ "displayName": "it is ***" }));

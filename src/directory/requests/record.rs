@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::mask::{Masks, without_tokens};
+use super::mask::{Masks, cleaned};
 use super::{HOUR, Kind};
 use crate::db::requests::{self as rows, HourRow, NewRequest};
 use crate::db::{Conn, StoreError};
@@ -453,7 +453,7 @@ fn text<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
 /// database takes.
 fn short(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    without_tokens(text.get(..end.unwrap_or_default()).unwrap_or_default()).replace('\0', "")
+    cleaned(text.get(..end.unwrap_or_default()).unwrap_or_default()).replace('\0', "")
 }
 
 #[cfg(test)]
