@@ -1,8 +1,6 @@
 //! The log of requests: what was asked of the server and how it was answered, in no backup and in no
 //! event. Whoever writes it takes a lock, so that who has seen a row has seen all rows before it.
 
-#![expect(clippy::ref_option_ref, reason = "the library derives it for borrowed columns")]
-
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;

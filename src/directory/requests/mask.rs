@@ -57,8 +57,14 @@ impl Masks {
         if attribute.returned == Returned::Never {
             self.never.insert(attribute.name.to_ascii_lowercase());
         }
-        use AttributeType::{Boolean, Complex, Decimal, Integer};
-        if matches!(attribute.kind, Boolean | Complex | Decimal | Integer) {
+        let is_text = !matches!(
+            attribute.kind,
+            AttributeType::Boolean
+                | AttributeType::Complex
+                | AttributeType::Decimal
+                | AttributeType::Integer
+        );
+        if !is_text {
             self.no_text.insert(attribute.name.to_ascii_lowercase(), attribute.kind);
         }
         for sub in &attribute.sub_attributes {
