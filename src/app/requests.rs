@@ -193,7 +193,11 @@ impl App {
         let mut taken = log.taken.lock().await;
         // What could not be written before comes first.
         for is_last in [false, true] {
-            if self.write_taken(&mut taken).await.is_err() || is_last {
+            if let Err(error) = self.write_taken(&mut taken).await {
+                log::log!(error.level(), "could not log requests, and tries again: {error}");
+                return;
+            }
+            if is_last {
                 return;
             }
             let records = log.queue().take();
@@ -217,7 +221,7 @@ impl App {
     ///
     /// # Errors
     /// The store cannot be had; what is left is written later.
-    async fn write_taken(&self, taken: &mut Taken) -> Result<(), ()> {
+    async fn write_taken(&self, taken: &mut Taken) -> Result<(), StoreError> {
         let log = &self.requests;
         if !taken.drafts.is_empty() {
             let drafts = Arc::new(std::mem::take(&mut taken.drafts));
@@ -226,7 +230,7 @@ impl App {
                 Ok(rows) => taken.rows.extend(rows),
                 Err(error) if error.is_unavailable() => {
                     taken.drafts = Arc::unwrap_or_clone(drafts);
-                    return Err(late(&error));
+                    return Err(error);
                 }
                 Err(error) => log.give_up(drafts.len(), &error),
             }
@@ -251,7 +255,7 @@ impl App {
             }
             match done {
                 Ok(()) => {}
-                Err(error) if error.is_unavailable() => return Err(late(&error)),
+                Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => log.give_up(batch.len(), &error),
             }
             taken.rows.drain(..batch.len());
@@ -303,10 +307,6 @@ impl App {
             }
         }
     }
-}
-
-fn late(error: &StoreError) {
-    log::log!(error.level(), "could not log requests, and tries again: {error}");
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ async fn one(db: &Db, connection_id: Option<String>, id: i64, as_json: bool) -> 
         output::json(&shown);
         return Ok(());
     }
-    let names = HEADINGS.iter().map(|name| name.to_owned());
+    let names = HEADINGS.into_iter();
     let mut fields: Vec<(&str, String)> = names.zip(cells(&entry)).collect();
     let text = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
     fields.extend([

@@ -1,8 +1,6 @@
 //! The log of requests: what was asked of the server and how it was answered, in no backup and in no
 //! event. Whoever writes it takes a lock, so that who has seen a row has seen all rows before it.
 
-#![expect(clippy::ref_option_ref, reason = "the library derives it for borrowed columns")]
-
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
@@ -193,8 +191,8 @@ impl Wanted<'_> {
     }
 }
 
-/// The rows that are wanted, without bodies; the newest first.
-pub fn page(conn: &mut Conn, wanted: &Wanted<'_>) -> QueryResult<Vec<RequestRow>> {
+/// The statement that reads the rows that are wanted.
+pub fn statement(wanted: &Wanted<'_>) -> Sql {
     let mut sql = Sql::new(
         "SELECT r.id, r.connection_id, r.at, r.duration, r.kind, r.method, r.path, r.query, r.status, \
          r.outcome, r.scim_type, r.detail, r.token_id, r.request_id, r.resource_type, r.user_id, \
@@ -208,10 +206,12 @@ pub fn page(conn: &mut Conn, wanted: &Wanted<'_>) -> QueryResult<Vec<RequestRow>
             sql = sql.raw(" AND r.id IN (").append(wanted.about(about, what)).raw(")");
         }
     }
-    let mut rows: Vec<RequestRow> = sql
-        .raw(format!(" ORDER BY r.id {} LIMIT ", wanted.order()))
-        .integer(wanted.limit)
-        .load(conn)?;
+    sql.raw(format!(" ORDER BY r.id {} LIMIT ", wanted.order())).integer(wanted.limit)
+}
+
+/// The rows that are wanted, without bodies; the newest first.
+pub fn page(conn: &mut Conn, wanted: &Wanted<'_>) -> QueryResult<Vec<RequestRow>> {
+    let mut rows: Vec<RequestRow> = statement(wanted).load(conn)?;
     if wanted.after.is_some() {
         rows.reverse();
     }

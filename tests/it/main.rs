@@ -28,6 +28,7 @@ mod ops;
 mod overload;
 mod packaging;
 mod races;
+mod requests;
 mod scim;
 mod signin;
 mod simulation;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         doctor::cases(),
         dry_run::cases(),
         races::cases(),
+        requests::cases(),
         ops::CASES.to_vec(),
         overload::cases(),
         packaging::all(),

@@ -1,16 +1,16 @@
 //! What of a request may be kept: nothing that lets somebody in, and nothing that a schema says is
 //! never returned.
 //!
-//! Names decide: whatever is called like a secret is masked, wherever it stands. What is no JSON is not
-//! kept at all.
+//! Names decide: whatever is called like a secret is masked, wherever it stands; and so is text where none
+//! belongs, since nobody knows what it is. What is no JSON object is not kept at all.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::CUT;
-use crate::scim::schema::{Attribute, Registry, Returned};
+use crate::scim::schema::{Attribute, AttributeType, Registry, Returned};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -37,6 +37,8 @@ const PARAMETERS: [&str; 7] =
 pub struct Masks {
     /// Of attributes that are never returned, in small letters.
     never: BTreeSet<String>,
+    /// Of attributes that are no text, in small letters, with what they are.
+    no_text: BTreeMap<String, AttributeType>,
 }
 
 impl Masks {
@@ -55,6 +57,16 @@ impl Masks {
         if attribute.returned == Returned::Never {
             self.never.insert(attribute.name.to_ascii_lowercase());
         }
+        let is_text = !matches!(
+            attribute.kind,
+            AttributeType::Boolean
+                | AttributeType::Complex
+                | AttributeType::Decimal
+                | AttributeType::Integer
+        );
+        if !is_text {
+            self.no_text.insert(attribute.name.to_ascii_lowercase(), attribute.kind);
+        }
         for sub in &attribute.sub_attributes {
             self.learn(sub);
         }
@@ -69,32 +81,47 @@ impl Masks {
             || lower.split(|c: char| !is_part(c)).any(|part| self.never.contains(part))
     }
 
-    /// A body as it may be kept; `None` for what is no JSON. Of one that is not whole, what is complete
-    /// of it.
-    pub fn body(&self, bytes: &[u8], is_whole: bool) -> Option<String> {
-        if is_whole {
-            let mut value: Value = serde_json::from_slice(bytes).ok()?;
-            self.mask(&mut value, false);
-            return Some(value.to_string());
+    /// Whether a text stands where none belongs. A client may write a boolean or a number as text, and
+    /// a complex value as its value alone, if it was not refused for it.
+    fn is_misplaced(&self, name: &str, value: &Value, is_refused: bool) -> bool {
+        let Some(kind) = self.no_text.get(&name.to_ascii_lowercase()) else { return false };
+        let fits = |text: &str| match kind {
+            AttributeType::Boolean => {
+                ["true", "false"].iter().any(|b| text.eq_ignore_ascii_case(b))
+            }
+            AttributeType::Complex => !is_refused,
+            _ => text.parse::<f64>().is_ok(),
+        };
+        match value {
+            Value::String(text) => !fits(text),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).any(|text| !fits(text)),
+            _ => false,
         }
-        let mut value: Value = serde_json::from_str(&completed(bytes)?).ok()?;
-        self.mask(&mut value, true);
-        Some(format!("{value}{CUT}"))
     }
 
-    /// Masks a value; `is_open` says that it was cut, so that what would name the last of it may be
-    /// missing.
-    fn mask(&self, value: &mut Value, is_open: bool) {
+    /// A body as it may be kept; `None` for what is no JSON object. Of one that is not whole, what is
+    /// complete of it.
+    pub fn body(&self, bytes: &[u8], is_whole: bool, is_refused: bool) -> Option<String> {
+        let mut value: Value = if is_whole {
+            serde_json::from_slice(bytes).ok()?
+        } else {
+            serde_json::from_str(&completed(bytes)?).ok()?
+        };
+        self.mask_object(value.as_object_mut()?, Of { is_open: !is_whole, is_refused });
+        Some(if is_whole { value.to_string() } else { format!("{value}{CUT}") })
+    }
+
+    fn mask(&self, value: &mut Value, of: Of) {
         match value {
-            Value::Object(members) => self.mask_object(members, is_open),
+            Value::Object(members) => self.mask_object(members, of),
             Value::Array(items) => {
                 let last = items.len().saturating_sub(1);
                 for (place, item) in items.iter_mut().enumerate() {
-                    self.mask(item, is_open && place == last);
+                    self.mask(item, of.part(place == last));
                 }
             }
             Value::String(text) => {
-                if let Cow::Owned(masked) = without_tokens(text) {
+                if let Cow::Owned(masked) = cleaned(text) {
                     *text = masked;
                 }
             }
@@ -102,16 +129,22 @@ impl Masks {
         }
     }
 
-    fn mask_object(&self, members: &mut Map<String, Value>, is_open: bool) {
-        let of = |name: &str| {
+    fn mask_object(&self, members: &mut Map<String, Value>, of: Of) {
+        let member = |name: &str| {
             let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value)
         };
         // The path of a PATCH operation names what its value is.
-        let path = of("path");
+        let (path, value) = (member("path"), member("value"));
         let hides_value = match path.and_then(Value::as_str) {
-            Some(path) => self.names_secret(path),
-            None => is_open && path.is_none(),
+            Some(path) => {
+                let name = path.rsplit([':', '.']).next().unwrap_or_default();
+                let is_misplaced =
+                    value.is_some_and(|value| self.is_misplaced(name, value, of.is_refused));
+                self.names_secret(path) || is_misplaced
+            }
+            // Without one, it has to be an object that names what it holds.
+            None => of.is_open || (member("op").is_some() && !value.is_some_and(Value::is_object)),
         };
         let last = members.len().saturating_sub(1);
         for (place, (key, value)) in members.iter_mut().enumerate() {
@@ -120,38 +153,36 @@ impl Masks {
             if value.is_null() {
                 continue;
             }
-            if self.names_secret(key) || (is_value && hides_value) {
+            let is_secret = self.names_secret(key) || self.is_misplaced(key, value, of.is_refused);
+            if is_secret || (is_value && hides_value) {
                 *value = Value::from(MASK);
             } else if may_filter && let Some(text) = value.as_str() {
                 *value = Value::from(self.filter(text));
             } else {
-                self.mask(value, is_open && place == last);
+                self.mask(value, of.part(place == last));
             }
         }
     }
 
-    /// A filter, or a path with one in it: without what a secret is compared with.
+    /// A filter without what a secret is compared with, or a path that may have one in brackets.
     fn filter(&self, text: &str) -> String {
         if !self.names_secret(text) {
-            return without_tokens(text).into_owned();
+            return cleaned(text).into_owned();
         }
-        // What stands between quotes is what is compared with; where a quote is missing, all the rest.
-        let mut kept = String::new();
-        let mut parts = text.split('"');
-        kept.push_str(parts.next().unwrap_or_default());
-        if text.contains('"') {
-            kept.push('"');
-            kept.push_str(MASK);
-            kept.push('"');
+        match (text.split_once('['), text.rsplit_once(']')) {
+            (Some((before, _)), Some((_, after))) if !before.contains(' ') => {
+                format!("{before}[{MASK}]{after}")
+            }
+            _ if text.contains(char::is_whitespace) => MASK.to_owned(),
+            _ => text.to_owned(),
         }
-        kept
     }
 
     /// The query of a request as it may be kept: the values of SCIM's own parameters, and of others
     /// the names.
     pub fn query(&self, query: &str) -> String {
         let shown = query.split('&').map(|pair| {
-            let Some((name, value)) = pair.split_once('=') else { return without_tokens(pair) };
+            let Some((name, value)) = pair.split_once('=') else { return cleaned(pair) };
             let decode = |text: &str| {
                 let pair = url::form_urlencoded::parse(text.as_bytes()).next();
                 pair.map(|(text, _)| text.into_owned()).unwrap_or_default()
@@ -161,18 +192,33 @@ impl Masks {
             let value_text = decode(&value.replace('=', "%3D"));
             let may_be_kept = is_known
                 && !self.names_secret(&value_text)
-                && matches!(without_tokens(&value_text), Cow::Borrowed(_));
+                && matches!(cleaned(&value_text), Cow::Borrowed(_));
             if value.is_empty() || may_be_kept {
                 return Cow::Borrowed(pair);
             }
-            Cow::Owned(format!("{}={MASK}", without_tokens(name)))
+            Cow::Owned(format!("{}={MASK}", cleaned(name)))
         });
         shown.collect::<Vec<_>>().join("&")
     }
 }
 
+/// What a masked value is part of.
+#[derive(Debug, Clone, Copy)]
+struct Of {
+    /// It was cut, so that what would name the last of it may be missing.
+    is_open: bool,
+    /// The request was refused.
+    is_refused: bool,
+}
+
+impl Of {
+    fn part(self, is_last: bool) -> Self {
+        Self { is_open: self.is_open && is_last, ..self }
+    }
+}
+
 /// A text without the tokens that are written in it.
-pub fn without_tokens(text: &str) -> Cow<'_, str> {
+pub fn cleaned(text: &str) -> Cow<'_, str> {
     let lower = text.to_ascii_lowercase();
     if !["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign)) {
         return Cow::Borrowed(text);
@@ -252,11 +298,14 @@ mod tests {
     use super::*;
 
     fn masks() -> Masks {
-        Masks { never: BTreeSet::from(["password".to_owned(), "pin".to_owned()]) }
+        let registry = Registry::builtin().expect("schemas");
+        let mut masks = Masks::of(&registry);
+        masks.never.insert("pin".to_owned());
+        masks
     }
 
     fn masked(body: &Value) -> Value {
-        let text = masks().body(body.to_string().as_bytes(), true).expect("JSON");
+        let text = masks().body(body.to_string().as_bytes(), true, false).expect("JSON");
         serde_json::from_str(&text).expect("JSON")
     }
 
@@ -283,7 +332,7 @@ mod tests {
                 "Operations": [
                     { "op": "replace", "path": "password", "value": MASK },
                     { "op": "replace", "value": MASK, "PATH": "urn:ietf:x:2.0:User:password" },
-                    { "op": "add", "path": "badges[number eq 7].pin", "value": MASK },
+                    { "op": "add", "path": "badges[***].pin", "value": MASK },
                     { "op": "add", "value": { "password": MASK, "badge.pin": MASK, "title": "x" } },
                     { "op": "replace", "path": "title", "value": "x" },
                 ],
@@ -292,11 +341,38 @@ mod tests {
     }
 
     #[test]
+    fn text_where_none_belongs_is_masked() {
+        let refused =
+            |body: &Value| masks().body(body.to_string().as_bytes(), true, true).expect("JSON");
+        for body in [
+            json!({ "active": "s3cret" }),
+            json!({ "emails": "s3cret" }),
+            json!({ "emails": ["s3cret"] }),
+            json!({ "op": "replace", "value": ["s3cret"] }),
+            json!({ "op": "replace", "value": "s3cret" }),
+            json!({ "op": "replace", "path": "active", "value": "s3cret" }),
+            json!({ "op": "replace", "path": "emails", "value": "s3cret" }),
+            json!({ "Operations": [{ "op": "replace", "value": { "active": "s3cret" } }] }),
+        ] {
+            let kept = refused(&body);
+            assert!(kept.contains(MASK) && !kept.contains("s3cret"), "{kept}");
+        }
+        let tolerated = json!({ "active": "True", "emails": ["a@example.com"], "title": "x" });
+        assert_eq!(masked(&tolerated), tolerated);
+    }
+
+    #[test]
     fn what_a_secret_is_compared_with_is_masked() {
         let body = json!({ "filter": "userName eq \"ann\" and password eq \"s3cret\"" });
         assert!(!masked(&body).to_string().contains("s3cret"));
-        let body = json!({ "path": "badge[pin eq \"s3cret\"].number", "value": 1 });
-        assert!(!masked(&body).to_string().contains("s3cret"));
+        for body in [
+            json!({ "filter": "password eq s3cret" }),
+            json!({ "filter": "x[password eq s3cret]" }),
+            json!({ "path": "badge[pin eq \"s3cret\"].number", "value": 1 }),
+            json!({ "path": "badge[pin eq s3cret].number", "value": 1 }),
+        ] {
+            assert!(!masked(&body).to_string().contains("s3cret"), "{body}");
+        }
         let masks = masks();
         for query in [
             "filter=password+eq+%22s3cret%22",
@@ -324,13 +400,13 @@ mod tests {
             format!("({signed})"),
             "bearer  0123456789abcdef".to_owned(),
         ] {
-            let kept = without_tokens(&text).into_owned();
+            let kept = cleaned(&text).into_owned();
             assert!(kept.contains(MASK), "{kept}");
             assert!(!kept.contains("a1a1") && !kept.contains("eyJ"), "{kept}");
             assert!(!kept.contains("0123"), "{kept}");
         }
         for text in ["the bearer of news", "muster_scim_", "eyjafjallajökull", "ann@example.com"] {
-            assert_eq!(without_tokens(text), text);
+            assert_eq!(cleaned(text), text);
         }
         let body = json!({ "displayName": format!("it is {token}") });
         assert_eq!(masked(&body), json!({ "displayName": "it is ***" }));
@@ -338,11 +414,11 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_not_kept() {
-        for body in ["", "password=s3cret", "{\"a\":", "<a/>"] {
-            assert_eq!(masks().body(body.as_bytes(), true), None, "{body}");
+        for body in ["", "password=s3cret", "{\"a\":", "<a/>", "[\"s3cret\"]", "\"s3cret\""] {
+            assert_eq!(masks().body(body.as_bytes(), true, false), None, "{body}");
         }
         for body in ["", "password=s3cret", "]", "<a/>", "{\"a\": \u{1}"] {
-            let kept = masks().body(body.as_bytes(), false).unwrap_or_default();
+            let kept = masks().body(body.as_bytes(), false, false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{kept}");
         }
     }
@@ -351,12 +427,12 @@ mod tests {
     fn of_a_body_that_is_cut_nothing_is_kept_of_which_the_name_is_missing() {
         let body = r#"{"Operations":[{"op":"replace","value":"s3cret","path":"password"}]}"#;
         for end in 0..body.len() {
-            let kept = masks().body(&body.as_bytes()[..end], false).unwrap_or_default();
+            let kept = masks().body(&body.as_bytes()[..end], false, false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{end}: {kept}");
         }
         let body = r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{"val"#;
         assert_eq!(
-            masks().body(body.as_bytes(), false).as_deref(),
+            masks().body(body.as_bytes(), false, false).as_deref(),
             Some(r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{}]}…"#)
         );
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::mask::{Masks, without_tokens};
+use super::mask::{Masks, cleaned};
 use super::{HOUR, Kind};
 use crate::db::requests::{self as rows, HourRow, NewRequest};
 use crate::db::{Conn, StoreError};
@@ -61,15 +61,15 @@ impl Kept {
         whole.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }
 
-    fn shown(&self, masks: Option<&Masks>) -> (Option<i64>, Option<String>) {
+    fn shown(&self, masks: Option<&Masks>, is_refused: bool) -> (Option<i64>, Option<String>) {
         let size =
             self.size.filter(|size| *size > 0).map(|size| i64::try_from(size).unwrap_or(i64::MAX));
         let bytes = self.bytes.as_ref().filter(|bytes| !bytes.is_empty());
         (
             size,
-            bytes
-                .zip(masks)
-                .and_then(|(bytes, masks)| masks.body(bytes, self.size == Some(bytes.len()))),
+            bytes.zip(masks).and_then(|(bytes, masks)| {
+                masks.body(bytes, self.size == Some(bytes.len()), is_refused)
+            }),
         )
     }
 }
@@ -231,9 +231,9 @@ impl Record {
         let (request, answer) = (self.request.json(), self.answer.json());
         let said = |body: &Value, name: &str| text(body, name).map(|text| short(text, MAX_NAME));
         let masks_of_bodies = has_bodies.then_some(masks);
-        let (request_size, request_body) = self.request.shown(masks_of_bodies);
-        let (answer_size, answer_body) = self.answer.shown(masks_of_bodies);
         let is_error = self.status >= 400;
+        let (request_size, request_body) = self.request.shown(masks_of_bodies, is_error);
+        let (answer_size, answer_body) = self.answer.shown(masks_of_bodies, false);
         let (endpoint, id) = target(&self.path);
         let resource_type = if self.kind == Kind::Scim { resource_type(endpoint) } else { None };
         let own_id = said(&answer, "id").filter(|_| !is_error);
@@ -453,7 +453,7 @@ fn text<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
 /// database takes.
 fn short(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    without_tokens(text.get(..end.unwrap_or_default()).unwrap_or_default()).replace('\0', "")
+    cleaned(text.get(..end.unwrap_or_default()).unwrap_or_default()).replace('\0', "")
 }
 
 #[cfg(test)]
@@ -524,7 +524,7 @@ mod tests {
         let bytes = Bytes::from(body.clone());
         let kept = Kept::of(&bytes);
         assert_eq!(kept.held(), MAX_BODY);
-        let (size, text) = kept.shown(Some(&Masks::default()));
+        let (size, text) = kept.shown(Some(&Masks::default()), false);
         let text = text.expect("a text");
         assert_eq!(size, i64::try_from(body.len()).ok());
         assert!(text.starts_with("{\"displayName\":\"Staff\"") && text.ends_with('…'), "{text}");
