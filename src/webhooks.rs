@@ -211,8 +211,10 @@ impl Dispatcher {
             if busy.contains(&row.id) {
                 continue;
             }
-            let at = row.next_attempt_at.max(row.lease_until).unwrap_or(now);
-            if at <= now && busy.len() < MOST {
+            let is_leased = row.lease_until.is_some_and(|until| until > now);
+            // A lease may be given back at any time, also while this was looked at.
+            let at = if is_leased { now } else { row.next_attempt_at.unwrap_or(now) };
+            if !is_leased && at <= now && busy.len() < MOST {
                 busy.insert(row.id.clone());
                 ready.push(row.id);
             } else {

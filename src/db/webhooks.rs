@@ -222,10 +222,6 @@ pub struct ActiveRow {
     pub next_attempt_at: Option<i64>,
 }
 
-/// What there is of a webhook's connection after its cursor.
-const HAS_NEWS: &str = "EXISTS (SELECT 1 FROM events AS e WHERE e.connection_id = w.connection_id \
-     AND e.position > d.cursor)";
-
 /// The webhooks that may be delivered to and have events before them, which go up to `last`; of those
 /// that send some types only, some have none that are to be sent.
 pub fn with_news(conn: &mut Conn, last: i64) -> QueryResult<Vec<ActiveRow>> {
@@ -236,22 +232,28 @@ pub fn with_news(conn: &mut Conn, last: i64) -> QueryResult<Vec<ActiveRow>> {
          WHERE w.state = 'active' AND d.secret IS NOT NULL AND d.cursor < ",
     )
     .integer(last)
-    .raw(format!(" AND (w.connection_id IS NULL OR {HAS_NEWS}) ORDER BY w.id"))
+    .raw(
+        " AND (w.connection_id IS NULL OR EXISTS (SELECT 1 FROM events AS e \
+         WHERE e.connection_id = w.connection_id AND e.position > d.cursor)) ORDER BY w.id",
+    )
     .load(conn)
 }
 
 /// Has the webhooks whose connections are quiet pass over the events of others, up to `last`, so that
 /// those can be removed one day.
 pub fn pass_over(conn: &mut Conn, last: i64) -> QueryResult<usize> {
+    // All conditions are about the row that is written, so that PostgreSQL looks at them again where
+    // somebody has set the cursor back meanwhile.
     Sql::new("UPDATE webhook_deliveries SET cursor = ")
         .integer(last)
-        .raw(
-            " WHERE lease IS NULL AND webhook_id IN (SELECT w.id FROM webhooks AS w \
-             JOIN webhook_deliveries AS d ON d.webhook_id = w.id \
-             WHERE w.state = 'active' AND w.connection_id IS NOT NULL AND d.cursor < ",
-        )
+        .raw(" WHERE lease IS NULL AND cursor < ")
         .integer(last)
-        .raw(format!(" AND NOT {HAS_NEWS})"))
+        .raw(
+            " AND EXISTS (SELECT 1 FROM webhooks AS w WHERE w.id = webhook_deliveries.webhook_id \
+             AND w.state = 'active' AND w.connection_id IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.connection_id = w.connection_id \
+             AND e.position > webhook_deliveries.cursor))",
+        )
         .execute(conn)
 }
 

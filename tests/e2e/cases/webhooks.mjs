@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { startReceiver } from '../support/receiver.mjs';
-import { customer } from '../support/world.mjs';
+import { pushingCustomer } from '../support/world.mjs';
 
 /** Who is in which team, as the read API says. */
 async function teamsOf(muster, token, connection) {
@@ -22,7 +22,7 @@ async function teamsOf(muster, token, connection) {
 }
 
 test('the example receiver knows who is in which team, across restarts', async (t) => {
-  const { muster, name, provider, scim, keepSecret } = await customer(t);
+  const { muster, name, scim, keepSecret } = await pushingCustomer();
   const { token } = await muster.cli('admin-token', 'create', '--label', 'webhooks');
   keepSecret(token);
 
@@ -36,7 +36,8 @@ test('the example receiver knows who is in which team, across restarts', async (
   await muster.cli('webhook', 'update', made.id, '--url', receiver.url);
   assert.equal((await muster.cli('webhook', 'test', made.id)).taken, true);
 
-  const people = ['ann', 'bob', 'cid'].map((login) => provider.add(`${login}@example.com`));
+  const person = (given) => ({ sub: given, login: `${given}@example.com`, given, family: 'Lee' });
+  const people = ['ann', 'bob', 'cid'].map(person);
   const [ann, bob, cid] = await Promise.all(people.map(scim.pushUser));
   const team = await scim.pushTeam('Engineering', ann, bob);
   await scim.pushTeam('Sales', cid);

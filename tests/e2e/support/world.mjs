@@ -97,11 +97,24 @@ export async function customer(
     page: await context.newPage(),
     /** The address of every request that the browser made. */
     addresses,
-    /** Has the server's log held against another secret. */
-    keepSecret: (secret) => secrets.add(secret),
     /** Changes the connection's settings. */
     set: (...args) => muster.cli('connection', 'update', name, ...args),
     grantRole: (team, role) => muster.cli('role', 'grant', name, team, role),
+  };
+}
+
+/** A customer who pushes people and groups, and never signs in: nothing but a connection. */
+export async function pushingCustomer(muster = shared) {
+  const name = `customer-${randomBytes(6).toString('hex')}`;
+  await muster.cli('connection', 'create', name);
+  const { token } = await muster.cli('token', 'create', name);
+  secrets.add(token);
+  return {
+    muster,
+    name,
+    scim: scimClient(`${muster.direct}/scim/v2`, token),
+    /** Has the server's log held against another secret. */
+    keepSecret: (secret) => secrets.add(secret),
   };
 }
 
