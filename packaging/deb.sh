@@ -68,6 +68,7 @@ set -e
 if [ "$1" = configure ]; then
     adduser --system --group --quiet --home /var/lib/muster --no-create-home muster
     chgrp muster /etc/muster/muster.toml
+    install -d -o muster -g muster -m 0700 /var/lib/muster
     # An upgrade takes effect by a restart, which drains; a first installation is begun by hand, once
     # the file says what it should.
     if [ -d /run/systemd/system ]; then

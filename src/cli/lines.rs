@@ -18,13 +18,12 @@ use serde_json::{Map, Value};
 use crate::clock::{rfc3339, system};
 use crate::serving;
 
-/// What the lines of the log are.
+/// What the lines of the log are: text for people, or an object of JSON each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
-    /// For people
+    // Not told in the help, where it would take more room than the option itself.
     #[default]
     Text,
-    /// An object a line
     Json,
 }
 

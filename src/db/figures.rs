@@ -93,7 +93,8 @@ pub struct DifferenceRow {
 }
 
 /// The teams over whose active members the sources differ where SCIM decides, whatever the filters of
-/// claims let through. Looks at each team of each user of whom a complete claim was heard.
+/// claims let through. Looks at each team of each user of whom a complete claim was heard: SQLite takes a
+/// cross join in the order in which it is written, and would else go through all memberships.
 pub fn differences(conn: &mut Conn) -> QueryResult<Vec<DifferenceRow>> {
     Sql::new(
         "SELECT t.connection_id AS connection_id, t.display_name AS display_name, \
@@ -107,8 +108,9 @@ pub fn differences(conn: &mut Conn) -> QueryResult<Vec<DifferenceRow>> {
          MIN(CASE WHEN COALESCE(m.scim_at, 0) > u.claim_issued_at THEN NULL \
          WHEN COALESCE(m.claim_at, 0) > COALESCE(m.scim_at, 0) THEN m.claim_at \
          ELSE u.claim_issued_at END) AS since \
-         FROM users AS u JOIN memberships AS m ON m.user_id = u.id \
-         WHERE u.claim_issued_at IS NOT NULL AND u.scim_owned AND u.active AND m.scim <> m.claim \
+         FROM users AS u CROSS JOIN memberships AS m \
+         WHERE m.user_id = u.id AND u.claim_issued_at IS NOT NULL AND u.scim_owned AND u.active \
+         AND m.scim <> m.claim \
          GROUP BY m.team_id) AS d \
          JOIN teams AS t ON t.id = d.team_id \
          JOIN connections AS c ON c.id = t.connection_id \

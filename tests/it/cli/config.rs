@@ -111,7 +111,9 @@ fn all_problems_are_told_at_once() {
         let wanted = format!("{path}:{line}: {words}");
         assert!(errors.lines().any(|found| found.starts_with(&wanted)), "{wanted} in {errors}");
     }
-    assert_eq!(errors.lines().count(), 6, "{errors}");
+    // What one says may take several lines.
+    let begun = |errors: &str| errors.matches(&format!("{path}:")).count();
+    assert_eq!(begun(&errors), 6, "{errors}");
     let output = file.run(&["--json", "config", "check"]);
     assert_eq!(output.status.code(), Some(2));
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -122,7 +124,7 @@ fn all_problems_are_told_at_once() {
     );
     // By name, too.
     let named = muster(&["config", "check"]).arg(&file.path).output().expect("a run");
-    assert_eq!(fails(&named, 2).lines().count(), 6);
+    assert_eq!(begun(&fails(&named, 2)), 6);
     let torn = Written::new("listen = \"127.0.0.1:1\"\nmax-queue = [\n");
     assert!(fails(&torn.run(&["config", "check"]), 2).contains("this is not TOML"));
 }
