@@ -228,6 +228,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counters at zero; every compatibility rule, reason and limit is there from the beginning.
+    #[expect(clippy::too_many_lines, reason = "it is the one list of what is counted")]
     pub fn new() -> Self {
         let quirks = Family::<QuirkLabels, Counter>::default();
         for quirk in Quirk::ALL {

@@ -11,9 +11,9 @@ mod flow;
 mod providers;
 pub mod token;
 
-pub use examine::{Examined, Understood};
 pub use crate::reach::{Lookup, Reach, is_loopback, is_safe};
 pub use crate::secret::Secret;
+pub use examine::{Examined, Understood};
 pub use fetch::Limits;
 pub use flow::{Answer, Asked, Started};
 pub use providers::{Metadata, Providers};

@@ -64,20 +64,19 @@ pub async fn run(args: DryRunArgs, url: DatabaseUrl, as_json: bool) -> anyhow::R
     );
     let path = format!("/{}", args.path.trim_start_matches('/'));
     let body = args.body.as_deref().map(read).transpose()?;
-    let said = match args.url.zip(args.token_file) {
-        Some((url, token)) => ask(&url, &token, &method, &path, body).await?,
-        None => {
-            let body = body.as_deref().map(serde_json::from_str).transpose();
-            let body = body.context("the body is not JSON")?;
-            rehearse(url, args.connection, args.schemas.as_deref(), &method, &path, body).await?
-        }
+    let said = if let Some((url, token)) = args.url.zip(args.token_file) {
+        ask(&url, &token, &method, &path, body).await?
+    } else {
+        let body = body.as_deref().map(serde_json::from_str).transpose();
+        let body = body.context("the body is not JSON")?;
+        rehearse(url, args.connection, args.schemas.as_deref(), &method, &path, body).await?
     };
     if as_json {
         output::json(&said);
     } else {
         show(&said);
     }
-    let is_done = said["status"].as_u64().is_some_and(|status| status < 400);
+    let is_done = at(&said, "/status").as_u64().is_some_and(|status| status < 400);
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -116,7 +115,7 @@ async fn rehearse(
     let job = match Job::parse(job, &mut Quirks::default()) {
         Ok(job) => job,
         Err(error) => {
-            return Ok(rehearsal::to_json(error.status.into(), Some(error.to_json()), Vec::new()));
+            return Ok(rehearsal::to_json(error.status, Some(error.to_json()), &[]));
         }
     };
     let db = store::existing(url).await?;
@@ -135,13 +134,13 @@ async fn rehearse(
         .await?;
     let answer = run.answer("/scim/v2");
     if is_job {
-        return Ok(rehearsal::to_json(200, Some(answer), changes.take()));
+        return Ok(rehearsal::to_json(200, Some(answer), &changes.take()));
     }
     let result = answer.pointer("/Operations/0").cloned().unwrap_or_default();
-    let status = result["status"].as_str().and_then(|status| status.parse().ok());
+    let status = at(&result, "/status").as_str().and_then(|status| status.parse().ok());
     let status = status.context("there is no result")?;
     let response = result.get("response").cloned();
-    Ok(rehearsal::to_json(status, response, changes.take()))
+    Ok(rehearsal::to_json(status, response, &changes.take()))
 }
 
 fn named(conn: &mut Conn, name: Option<&str>) -> Result<Connection, AdminError> {
@@ -174,7 +173,7 @@ async fn ask(
         .build()?;
     // A server that does not know the header would do it for real; one that does refuses this.
     let probe = client.get(format!("{base}/Schemas")).header(HEADER, "?").bearer_auth(token);
-    let probe = probe.send().await.map_err(|error| error.without_url());
+    let probe = probe.send().await.map_err(reqwest::Error::without_url);
     let probe = probe.with_context(|| format!("{base} cannot be reached"))?;
     let status = probe.status().as_u16();
     let text = probe.text().await.unwrap_or_default();
@@ -200,25 +199,25 @@ async fn ask(
 
 /// The changes, for people: a line or some for each.
 fn show(said: &Value) {
-    output::line(format!("would be answered with: {}", said["status"]));
-    if let Some(detail) = said["response"]["detail"].as_str() {
+    output::line(format!("would be answered with: {}", at(said, "/status")));
+    if let Some(detail) = at(said, "/response/detail").as_str() {
         output::line(format!("because: {detail}"));
     }
     for (place, result) in
-        said["response"]["Operations"].as_array().into_iter().flatten().enumerate()
+        at(said, "/response/Operations").as_array().into_iter().flatten().enumerate()
     {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let why = result["response"]["detail"].as_str().map(|why| format!(": {why}"));
+        let why = at(result, "/response/detail").as_str().map(|why| format!(": {why}"));
         output::line(format!(
             "operation {}, {} {}: {}{}",
             place + 1,
-            text(&result["method"]),
-            text(&result["location"]),
-            text(&result["status"]),
+            text(at(result, "/method")),
+            text(at(result, "/location")),
+            text(at(result, "/status")),
             why.unwrap_or_default()
         ));
     }
-    let changes = said["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let changes = at(said, "/changes").as_array().map(Vec::as_slice).unwrap_or_default();
     if changes.is_empty() {
         output::line("would change: nothing");
     }
@@ -231,16 +230,16 @@ fn show(said: &Value) {
 }
 
 fn lines(change: &Value) -> Vec<String> {
-    let subject = &change["subject"];
+    let subject = at(change, "/subject");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let name = subject["name"].as_str().map(|name| format!(" '{name}'")).unwrap_or_default();
+    let name = at(subject, "/name").as_str().map(|name| format!(" '{name}'")).unwrap_or_default();
     let mut lines = vec![format!(
         "{}: {}{name} ({})",
-        text(&change["action"]),
-        text(&subject["type"]),
-        text(&subject["id"])
+        text(at(change, "/action")),
+        text(at(subject, "/type")),
+        text(at(subject, "/id"))
     )];
-    let (before, after) = (&change["before"], &change["after"]);
+    let (before, after) = (at(change, "/before"), at(change, "/after"));
     if after.is_object() {
         let keys = |document: &Value| -> Vec<String> {
             document.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
@@ -255,30 +254,38 @@ fn lines(change: &Value) -> Vec<String> {
         }
     }
     for (list, word) in [("added", "adds"), ("removed", "removes")] {
-        lines.extend(named_list(&change["members"][list]).map(|all| format!("  {word} {all}")));
+        lines.extend(
+            named_list(at(change, &format!("/members/{list}")))
+                .map(|all| format!("  {word} {all}")),
+        );
     }
-    if let Some(skipped) = change["members"]["skipped"].as_array() {
+    if let Some(skipped) = at(change, "/members/skipped").as_array() {
         lines.push(format!("  passes over {} unknown members", skipped.len()));
     }
-    lines.extend(named_list(&change["teams"]).map(|all| format!("  leaves {all}")));
-    if let Some(sessions) = change["sessionsEnded"].as_array() {
+    lines.extend(named_list(at(change, "/teams")).map(|all| format!("  leaves {all}")));
+    if let Some(sessions) = at(change, "/sessionsEnded").as_array() {
         lines.push(format!("  ends {} sessions", sessions.len()));
     }
-    if let Some(reason) = change["reason"].as_str() {
+    if let Some(reason) = at(change, "/reason").as_str() {
         lines.push(format!("  {reason}"));
     }
     lines
 }
 
+/// What stands at a place; null where nothing does.
+fn at<'a>(value: &'a Value, place: &str) -> &'a Value {
+    value.pointer(place).unwrap_or(&Value::Null)
+}
+
 /// Names in a line, as far as it is not too long.
 fn named_list(list: &Value) -> Option<String> {
     let list = list.as_array().filter(|list| !list.is_empty())?;
-    let name = |one: &Value| one["name"].as_str().or(one["id"].as_str()).unwrap_or("?").to_owned();
-    let mut text = list.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
-    if list.len() > MOST {
-        text.push_str(&format!(" and {} more", list.len() - MOST));
-    }
-    Some(text)
+    let name = |one: &Value| {
+        at(one, "/name").as_str().or(at(one, "/id").as_str()).unwrap_or("?").to_owned()
+    };
+    let text = list.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
+    let rest = list.len().saturating_sub(MOST);
+    Some(if rest > 0 { format!("{text} and {rest} more") } else { text })
 }
 
 fn shown(value: Option<&Value>) -> String {

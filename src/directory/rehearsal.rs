@@ -167,11 +167,11 @@ pub const DRY_RUN_SCHEMA: &str = "urn:ietf:params:scim:api:messages:muster:2.0:D
 
 /// What is said of a dry run: the status and the body of the answer to the real request, and what that
 /// would change.
-pub fn to_json(status: u16, response: Option<Value>, changes: Vec<Value>) -> Value {
+pub fn to_json(status: u16, response: Option<Value>, changes: &[Value]) -> Value {
     json!({
         "schemas": [DRY_RUN_SCHEMA],
         "status": status,
-        "response": response,
+        "response": response.unwrap_or_default(),
         "changes": changes,
     })
 }

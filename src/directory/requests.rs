@@ -26,6 +26,8 @@ pub const HOURS: i64 = 24;
 const SLACK: i64 = 60_000_000;
 /// The most changes that are shown of one request.
 const MAX_CHANGES: i64 = 1_000;
+/// What stands among the compatibility rules of a request that was a dry run.
+pub const DRY_RUN: &str = "dry-run";
 /// What stands at the end of a body that was cut.
 pub const CUT: char = '…';
 

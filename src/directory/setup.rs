@@ -2,7 +2,7 @@
 //! function of what has arrived, for the page that watches while somebody fills in the provider's forms.
 
 use super::connections::{Connection, Provider};
-use super::requests::{Entry, Kind};
+use super::requests::{DRY_RUN, Entry, Kind};
 use crate::scim::fold::fold;
 
 /// How a step stands.
@@ -341,7 +341,9 @@ fn is_about(entry: &Entry, endpoint: &str) -> bool {
 }
 
 fn is_write(entry: &Entry) -> bool {
-    entry.kind == Kind::Scim && matches!(entry.method.as_str(), "POST" | "PUT" | "PATCH")
+    let is_dry = entry.quirks.iter().any(|quirk| quirk == DRY_RUN);
+    let changes = matches!(entry.method.as_str(), "POST" | "PUT" | "PATCH");
+    entry.kind == Kind::Scim && changes && !is_dry
 }
 
 #[cfg(test)]
@@ -395,6 +397,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "called with json!({…}) written in place")]
     fn sign_in(at: i64, outcome: &str, groups: Value) -> Entry {
         Entry {
             kind: Kind::SignIn,

@@ -6,6 +6,7 @@
 pub mod actions;
 pub mod connection;
 pub mod connections;
+pub mod doctor;
 pub mod events;
 mod failure;
 mod guard;

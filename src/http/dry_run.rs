@@ -77,7 +77,7 @@ pub async fn rehearse(
     request.extensions_mut().insert(Identified(client.rehearsing(changes.clone())));
     let (request, response) = next.call(request).await?.into_parts();
     let status = response.status().as_u16();
-    let body = to_bytes(response.into_body()).await.map_err(|error| error.into())?;
+    let body = to_bytes(response.into_body()).await.map_err(Into::into)?;
     let response = serde_json::from_slice(&body).ok();
     let answer = DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes: changes.take() };
     let answer = match serde_json::to_vec(&answer) {

@@ -11,9 +11,10 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpRequest};
 
 use super::client::{bearer, pasted};
+use super::dry_run;
 use crate::app::App;
-use crate::directory::requests::Kind;
 use crate::directory::requests::record::{Kept, Record, SignIn, is_change, resource_type};
+use crate::directory::requests::{DRY_RUN, Kind};
 use crate::directory::tokens::{self, Authenticated};
 use crate::scim::quirks::Quirks;
 
@@ -176,6 +177,8 @@ fn answered(response: ServiceResponse<BoxBody>, record: &mut Record) -> ServiceR
     record.query = (!query.is_empty()).then(|| query.to_owned());
     let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     record.quirks.extend(header.and_then(pasted));
+    let is_dry = response.headers().contains_key(&dry_run::DRY_RUN);
+    record.quirks.extend(is_dry.then_some(DRY_RUN));
     if record.token.is_none() {
         record.token_hash = header.and_then(bearer).map(tokens::hash);
     }

@@ -222,7 +222,8 @@ pub fn configure(config: &mut ServiceConfig) {
 fn console(config: &mut ServiceConfig) {
     use super::console::setup::{self, guest, shares};
     use super::console::{
-        actions, admit, connection, connections, events, log, login, shell, teams, user, users,
+        actions, admit, connection, connections, doctor, events, log, login, shell, teams, user,
+        users,
     };
     config
         .service(asked("/setup", get().to(guest::show), post().to(guest::open)))
@@ -281,6 +282,7 @@ fn console(config: &mut ServiceConfig) {
                 .service(shown("/connections/{connection}/teams", get().to(teams::list)))
                 .service(shown("/connections/{connection}/teams/{id}", get().to(teams::show)))
                 .service(shown("/connections/{connection}/events", get().to(events::list)))
+                .service(shown("/connections/{connection}/doctor", get().to(doctor::show)))
                 .default_service(route().to(shell::nothing)),
         );
 }

@@ -257,10 +257,8 @@ fn activity(connection: &Connection, rows: &[TokenRow], recent: &[Recent], now: 
     if pushed.is_none()
         && let Some(asked) = asked
     {
-        found.push_str(&format!(
-            ", though the provider asked for something {} ago",
-            lasting(now - asked)
-        ));
+        let ago = lasting(now - asked);
+        found = format!("{found}, though the provider asked for something {ago} ago");
     }
     let has_sign_in = connection.settings.sign_in.issuer.is_some();
     if has_sign_in || signed_in.is_some() {

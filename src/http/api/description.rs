@@ -1,4 +1,4 @@
-//! `/api/v1/openapi.json`: what there is to ask for, in OpenAPI 3.1.
+//! `/api/v1/openapi.json`: what there is to ask for, in `OpenAPI` 3.1.
 //!
 //! The description is written by hand, in the file beside this one. Tests hold it against the table of
 //! routes, and against every answer that they get.

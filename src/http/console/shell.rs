@@ -28,16 +28,18 @@ pub enum Tab {
     Users,
     Teams,
     Events,
+    Doctor,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
+    const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Overview, "", "Overview"),
         (Self::Setup, "/setup", "Set-up"),
         (Self::Log, "/log", "Log"),
         (Self::Users, "/users", "Users"),
         (Self::Teams, "/teams", "Teams"),
         (Self::Events, "/events", "Changes"),
+        (Self::Doctor, "/doctor", "Diagnosis"),
     ];
 }
 

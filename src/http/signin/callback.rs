@@ -74,11 +74,7 @@ async fn finish(
 /// How a sign-in ended, and what the browser is told.
 type Ended = Result<(Outcome, HttpResponse), PageFailure>;
 
-async fn come_back(
-    app: &web::Data<App>,
-    request: &HttpRequest,
-    parameters: Parameters,
-) -> Ended {
+async fn come_back(app: &web::Data<App>, request: &HttpRequest, parameters: Parameters) -> Ended {
     let stale = "This sign-in is not under way in this browser: it took longer than ten minutes, \
                  was finished already, or was begun elsewhere. Begin again at the application.";
     let not_under_way = || Ok((Outcome::NotUnderWay, page::bad_request(stale)));

@@ -28,6 +28,7 @@ pub const CASES: &[Case] = cases![
     a_team_is_shown_with_who_says_so,
     changes_are_listed_newest_first,
     the_brake_is_released_by_hand,
+    the_diagnosis_is_a_page_too,
     text_of_others_is_no_markup,
 ];
 
@@ -43,6 +44,7 @@ async fn nobody_gets_in_without_an_admin_token(app: TestApp) {
         &format!("/connections/default/users/{id}"),
         "/connections/default/teams",
         "/connections/default/events",
+        "/connections/default/doctor",
         "/nothing/here",
     ] {
         let answer = nobody.get(&format!("/console{path}")).await.expect(303);
@@ -495,6 +497,19 @@ async fn the_brake_is_released_by_hand(app: TestApp) {
     let answer = console.post(&path, &[]).await.expect(303);
     assert!(console.page(location(&answer)).await.contains("goes through now"));
     app.scim().patch(&format!("/Users/{id}"), &off).await.expect(200);
+}
+
+async fn the_diagnosis_is_a_page_too(app: TestApp) {
+    let console = Console::open(&app).await;
+    let page = console.page(&format!("{AT}/doctor")).await;
+    for name in ["database", "totals", "scim-tokens", "public-url"] {
+        assert!(page.contains(&format!(">{name}: ")), "{name}: {page}");
+    }
+    app.set(|settings| settings.sign_in.groups_filter = Some("^nothing$".to_owned())).await;
+    app.scim().post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201);
+    let page = console.page(&format!("{AT}/doctor")).await;
+    assert!(page.contains("groups-filter"), "{page}");
+    console.get("/console/connections/nope/doctor").await.expect(404);
 }
 
 async fn text_of_others_is_no_markup(app: TestApp) {

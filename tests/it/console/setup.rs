@@ -16,6 +16,7 @@ pub const CASES: &[Case] = cases![
     the_assistant_names_a_filter_that_matches_nothing,
     the_assistant_names_a_wrong_address_to_operators_alone,
     the_forms_are_those_of_the_provider,
+    a_dry_run_is_no_push,
     where_people_sign_in_is_set_on_the_page,
     a_guest_sees_one_page_and_may_do_what_the_link_says,
     a_link_ends,
@@ -197,6 +198,20 @@ async fn the_forms_are_those_of_the_provider(app: TestApp) {
     let page = console.page(&format!("{AT}/setup")).await;
     assert!(page.contains("Tenant URL") && page.contains("Secret Token"), "{page}");
     assert!(!page.contains("Okta"), "{page}");
+}
+
+async fn a_dry_run_is_no_push(app: TestApp) {
+    let body = json!({ "userName": "ann@example.com" }).to_string();
+    let client = app.scim();
+    let request = client.request("POST", "/Users").header("muster-dry-run", "true");
+    let request = request.header("content-type", "application/scim+json").body(body);
+    client.send(request).await.expect(200);
+    let console = Console::open(&app).await;
+    let page = console.page(&format!("{AT}/setup")).await;
+    assert!(step(&page, "First user").contains(">waiting<"), "{page}");
+    let log = console.page(&format!("{AT}/log")).await;
+    let entry = console.page(&format!("{AT}/log/{}", entry_of(&log, "POST /scim/v2/Users"))).await;
+    assert!(entry.contains("dry-run"), "{entry}");
 }
 
 async fn where_people_sign_in_is_set_on_the_page(app: TestApp) {
