@@ -223,18 +223,18 @@ pub fn cleaned(text: &str) -> Cow<'_, str> {
     if !["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign)) {
         return Cow::Borrowed(text);
     }
-    let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
     let (mut kept, mut is_next, mut is_masked) = (String::with_capacity(text.len()), false, false);
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let end = if is_token(first) {
-            rest.find(|c| !is_token(c)).unwrap_or(rest.len())
+        let end = if is_part(first) {
+            rest.find(|c| !is_part(c)).unwrap_or(rest.len())
         } else {
-            rest.find(is_token).unwrap_or(rest.len())
+            rest.find(is_part).unwrap_or(rest.len())
         };
         let (part, after) = rest.split_at(end);
         rest = after;
-        if !is_token(first) {
+        if !is_part(first) {
             kept.push_str(part);
             continue;
         }
