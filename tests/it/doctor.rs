@@ -1,5 +1,6 @@
 //! The diagnosis: each check, failing where it should and passing where it should.
 
+use chrono::Datelike;
 use std::collections::BTreeSet;
 
 use diesel::RunQueryDsl;
@@ -595,7 +596,6 @@ async fn a_certificate_has_to_be_trusted(database: TestDatabase) {
             rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
         let ends = chrono::DateTime::from_timestamp_micros(muster::clock::system()() + days * DAY)
             .expect("a time");
-        use chrono::Datelike;
         let part = |number: u32| u8::try_from(number).expect("a part of a date");
         parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
         parameters.not_after =

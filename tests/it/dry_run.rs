@@ -185,6 +185,7 @@ fn members(ids: &[&str]) -> Value {
     ids.iter().map(|id| json!({ "value": id })).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "it is one list of requests")]
 async fn what_a_dry_run_says_comes_true(app: TestApp) {
     let client = app.scim();
     let ann_id = client.post("/Users", &pushed_ann()).await.expect(201).id();

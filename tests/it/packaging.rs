@@ -43,6 +43,7 @@ async fn exported(app: &TestApp) -> String {
 #[track_caller]
 fn are_exported(exported: &str, expressions: &[String]) {
     let mut names = BTreeSet::new();
+    let label = Regex::new(r#"(\w+)=~?"([a-z0-9|-]+)""#).expect("an expression");
     for expression in expressions {
         for name in named(expression) {
             let has = exported.lines().any(|line| {
@@ -53,7 +54,6 @@ fn are_exported(exported: &str, expressions: &[String]) {
             names.insert(name);
         }
         // A value that a label never has would look like all being well.
-        let label = Regex::new(r#"(\w+)=~?"([a-z0-9|-]+)""#).expect("an expression");
         for found in label.captures_iter(expression) {
             for value in found[2].split('|').filter(|value| *value != "muster") {
                 let pair = format!("{}=\"{value}\"", &found[1]);

@@ -72,11 +72,11 @@ pub fn cookie(answer: &Answer) -> Option<String> {
     let set = answer.headers.get_all("set-cookie").iter();
     let set = set.map(|value| value.to_str().expect("a readable header"));
     let of_console = set.filter(|set| set.starts_with("muster_console="));
-    let value = of_console.map(|set| {
+    let mut value = of_console.map(|set| {
         assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
         set.split(';').next().expect("a value").to_owned()
     });
-    value.last().filter(|value| !value.ends_with('='))
+    value.next_back().filter(|value| !value.ends_with('='))
 }
 
 pub fn location(answer: &Answer) -> &str {

@@ -261,7 +261,7 @@ async fn guest(app: &TestApp, console: &Console, may_set_up: bool) -> Console {
     let mut guest = Console::new(app);
     let set = answer.header("set-cookie").expect("a cookie");
     assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
-    guest.cookie = set.split(';').next().expect("a value").to_owned();
+    set.split(';').next().expect("a value").clone_into(&mut guest.cookie);
     guest
 }
 

@@ -1,5 +1,7 @@
 //! How much is kept and how long, and what it costs to find something in it.
 
+use std::io::{BufRead, BufReader};
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -299,7 +301,6 @@ async fn a_server_writes_its_log_and_the_command_follows_it(database: TestDataba
     let one = requests(&["--id", found[1]["id"].as_str().expect("an id")]);
     assert!(one.contains("\"action\":\"created\"") && one.contains("ann"), "{one}");
     // What is there, and what comes: the server's last writes it on its way out.
-    use std::io::{BufRead, BufReader};
     let mut following = crate::support::process::muster(&["requests", "--follow", "--json"])
         .args(["--database-url", &database.url])
         .stdout(std::process::Stdio::piped())

@@ -355,7 +355,7 @@ async fn pages_go_back_to_the_beginning(app: TestApp) {
             break;
         }
         names.extend(found.iter().rev().map(name));
-        after = body["next"].as_str().expect("an id").to_owned();
+        body["next"].as_str().expect("an id").clone_into(&mut after);
     }
     assert_eq!(names, ["user0", "user1", "user2", "user3", "user4"]);
 }

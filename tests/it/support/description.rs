@@ -1,4 +1,4 @@
-//! The OpenAPI description as a promise: every answer of a path that it describes has to be one that it
+//! The `OpenAPI` description as a promise: every answer of a path that it describes has to be one that it
 //! describes. Entry points: [`paths`] and [`check`].
 //!
 //! Of JSON Schema this knows what the description uses, and fails on anything else. It is stricter in
@@ -127,7 +127,7 @@ pub fn conforms(schema: &'static Value, value: &Value, at: &str) -> Result<(), S
                     match wanted.get(name) {
                         Some(schema) => conforms(schema, part, &format!("{at}.{name}"))?,
                         None => {
-                            is(is_open, || told(&format!("has '{name}', which is not described")))?
+                            is(is_open, || told(&format!("has '{name}', which is not described")))?;
                         }
                     }
                 }
