@@ -155,7 +155,7 @@ pub enum Action {
 
 impl Action {
     /// All there are.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Created,
         Self::Adopted,
         Self::Reprovisioned,
@@ -171,6 +171,8 @@ impl Action {
         Self::SignedOut,
         Self::Held,
         Self::Released,
+        Self::Shared,
+        Self::Unshared,
         Self::Disabled,
         Self::Rotated,
         Self::Replayed,

@@ -138,6 +138,8 @@ mod tests {
         for taken in ["user.created", "user.signed_in", "team.updated"] {
             assert!(types.take(&one(taken)), "{taken}");
         }
+        let links: Types = "connection.link_shared connection.link_revoked".parse().expect("types");
+        assert!(links.take(&one("connection.link_shared")) && !links.take(&one("user.created")));
         for other in ["team.created", "connection.updated", "app.created"] {
             assert!(!types.take(&one(other)), "{other}");
         }

@@ -148,6 +148,7 @@ async fn no_route_does_anything_for_another_page(app: TestApp) {
         let id =
             if pattern.contains("/Groups") || pattern.contains("/teams") { &group } else { &user };
         let path = pattern.replace("{id}", id).replace("{connection}", "default");
+        let path = path.replace("{session}", "0198").replace("{action}", "deactivate");
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             for (kind, body) in bodies {
                 for page in pages {

@@ -63,7 +63,7 @@ fn the_table_of_routes_is_read_whole() {
     let table = table.split("\nfn not_allowed").next().expect("the table");
     let uses = |text: &str| table.matches(text).count();
     let paths = patterns();
-    // Three of the resources have two paths, and one of those differs in the slash alone.
+    // Two of the resources have two paths.
     let resources: usize = MAKES_A_RESOURCE.into_iter().map(uses).sum();
     assert_eq!(paths.len(), resources + 2, "{paths:#?}");
     assert_eq!(uses("scope("), 3, "the prefixes");
