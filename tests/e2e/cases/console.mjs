@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 
 import { heading, signIn } from '../support/browser.mjs';
-import { customer } from '../support/world.mjs';
+import { customer, keepSecret } from '../support/world.mjs';
 
 /** Where pictures of the pages go, if somebody wants to look at them. */
 const PICTURES = process.env.MUSTER_E2E_PICTURES;
@@ -18,6 +18,7 @@ const DESK = { width: 1280, height: 900 };
 /** Somebody at the console, with an admin token. */
 async function atConsole({ muster, context }) {
   const { token } = await muster.cli('admin-token', 'create', '--label', 'support');
+  keepSecret(token);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
@@ -87,6 +88,7 @@ test('every page of the console can be read by everybody', async (t) => {
     teams: `${base}/${name}/teams`,
     team: `${base}/${name}/teams/${team.id}`,
     changes: `${base}/${name}/events`,
+    diagnosis: `${base}/${name}/doctor`,
   };
   for (const [what, address] of Object.entries(pages)) {
     assert.equal((await page.goto(address)).status(), 200, what);
@@ -179,7 +181,9 @@ test('the assistant turns green while a provider is set up', async (t) => {
 
   // Nothing is clicked from here on: the page follows by itself. Muster plays Okta's part first.
   const file = join(muster.folder, `${name}.token`);
-  writeFileSync(file, (await muster.cli('token', 'create', name)).token, { mode: 0o600 });
+  const made = await muster.cli('token', 'create', name);
+  keepSecret(made.token);
+  writeFileSync(file, made.token, { mode: 0o600 });
   const check = muster.cli('check', `${muster.direct}/scim/v2`, '--token-file', file);
   await step('Test Connector Configuration').getByText('answered 200').waitFor();
   await step('First user pushed').getByText('done', { exact: true }).waitFor();
@@ -207,6 +211,8 @@ test('a guest with a link sees the set-up page and no other', async (t) => {
   await page.getByRole('button', { name: 'Make a link' }).click();
   const link = await page.getByLabel('Link', { exact: true }).inputValue();
   assert.match(link, /\/setup#muster_share_/);
+  const secret = link.split('#')[1];
+  keepSecret(secret);
 
   const context = await page.context().browser().newContext();
   t.after(() => context.close());
@@ -215,12 +221,13 @@ test('a guest with a link sees the set-up page and no other', async (t) => {
   guest.on('request', (request) => asked.push(request.url()));
   await guest.goto(link);
   await guest.getByRole('heading', { name: `Set up ${name}` }).waitFor();
-  const secret = link.split('#')[1];
   assert.ok(!guest.url().includes(secret), 'the secret stays in the address');
   assert.deepEqual(asked.filter((url) => new URL(url).search.includes(secret)), []);
   await isAccessible(guest, "the guest's page");
   await guest.getByRole('button', { name: 'Make a token' }).click();
-  assert.match(await guest.getByLabel('Token', { exact: true }).inputValue(), /^muster_scim_/);
+  const token = await guest.getByLabel('Token', { exact: true }).inputValue();
+  assert.match(token, /^muster_scim_/);
+  keepSecret(token);
   await guest.goto(`${muster.url}/console/connections/${name}`);
   await guest.waitForURL(/\/console\/login/);
 

@@ -103,6 +103,11 @@ export async function customer(
   };
 }
 
+/** Has the servers' logs held against another secret. */
+export function keepSecret(secret) {
+  secrets.add(secret);
+}
+
 /** A customer who pushes people and groups, and never signs in: nothing but a connection. */
 export async function pushingCustomer(muster = shared) {
   const name = `customer-${randomBytes(6).toString('hex')}`;
@@ -113,8 +118,7 @@ export async function pushingCustomer(muster = shared) {
     muster,
     name,
     scim: scimClient(`${muster.direct}/scim/v2`, token),
-    /** Has the server's log held against another secret. */
-    keepSecret: (secret) => secrets.add(secret),
+    keepSecret,
   };
 }
 
