@@ -197,7 +197,7 @@ fn attributes(explained: &Explanation) -> Result<Markup, ConsoleFailure> {
     let document: Value =
         serde_json::from_str(&user.document).map_err(crate::db::StoreError::from)?;
     let mut lines = Vec::new();
-    flatten(String::new(), &document, &mut lines);
+    flatten(String::new(), false, &document, &mut lines);
     let source = owner(user.scim_owned);
     Ok(html! {
         section.card aria-labelledby="attributes" {
@@ -220,23 +220,23 @@ fn attributes(explained: &Explanation) -> Result<Markup, ConsoleFailure> {
     })
 }
 
-fn flatten(path: String, value: &Value, lines: &mut Vec<(String, String)>) {
+fn flatten(path: String, is_urn: bool, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
                 // A colon after a schema's URN, a point anywhere else, as in a filter.
-                let below = match path.as_str() {
-                    "" => name.clone(),
-                    urn if urn.starts_with("urn:") && !urn.contains('[') => format!("{urn}:{name}"),
-                    _ => format!("{path}.{name}"),
+                let (below, is_urn) = match path.as_str() {
+                    "" => (name.clone(), name.contains(':')),
+                    _ if is_urn => (format!("{path}:{name}"), false),
+                    _ => (format!("{path}.{name}"), false),
                 };
-                flatten(below, value, lines);
+                flatten(below, is_urn, value, lines);
             }
         }
         Value::Array(_) if path == "schemas" => {}
         Value::Array(elements) => {
             for (place, element) in elements.iter().enumerate() {
-                flatten(format!("{path}[{}]", place + 1), element, lines);
+                flatten(format!("{path}[{}]", place + 1), false, element, lines);
             }
         }
         Value::String(text) => lines.push((path, text.clone())),
@@ -273,7 +273,7 @@ mod tests {
             "emails": [{ "value": "ann@example.com", "primary": true }],
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": { "manager": { "value": "7" } },
         });
-        flatten(String::new(), &document, &mut lines);
+        flatten(String::new(), false, &document, &mut lines);
         let paths: Vec<&str> = lines.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(
             paths,
