@@ -289,9 +289,19 @@ impl App {
         let settings = self.settings.request_log;
         let keep = i64::try_from(settings.keep.as_micros()).unwrap_or(i64::MAX);
         let before = (self.clock)().saturating_sub(keep);
+        let surplus = self.db.read(move |conn| {
+            Ok::<_, StoreError>(rows::surplus(conn, settings.most)?)
+        });
+        let surplus = match surplus.await {
+            Ok(surplus) => surplus,
+            Err(error) => {
+                log::log!(error.level(), "could not count the requests of the log: {error}");
+                return;
+            }
+        };
         loop {
             let removed = self.db.note("prune_requests", move |conn| {
-                let removed = rows::prune(conn, before, settings.most, PRUNE_BATCH)?;
+                let removed = rows::prune(conn, before, surplus, PRUNE_BATCH)?;
                 let nobodys = rows::prune_nobody(conn, MAX_NOBODY, PRUNE_BATCH)?;
                 rows::prune_hours(conn, before)?;
                 Ok::<_, StoreError>(removed.max(nobodys))

@@ -305,10 +305,25 @@ pub fn hours(conn: &mut Conn, connection_id: &str, from: i64) -> QueryResult<Vec
         .load(conn)
 }
 
-/// Removes the first rows that are older than `before`, or more than `most`, at most `limit`; says how
-/// many it was.
-pub fn prune(conn: &mut Conn, before: i64, most: i64, limit: i64) -> QueryResult<usize> {
-    let surplus = last_id(conn)?.saturating_sub(most);
+/// The id of the last row that is one too many, where there are more than `most`; else 0. Ids have gaps,
+/// so where there may be as many the rows are counted.
+pub fn surplus(conn: &mut Conn, most: i64) -> QueryResult<i64> {
+    let first: Option<i64> = requests::table.select(diesel::dsl::min(requests::id)).first(conn)?;
+    if last_id(conn)?.saturating_sub(first.unwrap_or(0)) < most {
+        return Ok(0);
+    }
+    let last: Option<i64> = requests::table
+        .order(requests::id.desc())
+        .offset(most)
+        .select(requests::id)
+        .first(conn)
+        .optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Removes the first rows that are older than `before`, or not after the id `surplus`, at most `limit`;
+/// says how many it was.
+pub fn prune(conn: &mut Conn, before: i64, surplus: i64, limit: i64) -> QueryResult<usize> {
     Sql::new("DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ")
         .integer(limit)
         .raw(") AND (at < ")
@@ -379,13 +394,13 @@ pub fn names_of(
 pub fn deletions_of(
     conn: &mut Conn,
     subjects: &[(&str, &str)],
-) -> QueryResult<Vec<(String, String)>> {
+) -> QueryResult<Vec<(String, String, String)>> {
     if subjects.is_empty() {
         return Ok(Vec::new());
     }
     let array: Vec<_> = subjects.iter().map(|(of, id)| serde_json::json!([of, id])).collect();
     let array = serde_json::Value::from(array).to_string();
-    let sql = Sql::new("SELECT e.subject_id, e.data FROM ");
+    let sql = Sql::new("SELECT e.connection_id, e.subject_id, e.data FROM ");
     let sql = if conn.is_postgres() {
         sql.raw(
             "(SELECT value ->> 0 AS connection, value ->> 1 AS subject FROM json_array_elements(",
@@ -405,7 +420,7 @@ pub fn deletions_of(
             " JOIN events AS e ON e.connection_id = wanted.connection \
              AND e.subject_id = wanted.subject AND e.action = 'deleted'",
         )
-        .columns::<(Text, Text)>();
+        .columns::<(Text, Text, Text)>();
     on_either!(conn, |conn| found.load(conn))
 }
 

@@ -356,15 +356,10 @@ fn name(conn: &mut Conn, done: &mut [NewRequest], is_user: bool) -> Result<(), S
         .map(|(connection, id)| (connection.as_str(), id.as_str()))
         .collect();
     let attribute = if is_user { "userName" } else { "displayName" };
-    for (id, data) in rows::deletions_of(conn, &gone)? {
+    for (connection, id, data) in rows::deletions_of(conn, &gone)? {
         let data: Value = serde_json::from_str(&data)?;
-        let before = data.get("before").and_then(|before| text(before, attribute));
-        if let Some(name) = before {
-            let of = gone
-                .iter()
-                .filter(|(_, gone)| *gone == id)
-                .map(|(of, id)| ((*of).to_owned(), (*id).to_owned()));
-            names.extend(of.map(|subject| (subject, name.to_owned())));
+        if let Some(name) = data.get("before").and_then(|before| text(before, attribute)) {
+            names.insert((connection, id), name.to_owned());
         }
     }
     for row in done {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, chart, maybe_time, number, query, time};
+use super::parts::{Tone, badge, chart, maybe_time, number, pager, query, time};
 use super::shell;
 use crate::db::Conn;
 use crate::directory::connections::{self, AdminError, Connection};
@@ -21,7 +21,7 @@ const PER_PAGE: usize = 25;
 #[derive(Debug, Deserialize)]
 pub struct Parameters {
     q: Option<String>,
-    page: Option<usize>,
+    page: Option<u64>,
 }
 
 /// `GET /console/connections`
@@ -32,23 +32,25 @@ pub async fn list(
     let Parameters { q, page } = parameters.0;
     let (q, page) = (q.unwrap_or_default(), page.unwrap_or(1).max(1));
     let (wanted, now) = (fold(&q).into_owned(), seat.now);
-    let (found, total) = seat
+    let (found, total, is_more) = seat
         .app
         .db
         .snapshot(move |conn| {
             let mut all = connections::all(conn)?;
             all.retain(|one| fold(&one.name).contains(&wanted));
             let total = all.len();
-            let shown = all.into_iter().skip((page - 1).saturating_mul(PER_PAGE)).take(PER_PAGE);
+            let before = usize::try_from(page - 1).unwrap_or(usize::MAX).saturating_mul(PER_PAGE);
+            let is_more = total > before.saturating_add(PER_PAGE);
+            let shown = all.into_iter().skip(before).take(PER_PAGE);
             let look = |conn: &mut Conn, one: Connection| {
                 let overview = overview::of(conn, &one, now)?;
                 Ok::<_, AdminError>((one, overview))
             };
             let found: Vec<_> = shown.map(|one| look(conn, one)).collect::<Result<_, _>>()?;
-            Ok::<_, AdminError>((found, total))
+            Ok::<_, AdminError>((found, total, is_more))
         })
         .await?;
-    let address = |page: usize| {
+    let address = |page: u64| {
         let pairs = [("q", q.as_str()), ("page", &page.to_string())];
         format!("{}/connections?{}", seat.base, query(&pairs))
     };
@@ -79,14 +81,7 @@ pub async fn list(
                     }
                 }
             }
-            @let is_more = page.saturating_mul(PER_PAGE) < total;
-            @if page > 1 || is_more {
-                nav.pager aria-label="Pages" {
-                    @if page > 1 { a.button href=(address(page - 1)) rel="prev" { "Before" } }
-                    span { "Page " (page) }
-                    @if is_more { a.button href=(address(page + 1)) rel="next" { "After" } }
-                }
-            }
+            (pager(page, is_more, address))
         }
     };
     Ok(shell::page(&seat, "Connections", &body))

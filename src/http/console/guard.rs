@@ -22,6 +22,9 @@ use crate::http::origin::is_own_page;
 use crate::http::signin::{cookie, redirect};
 use crate::secret::Secret;
 
+/// The header of requests by which a page follows what happens, without anybody's doing.
+const FOLLOWING: &str = "x-muster-follow";
+
 /// Somebody at the console, at one of its pages.
 #[derive(Clone)]
 pub struct Seat {
@@ -148,7 +151,9 @@ async fn identify(request: &HttpRequest) -> Result<Option<Seat>, ConsoleFailure>
         _ => String::new(),
     };
     admit_from(&app, request, &operator.allow_from, &id)?;
-    if operator.note_use {
+    // A page that follows by itself keeps nobody signed in.
+    let is_following = request.headers().contains_key(FOLLOWING);
+    if operator.note_use && !is_following {
         let (db, who) = (app.db.clone(), operator.who.clone());
         actix_web::rt::spawn(async move {
             let note = move |conn: &mut _| operators::note_use(conn, secret.expose(), &who, now);
@@ -171,7 +176,8 @@ async fn operator(
     if console.is_none() && session.is_none() {
         return Ok(None);
     }
-    app.db
+    // Anybody can send cookies: it is the work of people, who have one share together.
+    app.people
         .snapshot(move |conn| {
             if let Some(secret) = console
                 && let Some(operator) = operators::of_token(conn, secret.expose(), now)?

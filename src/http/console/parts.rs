@@ -133,6 +133,19 @@ pub fn number(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// The way to the pages before and after one of a list.
+pub fn pager(page: u64, is_more: bool, address: impl Fn(u64) -> String) -> Markup {
+    html! {
+        @if page > 1 || is_more {
+            nav.pager aria-label="Pages" {
+                @if page > 1 { a.button href=(address(page - 1)) rel="prev" { "Before" } }
+                span { "Page " (page) }
+                @if is_more { a.button href=(address(page + 1)) rel="next" { "After" } }
+            }
+        }
+    }
+}
+
 /// The last of a page's items, where the page is full and there may be more.
 pub fn last_of_full<T>(items: &[T], count: i64) -> Option<&T> {
     let is_full = i64::try_from(items.len()).is_ok_and(|len| len >= count);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::events::timeline;
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, last_of_full, maybe_time, number, query, time};
+use super::parts::{Tone, badge, last_of_full, maybe_time, number, pager, query, time};
 use super::shell::{self, Tab};
 use super::users::{owner, status};
 use crate::db::Conn;
@@ -69,6 +69,8 @@ pub async fn list(
     };
     let (listed, sizes) = seat.app.db.read(look).await?;
     let base = format!("{}/teams", seat.connection_path(&connection.name));
+    let address =
+        |page: u64| format!("{base}?{}", query(&[("q", &q), ("page", &page.to_string())]));
     let body = html! {
         form.line role="search" method="get" {
             div.wide {
@@ -78,7 +80,7 @@ pub async fn list(
             button { "Search" }
         }
         section.card { (table(&seat, &base, &listed, &sizes)) }
-        (pager(&base, &q, page, listed.total))
+        (pager(page, page.saturating_mul(PER_PAGE.into()) < listed.total, address))
     };
     Ok(shell::of_connection(&seat, &connection.name, Tab::Teams, "Teams", &body))
 }
@@ -109,20 +111,6 @@ fn table(
                         }
                     }
                 }
-            }
-        }
-    }
-}
-
-fn pager(base: &str, q: &str, page: u64, total: u64) -> Markup {
-    let address = |page: u64| format!("{base}?{}", query(&[("q", q), ("page", &page.to_string())]));
-    let is_more = page.saturating_mul(PER_PAGE.into()) < total;
-    html! {
-        @if page > 1 || is_more {
-            nav.pager aria-label="Pages" {
-                @if page > 1 { a.button href=(address(page - 1)) rel="prev" { "Before" } }
-                span { "Page " (page) }
-                @if is_more { a.button href=(address(page + 1)) rel="next" { "After" } }
             }
         }
     }

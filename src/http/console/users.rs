@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, maybe_time, number, query};
+use super::parts::{Tone, badge, maybe_time, number, pager, query};
 use super::shell::{self, Tab};
 use crate::db::Conn;
 use crate::directory::DirectoryError;
@@ -221,13 +221,7 @@ fn table(
                     tbody { @for user in &listed.items { (row(seat, base, user)) } }
                 }
             }
-            @if page > 1 || is_more {
-                nav.pager aria-label="Pages" {
-                    @if page > 1 { a.button href=(address(page - 1)) rel="prev" { "Before" } }
-                    span { "Page " (page) }
-                    @if is_more { a.button href=(address(page + 1)) rel="next" { "After" } }
-                }
-            }
+            (pager(page, is_more, address))
         }
     }
 }

@@ -70,15 +70,24 @@ async fn what_is_too_old_or_too_much_is_removed(database: TestDatabase) {
     let all: Vec<NewRequest> = (0..20).map(row).collect();
     rows::append(&mut conn, &all, &[]).expect("rows");
     let left = |conn: &mut Conn| count(conn, Sql::new("SELECT COUNT(*) AS total FROM requests"));
-    assert_eq!(rows::prune(&mut conn, 5, 1_000, 3).expect("old ones"), 3, "a few at a time");
-    assert_eq!(rows::prune(&mut conn, 5, 1_000, 500).expect("old ones"), 2);
-    assert_eq!(rows::prune(&mut conn, 5, 1_000, 500).expect("none"), 0);
+    assert_eq!(rows::prune(&mut conn, 5, 0, 3).expect("old ones"), 3, "a few at a time");
+    assert_eq!(rows::prune(&mut conn, 5, 0, 500).expect("old ones"), 2);
+    assert_eq!(rows::prune(&mut conn, 5, 0, 500).expect("none"), 0);
     assert_eq!(left(&mut conn), 15);
-    assert_eq!(rows::prune(&mut conn, 5, 10, 500).expect("surplus"), 5);
+    let surplus = rows::surplus(&mut conn, 10).expect("an id");
+    assert_eq!(rows::prune(&mut conn, 5, surplus, 500).expect("surplus"), 5);
     assert_eq!(left(&mut conn), 10);
+    assert_eq!(rows::surplus(&mut conn, 10).expect("none"), 0);
+    // Rows that are gone again use ids up, and count for nothing.
+    let nobodys: Vec<NewRequest> = (0..50).map(|_| row(25)).collect();
+    rows::append(&mut conn, &nobodys, &[]).expect("rows");
+    Sql::new("DELETE FROM requests WHERE at = 25").execute(&mut conn).expect("a deletion");
     rows::append(&mut conn, &[row(30)], &[]).expect("a row");
     let first = count(&mut conn, Sql::new("SELECT MIN(at) AS total FROM requests"));
     assert_eq!((first, left(&mut conn)), (10, 11));
+    let surplus = rows::surplus(&mut conn, 10).expect("an id");
+    assert_eq!(rows::prune(&mut conn, 5, surplus, 500).expect("surplus"), 1);
+    assert_eq!(rows::surplus(&mut conn, 100).expect("none"), 0);
 }
 
 async fn of_nobodys_only_so_many_are_kept(database: TestDatabase) {

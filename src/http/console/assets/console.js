@@ -24,10 +24,15 @@ document.addEventListener("click", async (event) => {
 const live = () => [...document.querySelectorAll("[data-live]")];
 let failures = 0;
 async function refresh() {
-  if (document.hidden) return;
+  if (document.hidden) return true;
   try {
     const response = await fetch(location.href, { headers: { "x-muster-follow": "1" } });
-    if (!response.ok || response.redirected) throw new Error(String(response.status));
+    if (response.redirected) {
+      // The session is over: what stands there is not what is.
+      document.getElementById("said").textContent = "You are signed out; the page no longer follows.";
+      return false;
+    }
+    if (!response.ok) throw new Error(String(response.status));
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of live()) {
       const fresh = page.getElementById(part.id);
@@ -40,12 +45,13 @@ async function refresh() {
   } catch {
     failures += 1;
   }
+  return true;
 }
 function follow() {
   if (live().length === 0) return;
   const seconds = Math.max(...live().map((part) => Number(part.dataset.live)));
   // A server that does not answer is asked less and less often.
-  setTimeout(async () => { await refresh(); follow(); }, seconds * 1000 * Math.min(2 ** failures, 32));
+  setTimeout(async () => { if (await refresh()) follow(); }, seconds * 1000 * Math.min(2 ** failures, 32));
 }
 follow();
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::shares::guest_path;
+use super::shares::{OF_THE_VENDORS_OWN, guest_path};
 use super::{Parameters, Registration, look, page, set_registration, told};
 use crate::access::Permit;
 use crate::access::Refusal;
@@ -55,6 +55,7 @@ pub async fn show(
             p.soft { "This page can be seen by your link alone, which ends " (time(guest.link.expires_at, now)) "." }
             (told(parameters.0.done.as_deref()))
             (page(&app, &view, &path, guest.link.may_set_up))
+            details.card { summary { "Open another link" } (opening(&app)) }
         };
         Ok(shell::open_page(StatusCode::OK, &base(&app), "Set-up", &body))
     };
@@ -66,7 +67,15 @@ fn ask(app: &App, status: StatusCode, wrong: Option<&str>) -> HttpResponse {
     let body: Markup = html! {
         h1 { "Set-up" }
         @if let Some(wrong) = wrong { (notice(Tone::Bad, wrong)) }
-        section.card {
+        section.card { (opening(app)) }
+    };
+    shell::open_page(status, &base(app), "Set-up", &body)
+}
+
+/// The form that takes a link's secret. It is on the page of an open link, too: whoever has several
+/// links comes to the one that they follow.
+fn opening(app: &App) -> Markup {
+    html! {
             form method="post" action=(guest_path(app)) id="opening" {
                 div.field {
                     label for="code" { "The code of your link" }
@@ -76,9 +85,7 @@ fn ask(app: &App, status: StatusCode, wrong: Option<&str>) -> HttpResponse {
                 }
                 button.main { "Open" }
             }
-        }
-    };
-    shell::open_page(status, &base(app), "Set-up", &body)
+    }
 }
 
 /// `POST /setup`: takes the secret of a link, and keeps it in a cookie.
@@ -165,6 +172,10 @@ async fn admitted(
     }
     let guest = guest(app, request).await?.filter(|guest| guest.link.may_set_up);
     let guest = guest.ok_or(ConsoleFailure::Forbidden("Your link is for looking alone."))?;
+    // Who sets that connection up decides who may use the console.
+    if guest.connection.settings.console_role.is_some() {
+        return Err(ConsoleFailure::Forbidden(OF_THE_VENDORS_OWN));
+    }
     let by = By {
         actor: Actor::Guest(guest.link.id.clone()),
         request_id: RequestId::of(request),
