@@ -289,9 +289,8 @@ impl App {
         let settings = self.settings.request_log;
         let keep = i64::try_from(settings.keep.as_micros()).unwrap_or(i64::MAX);
         let before = (self.clock)().saturating_sub(keep);
-        let surplus = self.db.read(move |conn| {
-            Ok::<_, StoreError>(rows::surplus(conn, settings.most)?)
-        });
+        let surplus =
+            self.db.read(move |conn| Ok::<_, StoreError>(rows::surplus(conn, settings.most)?));
         let surplus = match surplus.await {
             Ok(surplus) => surplus,
             Err(error) => {

@@ -54,6 +54,14 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<ConnectionRow>> {
     connections::table.order(connections::name_fold).load(conn)
 }
 
+/// The connections whose people may use the console, by name.
+pub fn with_console(conn: &mut Conn) -> QueryResult<Vec<ConnectionRow>> {
+    connections::table
+        .filter(connections::console_role.is_not_null())
+        .order(connections::name_fold)
+        .load(conn)
+}
+
 /// Whether there is any connection at all.
 pub fn is_empty(conn: &mut Conn) -> QueryResult<bool> {
     let first: Option<String> =

@@ -409,6 +409,19 @@ pub fn count(conn: &mut Conn, connection_id: &str, condition: Option<&Sql>) -> Q
     super::count(conn, all.append(meeting(connection_id, condition)))
 }
 
+/// How many inactive users the connection has, as far as `most`.
+pub fn inactive_up_to(conn: &mut Conn, connection_id: &str, most: i64) -> QueryResult<i64> {
+    let some = Sql::new(
+        "SELECT COUNT(*) AS total FROM \
+         (SELECT id FROM users WHERE NOT active AND connection_id = ",
+    )
+    .text(connection_id)
+    .raw(" LIMIT ")
+    .integer(most)
+    .raw(") AS counted");
+    super::count(conn, some)
+}
+
 /// How many inactive users the connection has.
 pub fn inactive(conn: &mut Conn, connection_id: &str) -> QueryResult<i64> {
     let all = Sql::new("SELECT COUNT(*) AS total FROM users WHERE NOT active AND connection_id = ");

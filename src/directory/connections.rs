@@ -388,6 +388,14 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Connection>, AdminError> {
     Ok(rows.into_iter().map(Connection::from_row).collect::<Result<_, _>>()?)
 }
 
+/// The connections whose people may use the console, by name.
+///
+/// # Errors
+/// The store's.
+pub fn with_console(conn: &mut Conn) -> Result<Vec<Connection>, StoreError> {
+    rows::with_console(conn)?.into_iter().map(Connection::from_row).collect()
+}
+
 /// The connection of that name.
 ///
 /// # Errors

@@ -9,10 +9,14 @@ use crate::db::{Conn, teams, users};
 /// Tokens that end within so many microseconds are about to: 30 days.
 const SOON: i64 = 30 * 86_400 * 1_000_000;
 
+/// So many inactive users are counted, and no more: a page that follows counts them again and again.
+pub const MANY: i64 = 1_000;
+
 /// How a connection is.
 #[derive(Debug, Clone)]
 pub struct Overview {
     pub users: i64,
+    /// How many of them are inactive, as far as [`MANY`].
     pub inactive: i64,
     pub teams: i64,
     pub tokens: Vec<Token>,
@@ -51,9 +55,9 @@ impl Overview {
 pub fn of(conn: &mut Conn, connection: &Connection, now: i64) -> Result<Overview, AdminError> {
     Ok(Overview {
         users: users::count(conn, &connection.id, None)?,
-        inactive: users::inactive(conn, &connection.id)?,
+        inactive: users::inactive_up_to(conn, &connection.id, MANY)?,
         teams: teams::count(conn, &connection.id, None)?,
-        tokens: tokens::all(conn, Some(&connection.name))?,
+        tokens: tokens::of(conn, connection)?,
         brake: brake::state(conn, connection, now)?,
         log: requests::summary(conn, &connection.id, now)?,
     })

@@ -229,6 +229,15 @@ pub fn all(conn: &mut Conn, connection: Option<&str>) -> Result<Vec<Token>, Admi
     Ok(rows.into_iter().map(token).collect::<Result<_, StoreError>>()?)
 }
 
+/// The tokens of a connection, oldest first, without the compatibility rules of their clients.
+///
+/// # Errors
+/// The store's.
+pub fn of(conn: &mut Conn, connection: &Connection) -> Result<Vec<Token>, StoreError> {
+    let rows = rows::all(conn, Some(&connection.id))?;
+    rows.into_iter().map(|(row, connection)| Token::new(row, connection.name)).collect()
+}
+
 /// What can be changed of a token; what is left out stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {

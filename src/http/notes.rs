@@ -207,7 +207,10 @@ fn answered(response: ServiceResponse<BoxBody>, record: &mut Record) -> ServiceR
 fn is_astray(response: &ServiceResponse<BoxBody>) -> bool {
     let request = response.request();
     let is_known = |part: &str| part.eq_ignore_ascii_case("scim") || resource_type(part).is_some();
+    // What is below these is nobody's mistake at a provider.
+    let is_elsewhere = ["/api/", "/console", "/setup"];
     response.status() == actix_web::http::StatusCode::NOT_FOUND
         && request.match_pattern().is_none()
+        && !is_elsewhere.iter().any(|place| request.path().starts_with(place))
         && request.path().split('/').any(is_known)
 }

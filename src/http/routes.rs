@@ -240,6 +240,7 @@ fn console(config: &mut ServiceConfig) {
                 .service(shown("", get().to(shell::home)))
                 .service(done("/logout", post().to(login::leave)))
                 .service(shown("/connections", get().to(connections::list)))
+                .service(shown("/strays", get().to(log::strays)))
                 .service(shown("/connections/{connection}", get().to(connection::overview)))
                 .service(done("/connections/{connection}/tokens", post().to(actions::make_token)))
                 .service(asked(

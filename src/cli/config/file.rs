@@ -126,9 +126,14 @@ impl Kind {
             Self::List
         } else if matches!(arg.get_action(), ArgAction::SetTrue) || is(TypeId::of::<bool>()) {
             Self::Switch
-        } else if [TypeId::of::<u64>(), TypeId::of::<i64>(), TypeId::of::<u32>(), TypeId::of::<usize>()]
-            .into_iter()
-            .any(is)
+        } else if [
+            TypeId::of::<u64>(),
+            TypeId::of::<i64>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<usize>(),
+        ]
+        .into_iter()
+        .any(is)
         {
             Self::Number
         } else {

@@ -120,6 +120,10 @@ impl Masks {
                     self.mask(item, of.part(place == last));
                 }
             }
+            // JSON inside of a text has names of its own.
+            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+                MASK.clone_into(text);
+            }
             Value::String(text) => {
                 if let Cow::Owned(masked) = cleaned(text) {
                     *text = masked;
@@ -153,7 +157,11 @@ impl Masks {
             if value.is_null() {
                 continue;
             }
-            let is_secret = self.names_secret(key) || self.is_misplaced(key, value, of.is_refused);
+            // The data of a bulk operation is an object; as a text it may hold anything.
+            let is_loose_data = key.eq_ignore_ascii_case("data") && value.is_string();
+            let is_secret = is_loose_data
+                || self.names_secret(key)
+                || self.is_misplaced(key, value, of.is_refused);
             if is_secret || (is_value && hides_value) {
                 *value = Value::from(MASK);
             } else if may_filter && let Some(text) = value.as_str() {

@@ -232,7 +232,9 @@ impl Record {
         let said = |body: &Value, name: &str| text(body, name).map(|text| short(text, MAX_NAME));
         let masks_of_bodies = has_bodies.then_some(masks);
         let is_error = self.status >= 400;
-        let (request_size, request_body) = self.request.shown(masks_of_bodies, is_error);
+        // The status of a bulk job says nothing of its operations: one of them may have been refused.
+        let is_refused = is_error || target(&self.path).0.eq_ignore_ascii_case("Bulk");
+        let (request_size, request_body) = self.request.shown(masks_of_bodies, is_refused);
         let (answer_size, answer_body) = self.answer.shown(masks_of_bodies, false);
         let (endpoint, id) = target(&self.path);
         let resource_type = if self.kind == Kind::Scim { resource_type(endpoint) } else { None };

@@ -123,7 +123,7 @@ async fn of_token(
         .db
         .snapshot(move |conn| {
             let connection = connections::find(conn, &name)?;
-            let found = tokens::all(conn, Some(&connection.name))?;
+            let found = tokens::of(conn, &connection)?;
             Ok::<_, AdminError>((connection.name, found))
         })
         .await?;

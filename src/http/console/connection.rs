@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::connections::health;
+use super::connections::{health, inactive};
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, chart, clock, maybe_time, notice, number, time};
+use super::parts::{Tone, badge, chart, clock, lately, maybe_time, notice, number, time};
 use super::shell::{self, Tab};
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::overview::{self, Overview};
@@ -55,13 +55,13 @@ pub async fn overview(
                     dl.facts {
                         dt { "Users" } dd {
                             a href={ (seat.connection_path(&one.name)) "/users" } { (number(overview.users)) }
-                            @if overview.inactive > 0 { ", " (number(overview.inactive)) " of them inactive" }
+                            @if overview.inactive > 0 { ", " (inactive(overview.inactive)) " of them inactive" }
                         }
                         dt { "Teams" } dd {
                             a href={ (seat.connection_path(&one.name)) "/teams" } { (number(overview.teams)) }
                         }
-                        dt { "Last push" } dd { (maybe_time(overview.log.last_push_at, now)) }
-                        dt { "Last sign-in" } dd { (maybe_time(overview.log.last_sign_in_at, now)) }
+                        dt { "Last push" } dd { (lately(overview.log.last_push_at, now)) }
+                        dt { "Last sign-in" } dd { (lately(overview.log.last_sign_in_at, now)) }
                         @if let Some(error) = &overview.log.last_error {
                             dt { "Last error" } dd {
                                 a href={ (seat.connection_path(&one.name)) "/log/" (error.id) } { (time(error.at, now)) }

@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{Tone, badge, chart, maybe_time, number, pager, query, time};
+use super::parts::{Tone, badge, chart, lately, number, pager, query, time};
 use super::shell;
 use crate::db::Conn;
 use crate::directory::connections::{self, AdminError, Connection};
-use crate::directory::overview::{self, Overview};
+use crate::directory::overview::{self, MANY, Overview};
 use crate::http::signin::parameters::PageQuery;
 use crate::scim::fold::fold;
 
@@ -56,7 +56,9 @@ pub async fn list(
     };
     let body = html! {
         h1 { "Connections" }
-        p.soft { "One customer's identity provider each. " code { "muster connection create NAME" } " adds one." }
+        p.soft { "One customer's identity provider each. " code { "muster connection create NAME" } " adds one. \
+            A push that no connection has may be among the "
+            a href={ (seat.base) "/strays" } { "requests without a connection" } "." }
         form.line role="search" method="get" {
             div.wide {
                 label for="q" { "Name" }
@@ -98,15 +100,20 @@ fn row(seat: &Seat, one: &Connection, overview: &Overview) -> Markup {
             td data-name="Users" {
                 (number(overview.users))
                 @if overview.inactive > 0 {
-                    " " span.soft.small { "(" (number(overview.inactive)) " inactive)" }
+                    " " span.soft.small { "(" (inactive(overview.inactive)) " inactive)" }
                 }
             }
             td data-name="Teams" { (number(overview.teams)) }
-            td data-name="Last push" { (maybe_time(overview.log.last_push_at, seat.now)) }
-            td data-name="Last sign-in" { (maybe_time(overview.log.last_sign_in_at, seat.now)) }
+            td data-name="Last push" { (lately(overview.log.last_push_at, seat.now)) }
+            td data-name="Last sign-in" { (lately(overview.log.last_sign_in_at, seat.now)) }
             td data-name="A day" { (chart(&overview.log.hours)) }
         }
     }
+}
+
+/// How many are inactive, as far as they are counted.
+pub(super) fn inactive(count: i64) -> String {
+    if count >= MANY { format!("{} or more", number(MANY)) } else { number(count) }
 }
 
 /// What somebody has to know of a connection, the worst first.

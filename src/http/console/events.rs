@@ -42,7 +42,7 @@ pub async fn list(
     let body = html! {
         p.soft { "Every change, whoever made it, in the order in which " code { "/api/v1/events" } " has it." }
         section.card id="changes" data-live=[before.is_none().then_some("3")] {
-            (timeline(&seat, &happened))
+            (timeline(&happened))
         }
         nav.pager aria-label="Pages" {
             @if before.is_some() { a.button href=(base) rel="first" { "Newest" } }
@@ -55,7 +55,7 @@ pub async fn list(
 }
 
 /// Entries of the log as a list.
-pub(super) fn timeline(seat: &Seat, happened: &[Happened]) -> Markup {
+pub(super) fn timeline(happened: &[Happened]) -> Markup {
     html! {
         @if happened.is_empty() { p.soft { "Nothing has happened." } }
         @else {
@@ -63,13 +63,13 @@ pub(super) fn timeline(seat: &Seat, happened: &[Happened]) -> Markup {
                 thead { tr {
                     th scope="col" { "When (UTC)" } th scope="col" { "What" } th scope="col" { "By" }
                 } }
-                tbody { @for entry in happened { (row(seat, entry)) } }
+                tbody { @for entry in happened { (row(entry)) } }
             }
         }
     }
 }
 
-fn row(_seat: &Seat, entry: &Happened) -> Markup {
+fn row(entry: &Happened) -> Markup {
     html! {
         tr {
             td data-name="When" { (clock(entry.at)) }

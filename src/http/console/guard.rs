@@ -23,7 +23,7 @@ use crate::http::signin::{cookie, redirect};
 use crate::secret::Secret;
 
 /// The header of requests by which a page follows what happens, without anybody's doing.
-const FOLLOWING: &str = "x-muster-follow";
+pub const FOLLOWING: &str = "x-muster-follow";
 
 /// Somebody at the console, at one of its pages.
 #[derive(Clone)]
@@ -114,6 +114,12 @@ pub async fn admit(
         return Ok(request.into_response(failure.page(&seat.base)));
     }
     let base = seat.base.clone();
+    // No name and no id has it, and not every database takes it.
+    if request.path().contains("%00") {
+        return Ok(request.into_response(
+            ConsoleFailure::Missing("There is no such page.".to_owned()).page(&base),
+        ));
+    }
     request.extensions_mut().insert(seat);
     let response = next.call(request).await?.map_into_boxed_body();
     // The failure itself does not know where the console is.

@@ -1,16 +1,17 @@
 //! `/console/connections/{name}/log`: every request of the provider and every sign-in, newest first,
 //! and one of them with its bodies and what it changed.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::events::differences;
 use super::failure::ConsoleFailure;
-use super::guard::Seat;
-use super::parts::{Tone, badge, clock, last_of_full, query};
+use super::guard::{FOLLOWING, Seat};
+use super::parts::{Tone, badge, clock, last_of_full, notice, query};
 use super::shell::{self, Tab};
+use crate::app::App;
 use crate::directory::requests::{self, Body, Entry, Kind, Query};
 use crate::http::api::requests::save;
 use crate::http::signin::parameters::PageQuery;
@@ -34,6 +35,7 @@ pub struct Parameters {
 /// `GET /console/connections/{name}/log`
 pub async fn list(
     seat: Seat,
+    request: HttpRequest,
     name: web::Path<String>,
     parameters: PageQuery<Parameters>,
 ) -> Result<HttpResponse, ConsoleFailure> {
@@ -48,13 +50,14 @@ pub async fn list(
         count: PER_PAGE,
         ..Query::default()
     };
-    save(&seat.app).await;
+    save_unless_following(&seat, &request).await;
     let found = seat.app.db.snapshot(move |conn| requests::page(conn, &wanted)).await?;
     let base = format!("{}/log", seat.connection_path(&connection.name));
     let body = html! {
+        (is_off(&seat.app))
         (search(&parameters))
         section.card id="requests" data-live=[parameters.before.is_none().then_some("2")] aria-live="off" {
-            (table(&seat, &base, &found))
+            (table(&base, &found))
         }
         nav.pager aria-label="Pages" {
             @if parameters.before.is_some() { a.button href=(address(&base, &parameters, None)) rel="first" { "Newest" } }
@@ -64,6 +67,25 @@ pub async fn list(
         }
     };
     Ok(shell::of_connection(&seat, &connection.name, Tab::Log, "Provisioning log", &body))
+}
+
+/// Has what this process remembers written down, when somebody looks; a page that follows sees what is
+/// written every second anyway.
+pub(super) async fn save_unless_following(seat: &Seat, request: &HttpRequest) {
+    if !request.headers().contains_key(FOLLOWING) {
+        save(&seat.app).await;
+    }
+}
+
+/// That nothing is to be seen, where the log is off.
+pub(super) fn is_off(app: &App) -> Markup {
+    if app.requests.is_on() {
+        return html! {};
+    }
+    notice(
+        Tone::Warn,
+        "The server keeps no log of requests (--log-requests off), so this page cannot follow.",
+    )
 }
 
 fn address(base: &str, parameters: &Parameters, before: Option<i64>) -> String {
@@ -107,7 +129,7 @@ fn search(parameters: &Parameters) -> Markup {
     }
 }
 
-fn table(seat: &Seat, base: &str, found: &[Entry]) -> Markup {
+fn table(base: &str, found: &[Entry]) -> Markup {
     html! {
         @if found.is_empty() { p { "Nothing like that has arrived. What does appears here by itself." } }
         @else {
@@ -116,29 +138,29 @@ fn table(seat: &Seat, base: &str, found: &[Entry]) -> Markup {
                     th scope="col" { "When (UTC)" } th scope="col" { "Request" } th scope="col" { "Answer" }
                     th scope="col" { "About" } th scope="col" { "Took" }
                 } }
-                tbody { @for entry in found { (row(seat, base, entry)) } }
+                tbody { @for entry in found { (row(base, entry)) } }
             }
         }
     }
 }
 
-fn row(seat: &Seat, base: &str, entry: &Entry) -> Markup {
+fn row(base: &str, entry: &Entry) -> Markup {
     html! {
         tr {
             td data-name="When" { a href={ (base) "/" (entry.id) } { (clock(entry.at)) } }
-            td data-name="Request" { (request(entry)) }
+            td data-name="Request" { (line_of(entry)) }
             td data-name="Answer" {
                 (status(entry))
                 @if let Some(detail) = &entry.detail { br; span.small { (detail) } }
             }
-            td data-name="About" { (about(seat, base, entry)) }
+            td data-name="About" { (about(base, entry)) }
             td data-name="Took" { (took(entry.duration)) }
         }
     }
 }
 
 /// What was asked for, in one line.
-fn request(entry: &Entry) -> Markup {
+fn line_of(entry: &Entry) -> Markup {
     match entry.kind {
         Kind::Scim => html! {
             span.mono { (entry.method) " " (entry.path) }
@@ -162,9 +184,8 @@ fn status(entry: &Entry) -> Markup {
     badge(tone, &text)
 }
 
-fn about(seat: &Seat, base: &str, entry: &Entry) -> Markup {
+fn about(base: &str, entry: &Entry) -> Markup {
     let connection = base.strip_suffix("/log").unwrap_or(base);
-    let _ = seat;
     html! {
         @if let Some(user) = &entry.user {
             @let name = user.name.as_ref().or(user.id.as_ref());
@@ -187,6 +208,62 @@ fn about(seat: &Seat, base: &str, entry: &Entry) -> Markup {
 /// How long it took, in milliseconds.
 fn took(micros: i64) -> String {
     format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+}
+
+/// `GET /console/strays`: what came without a token that is known, so that nobody can say whose it is.
+pub async fn strays(
+    seat: Seat,
+    request: HttpRequest,
+    parameters: PageQuery<Parameters>,
+) -> Result<HttpResponse, ConsoleFailure> {
+    let before_id = parameters.0.before;
+    let wanted = Query { nobody: true, before_id, count: PER_PAGE, ..Query::default() };
+    save_unless_following(&seat, &request).await;
+    let found = seat.app.db.snapshot(move |conn| requests::page(conn, &wanted)).await?;
+    let base = format!("{}/strays", seat.base);
+    let body = html! {
+        p.crumbs { a href={ (seat.base) "/connections" } { "Connections" } " / without a connection" }
+        h1 { "Requests without a connection" }
+        p { "They came without a token, with one that is not known, or to a path where nothing is, so that \
+            nobody can say whose they are. A push that is missing in a connection's log may be among them." }
+        (is_off(&seat.app))
+        section.card id="requests" data-live=[before_id.is_none().then_some("2")] aria-live="off" {
+            @if found.is_empty() { p { "There are none." } }
+            @else {
+                table.stack {
+                    thead { tr {
+                        th scope="col" { "When (UTC)" } th scope="col" { "Request" }
+                        th scope="col" { "Answer" } th scope="col" { "From" }
+                    } }
+                    tbody { @for entry in &found { (stray(entry)) } }
+                }
+            }
+        }
+        nav.pager aria-label="Pages" {
+            @if before_id.is_some() { a.button href=(base) rel="first" { "Newest" } }
+            @if let Some(last) = last_of_full(&found, PER_PAGE) {
+                a.button href={ (base) "?before=" (last.id) } rel="next" { "Earlier" }
+            }
+        }
+    };
+    Ok(shell::page(&seat, "Requests without a connection", &body))
+}
+
+fn stray(entry: &Entry) -> Markup {
+    html! {
+        tr {
+            td data-name="When" { (clock(entry.at)) }
+            td data-name="Request" { (line_of(entry)) }
+            td data-name="Answer" {
+                (status(entry))
+                @if let Some(detail) = &entry.detail { br; span.small { (detail) } }
+            }
+            td data-name="From" {
+                @if let Some(client) = &entry.client { span.mono { (client) } }
+                @if let Some(agent) = &entry.user_agent { br; span.small.soft { (agent) } }
+            }
+        }
+    }
 }
 
 /// `GET /console/connections/{name}/log/{id}`
@@ -212,8 +289,8 @@ pub async fn show(
     let base = format!("{}/log", seat.connection_path(&connection.name));
     let body = html! {
         section.card aria-labelledby="what" {
-            h2 id="what" { (request(&entry)) }
-            (facts(&seat, &base, &entry))
+            h2 id="what" { (line_of(&entry)) }
+            (facts(&base, &entry))
         }
         (changed(&entry, &changes))
         (body_of("What was sent", "sent", &entry.request))
@@ -229,13 +306,13 @@ pub async fn show(
     Ok(shell::of_connection(&seat, &connection.name, Tab::Log, title, &body))
 }
 
-fn facts(seat: &Seat, base: &str, entry: &Entry) -> Markup {
+fn facts(base: &str, entry: &Entry) -> Markup {
     html! {
         dl.facts {
             dt { "Received" } dd { (clock(entry.at)) " UTC" }
             dt { "Answered" } dd { (status(entry)) " after " (took(entry.duration)) }
             @if let Some(detail) = &entry.detail { dt { "Because" } dd { (detail) } }
-            dt { "About" } dd { (about(seat, base, entry)) }
+            dt { "About" } dd { (about(base, entry)) }
             @if let Some(token) = &entry.token_id { dt { "Token" } dd.mono { (token) } }
             @if let Some(client) = &entry.client { dt { "From" } dd.mono { (client) } }
             @if let Some(agent) = &entry.user_agent { dt { "Program" } dd { (agent) } }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::connections;
 use crate::directory::flows::{Request, Wanted};
-use crate::directory::operators;
+use crate::directory::{operators, sessions};
 use crate::http::api::admin;
 use crate::http::origin::is_own_page;
 use crate::http::signin::failure::PageFailure;
@@ -39,9 +39,20 @@ pub struct Form {
 /// `GET /console/login`
 pub async fn ask(
     app: web::Data<App>,
+    request: HttpRequest,
     parameters: PageQuery<Parameters>,
 ) -> Result<HttpResponse, ConsoleFailure> {
-    form(&app, parameters.0.next.as_deref(), None).await
+    let now = (app.clock)();
+    let session = cookie::session_value(&app, &request);
+    let is_somebody = match session.filter(|_| parameters.0.next.is_some()) {
+        Some(secret) => {
+            let found = app.people.read(move |conn| sessions::find(conn, secret.expose(), now));
+            found.await?.is_some()
+        }
+        None => false,
+    };
+    let wrong = "You have signed in, but not as somebody whose role opens the console.";
+    form(&app, parameters.0.next.as_deref(), is_somebody.then_some(wrong)).await
 }
 
 /// `POST /console/login`
@@ -83,17 +94,12 @@ pub async fn begin(
     let found = app
         .people
         .read(move |conn| {
-            let found = connections::all(conn)?;
+            let found = connections::with_console(conn)?;
             let is_it = |one: &connections::Connection| one.name.eq_ignore_ascii_case(&name);
-            Ok::<_, connections::AdminError>(found.into_iter().find(is_it))
+            Ok::<_, StoreError>(found.into_iter().find(is_it))
         })
-        .await;
-    let connection = match found {
-        Ok(found) => found.filter(|found| found.settings.console_role.is_some()),
-        Err(connections::AdminError::Store(error)) => return Err(error.into()),
-        Err(_) => None,
-    };
-    let Some(connection) = connection else {
+        .await?;
+    let Some(connection) = found else {
         let failure = ConsoleFailure::Missing("Nobody gets to the console that way.".to_owned());
         return Ok(failure.page(&base(&app)));
     };
@@ -112,16 +118,14 @@ pub async fn leave(seat: Seat, request: HttpRequest) -> Result<HttpResponse, Con
     if let Some(secret) = cookie::console_value(app, &request) {
         app.db.note("end_console", move |conn| operators::end(conn, secret.expose())).await?;
     }
-    if let operators::Who::Person { session_id, .. } = seat.operator.who.clone() {
+    // Whoever has both cookies means to leave by both.
+    if let Some(secret) = cookie::session_value(app, &request) {
         let by = seat.by();
         app.db
             .write("sign_out", move |conn| {
-                crate::directory::sessions::sign_out(
-                    conn,
-                    &session_id,
-                    by.request_id.as_deref(),
-                    by.now,
-                )
+                let found = sessions::find(conn, secret.expose(), by.now)?;
+                let Some(session) = found else { return Ok(()) };
+                sessions::sign_out(conn, &session.id, by.request_id.as_deref(), by.now)
             })
             .await?;
     }
@@ -150,8 +154,7 @@ async fn form(
     next: Option<&str>,
     wrong: Option<&str>,
 ) -> Result<HttpResponse, ConsoleFailure> {
-    let ways = app.people.read(connections::all).await?;
-    let ways: Vec<_> = ways.iter().filter(|one| one.settings.console_role.is_some()).collect();
+    let ways = app.people.read(connections::with_console).await?;
     let (base, next) = (base(app), next.unwrap_or_default());
     let body = html! {
         h1 { "Sign in to the console" }

@@ -54,6 +54,15 @@ pub fn maybe_time(at: Option<i64>, now: i64) -> Markup {
     }
 }
 
+/// When something was, as far as the log of requests goes back.
+pub fn lately(at: Option<i64>, now: i64) -> Markup {
+    if let Some(at) = at {
+        time(at, now)
+    } else {
+        html! { span.soft { "not in the log" } }
+    }
+}
+
 /// A point in time to the second, in UTC.
 pub fn clock(at: i64) -> Markup {
     let full = rfc3339(at);

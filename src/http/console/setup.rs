@@ -6,13 +6,14 @@ pub mod fields;
 pub mod guest;
 pub mod shares;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use self::fields::{Form, Value, forms};
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
+use super::log::{is_off, save_unless_following};
 use super::parts::{Tone, badge, clock, copied, notice};
 use super::shell::{self, Tab};
 use crate::app::App;
@@ -20,16 +21,17 @@ use crate::db::{Conn, teams as team_rows, users as user_rows};
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::events::By;
 use crate::directory::overview::Overview;
-use crate::directory::requests::{self, Entry, Query};
+use crate::directory::requests::{self, Entry, Kind, Query};
 use crate::directory::setup::{self, Facts, Mistake, State, Step};
 use crate::directory::{overview, shares as links};
-use crate::http::api::requests::save;
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::redirect;
 use crate::oidc;
 
 /// How many of the latest requests are looked at.
 const LATEST: i64 = 200;
+/// How many of the latest sign-ins.
+const SIGN_INS: i64 = 50;
 /// Requests of nobody's are of this set-up if they came within so many microseconds: 15 minutes.
 const STRAY: i64 = 15 * 60 * 1_000_000;
 
@@ -46,17 +48,25 @@ pub struct View {
 /// Looks up what the page shows. What nobody in particular has asked for is shown to operators alone:
 /// it may be of any connection.
 async fn look(app: &web::Data<App>, name: &str, is_operator: bool) -> Result<View, ConsoleFailure> {
-    save(app).await;
     let (name, now) = (name.to_owned(), (app.clock)());
-    let view = app.db.snapshot(move |conn| view(conn, &name, is_operator, now)).await?;
-    Ok(view)
+    // Guests have the share that people have together.
+    let db = if is_operator { &app.db } else { &app.people };
+    Ok(db.snapshot(move |conn| view(conn, &name, is_operator, now)).await?)
 }
 
 fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View, AdminError> {
     let connection = connections::find(conn, name)?;
     let overview = overview::of(conn, &connection, now)?;
-    let connection_id = Some(connection.id.clone());
-    let recent = requests::page(conn, &Query { connection_id, count: LATEST, ..Query::default() })?;
+    let of = |kind, count| Query {
+        connection_id: Some(connection.id.clone()),
+        kind: Some(kind),
+        count,
+        ..Query::default()
+    };
+    // Apart, so that however much is pushed, the last sign-ins are seen.
+    let mut recent = requests::page(conn, &of(Kind::Scim, LATEST))?;
+    recent.extend(requests::page(conn, &of(Kind::SignIn, SIGN_INS))?);
+    recent.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
     let mut stray: Vec<Entry> = Vec::new();
     if is_operator {
         stray = requests::page(conn, &Query { nobody: true, count: LATEST, ..Query::default() })?;
@@ -86,9 +96,11 @@ pub struct Parameters {
 /// `GET /console/connections/{name}/setup`
 pub async fn show(
     seat: Seat,
+    request: HttpRequest,
     name: web::Path<String>,
     parameters: PageQuery<Parameters>,
 ) -> Result<HttpResponse, ConsoleFailure> {
+    save_unless_following(&seat, &request).await;
     let view = look(&seat.app, &name, true).await?;
     let path = format!("{}/setup", seat.connection_path(&view.connection.name));
     let body = html! {
@@ -112,6 +124,7 @@ fn told(done: Option<&str>) -> Markup {
 /// The page, for whoever sees it; `may_set_up` says whether its forms are there.
 fn page(app: &App, view: &View, path: &str, may_set_up: bool) -> Markup {
     html! {
+        (is_off(app))
         section.card aria-labelledby="progress" {
             h2 id="progress" { "How far it is" }
             div id="watch" data-live="2" aria-live="polite" {

@@ -188,7 +188,7 @@ pub async fn show(
         }
         section.card aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            (timeline(&seat, &happened))
+            (timeline(&happened))
         }
     };
     Ok(shell::of_connection(&seat, &connection.name, Tab::Teams, &team.display_name, &body))

@@ -69,8 +69,8 @@ pub async fn show(
             (sessions_of(&seat, &sessions, &own))
         }
         (teams(&seat, &explained, &base))
-        (attributes(&explained)?)
-        (timeline_of(&seat, &own, &happened))
+        (attributes(&explained, &happened)?)
+        (timeline_of(&own, &happened))
     };
     let title = explained.user.user_name.as_str();
     Ok(shell::of_connection(&seat, &connection.name, Tab::Users, title, &body))
@@ -192,13 +192,13 @@ fn membership(seat: &Seat, base: &str, one: &Membership) -> Markup {
 }
 
 /// Each attribute as a line of its own, with who it comes from.
-fn attributes(explained: &Explanation) -> Result<Markup, ConsoleFailure> {
+fn attributes(explained: &Explanation, happened: &[Happened]) -> Result<Markup, ConsoleFailure> {
     let user = &explained.user;
     let document: Value =
         serde_json::from_str(&user.document).map_err(crate::db::StoreError::from)?;
     let mut lines = Vec::new();
     flatten(String::new(), false, &document, &mut lines);
-    let source = owner(user.scim_owned);
+    let source = |path: &str| source(path, &document, happened, user.scim_owned);
     Ok(html! {
         section.card aria-labelledby="attributes" {
             h2 id="attributes" { "Attributes" }
@@ -211,13 +211,33 @@ fn attributes(explained: &Explanation) -> Result<Markup, ConsoleFailure> {
                         tr {
                             th scope="row" class="mono" { (path) }
                             td data-name="Value" { (value) }
-                            td data-name="From" { (source) }
+                            td data-name="From" { (source(path)) }
                         }
                     }
                 }
             }
         }
     })
+}
+
+/// Who gave an attribute its value: whoever made the latest of the changes that brought it; where that
+/// is not among them, whoever has charge of the user.
+fn source(path: &str, document: &Value, happened: &[Happened], scim_owned: bool) -> &'static str {
+    // The longest name is a URN with colons; what comes behind is inside of it.
+    let names = document.as_object().into_iter().flatten().map(|(name, _)| name);
+    let name = names.filter(|name| path.starts_with(name.as_str())).max_by_key(|name| name.len());
+    let Some(name) = name else { return owner(scim_owned) };
+    let brought = |entry: &&Happened| {
+        let side = |side: &str| entry.data.get(side).and_then(|side| side.get(name));
+        side("after").is_some() && side("after") != side("before")
+    };
+    match happened.iter().find(brought).map(|entry| entry.actor.as_str()) {
+        Some("token") => "SCIM",
+        Some("sign-in") => "sign-in",
+        Some("admin-token" | "user") => "the console",
+        Some("command-line") => "the command line",
+        _ => owner(scim_owned),
+    }
 }
 
 fn flatten(path: String, is_urn: bool, value: &Value, lines: &mut Vec<(String, String)>) {
@@ -244,12 +264,12 @@ fn flatten(path: String, is_urn: bool, value: &Value, lines: &mut Vec<(String, S
     }
 }
 
-fn timeline_of(seat: &Seat, own: &str, happened: &[Happened]) -> Markup {
+fn timeline_of(own: &str, happened: &[Happened]) -> Markup {
     let oldest = last_of_full(happened, ENTRIES);
     html! {
         section.card aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            (timeline(seat, happened))
+            (timeline(happened))
             @if let Some(oldest) = oldest {
                 p { a href={ (own) "?before=" (oldest.sequence) "#timeline" } { "Earlier" } }
             }
@@ -262,6 +282,44 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_attribute_is_from_whoever_brought_its_value() {
+        let happened = |actor: &str, before: Value, after: Value| Happened {
+            sequence: 0,
+            at: 0,
+            actor: actor.to_owned(),
+            actor_id: None,
+            request_id: None,
+            action: String::new(),
+            subject: String::new(),
+            subject_id: String::new(),
+            data: json!({ "before": before, "after": after }),
+        };
+        let all = [
+            happened(
+                "admin-token",
+                json!({ "active": true, "title": "x" }),
+                json!({ "active": false, "title": "x" }),
+            ),
+            happened(
+                "token",
+                json!({ "name": { "givenName": "A" } }),
+                json!({ "name": { "givenName": "B" }, "title": "x" }),
+            ),
+            happened("sign-in", Value::Null, json!({ "userName": "ann", "active": true })),
+        ];
+        let document = json!({ "userName": "ann", "active": false, "title": "x", "name": {}, "nickName": "n" });
+        for (path, from) in [
+            ("active", "the console"),
+            ("title", "SCIM"),
+            ("name.givenName", "SCIM"),
+            ("userName", "sign-in"),
+            ("nickName", "SCIM"),
+        ] {
+            assert_eq!(source(path, &document, &all, true), from, "{path}");
+        }
+    }
 
     #[test]
     fn attributes_are_written_as_filters_write_them() {

@@ -94,7 +94,7 @@ fn parse<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, Unreadable> {
     }
     web::Query::from_query(&kept.finish())
         .map(web::Query::into_inner)
-        .map_err(|_| Unreadable::new("A parameter comes twice."))
+        .map_err(|_| Unreadable::new("A parameter comes twice, or is not written as it should be."))
 }
 
 #[cfg(test)]

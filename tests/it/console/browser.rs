@@ -23,6 +23,10 @@ impl Console {
         Self { http, base: app.base_url.clone(), cookie: String::new() }
     }
 
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// Somebody who came in with a new admin token.
     pub async fn open(app: &TestApp) -> Self {
         let (_, token) = app.new_admin_token(None).await;

@@ -13,6 +13,8 @@ pub const CASES: &[Case] = cases![
     nobody_is_sent_elsewhere_after_signing_in,
     a_session_ends_with_its_token,
     a_session_ends_by_itself,
+    a_page_that_follows_keeps_nobody_signed_in,
+    a_token_for_some_networks_opens_it_from_there_alone,
     a_form_of_another_site_does_nothing,
     signing_out_ends_the_session,
     guessing_admin_tokens_is_slowed_down,
@@ -132,6 +134,38 @@ async fn a_session_ends_by_itself(app: TestApp) {
     let console = Console::open(&app).await;
     app.clock.advance(2 * 3_600);
     console.get(AT).await.expect(303);
+}
+
+async fn a_page_that_follows_keeps_nobody_signed_in(app: TestApp) {
+    let console = Console::open(&app).await;
+    for _ in 0..3 {
+        app.clock.advance(2_000);
+        let request = console.http().get(format!("{}{AT}", app.base_url));
+        console.send(request.header("x-muster-follow", "1")).await.expect(200);
+    }
+    app.clock.advance(2_000);
+    console.get(AT).await.expect(303);
+}
+
+async fn a_token_for_some_networks_opens_it_from_there_alone(app: TestApp) {
+    let now = app.clock.now();
+    let make = async |networks: &'static str| {
+        app.db
+            .write("create_admin_token", move |conn| {
+                let networks = networks.parse().expect("networks");
+                muster::directory::apps::create_admin_token_for(conn, "", &networks, None, now)
+            })
+            .await
+            .expect("a token")
+    };
+    let (_, elsewhere) = make("192.0.2.0/24").await;
+    let mut console = Console::new(&app);
+    let refused =
+        console.post("/console/login", &[("token", elsewhere.expose())]).await.expect(403);
+    assert!(cookie(&refused).is_none() && refused.text.contains("may not be used"), "{refused:?}");
+    let (_, here) = make("127.0.0.0/8").await;
+    console.enter(here.expose()).await;
+    console.page(AT).await;
 }
 
 /// Waits until the use of a session was noted, which no request waits for.

@@ -21,6 +21,9 @@ pub const CASES: &[Case] = cases![
     a_guest_sees_one_page_and_may_do_what_the_link_says,
     a_link_ends,
     a_link_is_no_way_into_anything_else,
+    a_second_link_opens_its_own_page,
+    nobody_sets_the_vendors_own_connection_up_by_a_link,
+    sign_ins_are_seen_however_much_is_pushed,
     guessing_links_is_slowed_down,
 ];
 
@@ -164,6 +167,8 @@ async fn the_assistant_names_a_filter_that_matches_nothing(app: TestApp) {
 
 async fn the_assistant_names_a_wrong_address_to_operators_alone(app: TestApp) {
     app.anonymous().get("/scim/Users?startIndex=1&count=2").await;
+    // What nobody's provider asks for is nobody's mistake.
+    app.anonymous().get("/console/users/of/nobody").await;
     app.with_token("muster_scim_wrong").get("/Users?startIndex=1&count=2").await.expect(401);
     let twice = app.with_authorization(Some(format!("Bearer Bearer {}", app.default_token())));
     twice.get("/Users?startIndex=1&count=2").await.expect(200);
@@ -171,6 +176,8 @@ async fn the_assistant_names_a_wrong_address_to_operators_alone(app: TestApp) {
     let page = console.page(&format!("{AT}/setup")).await;
     assert!(page.contains("a token that is not accepted"), "{page}");
     assert!(page.contains("Bearer Bearer"), "{page}");
+    let strays = console.page("/console/strays").await;
+    assert!(strays.contains("the token is not known") && !strays.contains("of/nobody"), "{strays}");
     let guest = guest(&app, &console, false).await;
     let page = guest.page("/setup").await;
     assert!(page.contains("Bearer Bearer"), "it is the connection's own: {page}");
@@ -352,6 +359,52 @@ async fn a_link_is_no_way_into_anything_else(app: TestApp) {
     for other in [admin.as_str(), app.default_token(), ""] {
         assert!(open_link(&app, other).await.header("set-cookie").is_none());
     }
+}
+
+async fn a_second_link_opens_its_own_page(app: TestApp) {
+    app.other("acme").await;
+    let console = Console::open(&app).await;
+    let guest = guest(&app, &console, false).await;
+    let answer = console.post("/console/connections/acme/setup/links", &[("days", "1")]).await;
+    let text = answer.expect(200).text;
+    let secret = text.split("/setup#").nth(1).and_then(|rest| rest.split('"').next());
+    // The page of the first link has the form that a second one is opened by.
+    let page = guest.page("/setup").await;
+    assert!(page.contains("Set up default") && page.contains("id=\"opening\""), "{page}");
+    let answer = guest.post("/setup", &[("code", secret.expect("a link"))]).await.expect(303);
+    let mut second = Console::new(&app);
+    let set = answer.header("set-cookie").expect("a cookie");
+    set.split(';').next().expect("a value").clone_into(&mut second.cookie);
+    assert!(second.page("/setup").await.contains("Set up acme"));
+}
+
+async fn nobody_sets_the_vendors_own_connection_up_by_a_link(app: TestApp) {
+    let console = Console::open(&app).await;
+    let helper = guest(&app, &console, true).await;
+    app.set(|settings| settings.console_role = Some("support".to_owned())).await;
+    helper.post("/setup/token", &[]).await.expect(403);
+    helper.post("/setup/sign-in", &[("issuer", "https://evil.example")]).await.expect(403);
+    let pairs = [("days", "7"), ("may_set_up", "yes")];
+    console.post(&format!("{AT}/setup/links"), &pairs).await.expect(403);
+    console.post(&format!("{AT}/setup/links"), &[("days", "7")]).await.expect(200);
+}
+
+async fn sign_ins_are_seen_however_much_is_pushed(app: TestApp) {
+    let login = Login::new(&app).await;
+    login.sign_in(&app, &login.code_request()).await.expect(303);
+    let client = app.scim();
+    let pushes = (0..210).map(|number| {
+        let client = client.clone();
+        async move {
+            let body = json!({ "userName": format!("user{number}") });
+            client.post("/Users", &body).await.expect(201);
+        }
+    });
+    futures_util::future::join_all(pushes).await;
+    let console = Console::open(&app).await;
+    let page = console.page(&format!("{AT}/setup")).await;
+    assert!(step(&page, "First sign-in").contains(">done<"), "{page}");
+    assert!(step(&page, "Groups claim").contains(">done<"), "{page}");
 }
 
 async fn guessing_links_is_slowed_down(app: TestApp) {

@@ -20,6 +20,7 @@ use crate::directory::connections::AdminError;
 use crate::directory::events::By;
 use crate::directory::shares::{self, Guest};
 use crate::directory::tokens;
+use crate::http::address;
 use crate::http::console::actions::TOKEN_LIFETIME;
 use crate::http::console::failure::ConsoleFailure;
 use crate::http::console::guard::base;
@@ -112,6 +113,14 @@ pub async fn open(
             return Ok(ask(&app, StatusCode::FORBIDDEN, Some(wrong)));
         }
         attempt.succeeded();
+        if let Some(guest) = &found {
+            log::info!(
+                connection:% = guest.connection.name,
+                client:% = address::shown(&request);
+                "the link {} was opened",
+                guest.link.id
+            );
+        }
         let mut response = redirect(&guest_path(&app));
         response
             .add_cookie(&cookie::share(&app, code.expose().to_owned()))
