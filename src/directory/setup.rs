@@ -224,7 +224,7 @@ fn groups_claim(facts: &Facts<'_>) -> Step {
     Step {
         state: State::Done,
         at: Some(entry.at),
-        ..waiting(title, &format!("present, with {} groups", claim.passed))
+        ..waiting(title, &format!("present; groups in it: {}", claim.passed))
     }
 }
 

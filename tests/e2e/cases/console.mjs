@@ -24,7 +24,7 @@ async function atConsole({ muster, context }) {
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   await page.goto(`${muster.url}/console`);
-  await page.getByLabel('Admin token').fill(token);
+  await page.getByLabel('Admin token', { exact: true }).fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(/\/console\/connections$/);
   return { page, token, errors };
@@ -175,7 +175,7 @@ test('the assistant turns green while a provider is set up', async (t) => {
   const step = (title) => page.locator('ol.steps > li', { hasText: title });
   await step('Test Connector Configuration').getByText('waiting', { exact: true }).waitFor();
   assert.equal(
-    await page.getByLabel('SCIM connector base URL').inputValue(),
+    await page.getByLabel('SCIM connector base URL', { exact: true }).inputValue(),
     `${muster.url}/scim/v2`,
   );
 

@@ -114,7 +114,7 @@ async fn the_assistant_follows_the_provider(app: TestApp) {
     login.sign_in(&app, &login.code_request()).await.expect(303);
     let page = look().await;
     assert!(step(&page, "First sign-in").contains("signed in: ann@example.com"), "{page}");
-    assert!(step(&page, "Groups claim").contains("present, with 1 groups"), "{page}");
+    assert!(step(&page, "Groups claim").contains("present; groups in it: 1"), "{page}");
     assert!(!page.contains(">waiting<") && !page.contains(">problem<"), "{page}");
     // What is refused later is told.
     let off = patch_body(json!([{ "op": "replace", "path": "active", "value": false }]));
