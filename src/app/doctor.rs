@@ -340,14 +340,16 @@ async fn server(url: &str, now: i64) -> Vec<Check> {
     if Url::parse(url).is_err() {
         return checks;
     }
-    let url = format!("{}/readyz", url.trim_end_matches('/'));
+    // A proxy in front may well hide whether the database is reached, but not whether the process lives.
+    let ready_url = format!("{}/readyz", url.trim_end_matches('/'));
+    let url = format!("{}/healthz", url.trim_end_matches('/'));
     let is_https = url.starts_with("https:");
     match get(&url, false).await {
         Ok(answer) => {
             if is_https {
                 checks.push(certificate(&answer, now));
             }
-            checks.push(readiness(&url, &answer));
+            checks.push(readiness(&url, &answer, &ready_url, false).await);
             checks.push(clock(
                 "server-clock",
                 answer.date.as_deref(),
@@ -371,7 +373,7 @@ async fn server(url: &str, now: i64) -> Vec<Check> {
                          'openssl s_client -connect HOST:443' shows what it sends.",
                     )
                 });
-                checks.push(readiness(&url, &answer));
+                checks.push(readiness(&url, &answer, &ready_url, true).await);
             } else {
                 checks.push(Check::problem(
                     "server",
@@ -459,20 +461,25 @@ fn cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn readiness(url: &str, answer: &Answer) -> Check {
+/// What the server answers where everybody may ask, and whether it is ready, where it says so.
+async fn readiness(url: &str, answer: &Answer, ready_url: &str, any_certificate: bool) -> Check {
     const NAME: &str = "server";
-    match answer.status {
-        200 => Check::ok(NAME, format!("{url} answers 200")),
-        503 => Check::problem(
+    if answer.status != 200 {
+        return Check::problem(
             NAME,
-            format!("{url} answers 503: the server does not reach its database"),
+            format!("{url} answers {}", answer.status),
+            "Does the address lead to Muster, and the proxy in front pass /healthz on?",
+        );
+    }
+    match get(ready_url, any_certificate).await {
+        Ok(Answer { status: 200, .. }) => Check::ok(NAME, format!("{ready_url} answers 200")),
+        Ok(Answer { status: 503, .. }) => Check::problem(
+            NAME,
+            format!("{ready_url} answers 503: the server does not reach its database"),
             "See in the server's log why.",
         ),
-        status => Check::problem(
-            NAME,
-            format!("{url} answers {status}"),
-            "Does the address lead to Muster, and the proxy in front pass /readyz on?",
-        ),
+        // Hidden by the proxy, as it may be.
+        _ => Check::ok(NAME, format!("{url} answers 200")),
     }
 }
 

@@ -85,7 +85,7 @@ impl App {
             }
         }
         let is_due = now >= known.disagreements_due
-            || known.disagreements.is_none_or(|found| found.at > now);
+            || known.disagreements.is_some_and(|found| found.at > now);
         if is_due {
             match self.db.read(figures::disagreements).await {
                 Ok(value) => {
@@ -96,7 +96,9 @@ impl App {
                 }
                 Err(error) => {
                     // What took too long would take as long in a moment.
-                    self.figures.lock().disagreements_due = now + DISAGREEMENTS_AGE;
+                    let took = (self.clock)().saturating_sub(now).max(0);
+                    self.figures.lock().disagreements_due =
+                        now + DISAGREEMENTS_AGE.max(took * SHARE);
                     self.not_counted(&error);
                 }
             }

@@ -130,7 +130,9 @@ async fn rehearse(
         Context { connection, actor, request_id: None, now, base_url, registry: registry.clone() };
     let run = db
         .rehearsing(changes.clone())
-        .write("dry_run", move |conn| rehearsal::bulk_job(conn, &context, &registry, job.clone()))
+        .write("dry_run", move |conn| {
+            rehearsal::bulk_job(conn, &context, &registry, job.clone(), rehearsal::PATIENCE)
+        })
         .await?;
     let answer = run.answer("/scim/v2");
     if is_job {

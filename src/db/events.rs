@@ -19,6 +19,8 @@ use super::sql::Sql;
 
 /// Key of the PostgreSQL advisory lock under which positions are given.
 const PLACE_LOCK: i64 = 0x006d_7573_7466_6565;
+/// How far apart the times of events may be that are beside each other in the log, in microseconds.
+const SLACK: i64 = 60_000_000;
 
 /// A row to append to `events`.
 #[derive(Debug, Clone, Insertable)]
@@ -373,14 +375,30 @@ pub fn latest(
 /// The position before the first event that was at a time or after it; that of the last event if there
 /// is none.
 pub fn position_before(conn: &mut Conn, at: i64) -> QueryResult<i64> {
-    let first: Option<i64> = events::table
-        .filter(events::at.ge(at))
-        .select(diesel::dsl::min(events::position))
-        .first(conn)?;
-    match first {
-        Some(first) => Ok(first - 1),
-        None => last_position(conn),
+    // Times go up with positions but for the slack, so there is no need to go through all of them.
+    let end = last_position(conn)?.saturating_add(1);
+    let (mut low, mut high) = (first_position(conn)?.unwrap_or(0), end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found: Option<(i64, i64)> = events::table
+            .filter(events::position.ge(middle))
+            .order(events::position)
+            .select((events::position.assume_not_null(), events::at))
+            .first(conn)
+            .optional()?;
+        match found {
+            Some((position, time)) if time < at.saturating_sub(SLACK) => low = position + 1,
+            _ => high = middle,
+        }
     }
+    let first: Option<i64> = events::table
+        .filter(events::position.ge(low))
+        .filter(events::at.ge(at))
+        .order(events::position)
+        .select(events::position.assume_not_null())
+        .first(conn)
+        .optional()?;
+    Ok(first.unwrap_or(end) - 1)
 }
 
 /// When the first event after a position was; `None` if there is none.

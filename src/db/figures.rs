@@ -93,8 +93,8 @@ pub struct DifferenceRow {
 }
 
 /// The teams over whose active members the sources differ where SCIM decides, whatever the filters of
-/// claims let through. Looks at each team of each user of whom a complete claim was heard: SQLite takes a
-/// cross join in the order in which it is written, and would else go through all memberships.
+/// claims let through. Looks at each team of each user who has signed in, by the index of subjects: SQLite
+/// takes a cross join in the order in which it is written, and would else go through all memberships.
 pub fn differences(conn: &mut Conn) -> QueryResult<Vec<DifferenceRow>> {
     Sql::new(
         "SELECT t.connection_id AS connection_id, t.display_name AS display_name, \
@@ -109,7 +109,8 @@ pub fn differences(conn: &mut Conn) -> QueryResult<Vec<DifferenceRow>> {
          WHEN COALESCE(m.claim_at, 0) > COALESCE(m.scim_at, 0) THEN m.claim_at \
          ELSE u.claim_issued_at END) AS since \
          FROM users AS u CROSS JOIN memberships AS m \
-         WHERE m.user_id = u.id AND u.claim_issued_at IS NOT NULL AND u.scim_owned AND u.active \
+         WHERE m.user_id = u.id AND u.subject IS NOT NULL AND u.claim_issued_at IS NOT NULL \
+         AND u.scim_owned AND u.active \
          AND m.scim <> m.claim \
          GROUP BY m.team_id) AS d \
          JOIN teams AS t ON t.id = d.team_id \

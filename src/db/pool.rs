@@ -57,6 +57,12 @@ pub enum StoreError {
     /// A thread that was working on the request panicked.
     #[error("a database task panicked")]
     Panicked,
+    /// A rehearsed write does more, or takes longer, than is kept until it is undone.
+    #[error(
+        "the request is too large for a dry run; nothing was done. Try its parts one by one, or the \
+         request with fewer operations"
+    )]
+    LargeRehearsal,
 }
 
 impl StoreError {
@@ -81,7 +87,7 @@ impl StoreError {
                         )
                     )
             }
-            Self::Corrupt(_) | Self::Panicked => false,
+            Self::Corrupt(_) | Self::Panicked | Self::LargeRehearsal => false,
         }
     }
 
@@ -98,6 +104,7 @@ impl StoreError {
             Self::Database(error) => Self::Corrupt(error.to_string()),
             Self::Corrupt(cause) => Self::Corrupt(cause.clone()),
             Self::Panicked => Self::Panicked,
+            Self::LargeRehearsal => Self::LargeRehearsal,
         }
     }
 

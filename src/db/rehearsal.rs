@@ -15,6 +15,9 @@ use super::pool::{MayBeStore, StoreError};
 use super::sessions::SessionRow;
 use super::sql::Sql;
 
+/// So many bytes are kept of what a rehearsed write does. One that does more is given up.
+const MOST: usize = 32 << 20;
+
 /// An event that a rehearsed write would have left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToldEvent {
@@ -30,6 +33,16 @@ pub struct Told {
     pub events: Vec<ToldEvent>,
     /// The sessions that it ends.
     pub sessions: Vec<SessionRow>,
+    /// How much of [`MOST`] is used up, also by what was undone since.
+    bytes: usize,
+}
+
+impl Told {
+    /// Whether there is room for something of that size.
+    fn has_room(&mut self, size: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(size);
+        self.bytes <= MOST
+    }
 }
 
 /// Looks at what a rehearsed write has done, before it is undone.
@@ -58,6 +71,10 @@ fn tell(add: impl FnOnce(&mut Told)) {
 /// Takes down an event.
 pub(super) fn note_event(event: &NewEvent<'_>) {
     tell(|told| {
+        let size = size_of::<ToldEvent>() + event.data.len() + event.subject_id.len();
+        if !told.has_room(size) {
+            return;
+        }
         told.events.push(ToldEvent {
             action: event.action.to_owned(),
             subject: event.subject.to_owned(),
@@ -69,7 +86,18 @@ pub(super) fn note_event(event: &NewEvent<'_>) {
 
 /// Takes down sessions that end.
 pub(super) fn note_sessions(rows: Vec<SessionRow>) {
-    tell(|told| told.sessions.extend(rows));
+    tell(|told| {
+        // An id and an address or so of each.
+        let size = rows.len().saturating_mul(size_of::<SessionRow>() + 256);
+        if told.has_room(size) {
+            told.sessions.extend(rows);
+        }
+    });
+}
+
+/// Whether this thread rehearses a write that has done more than can be kept of it.
+pub fn is_too_large() -> bool {
+    TOLD.with_borrow(|told| told.as_ref().is_some_and(|told| told.bytes > MOST))
 }
 
 /// How a rehearsed write went. Both are reasons to roll back.
@@ -120,6 +148,9 @@ pub(super) fn rehearse<T, E: MayBeStore>(
     TOLD.set(Some(Told::default()));
     let _over = Over;
     let done = work(conn).map_err(Rehearsed::Failed)?;
+    if is_too_large() {
+        return Err(StoreError::LargeRehearsal.into());
+    }
     witness.look(conn, TOLD.take().unwrap_or_default())?;
     Err(Rehearsed::Done(done))
 }
@@ -187,4 +218,41 @@ pub fn team_names(
     ids: &[&str],
 ) -> diesel::QueryResult<Vec<(String, String)>> {
     names(conn, connection_id, ("teams", "display_name"), ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: String) -> NewEvent<'static> {
+        NewEvent {
+            connection_id: "c",
+            at: 0,
+            actor: "token",
+            actor_id: None,
+            request_id: None,
+            action: "updated",
+            subject: "team",
+            subject_id: "t",
+            data,
+            changes: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        note_event(&event("x".repeat(MOST)));
+        assert!(!is_too_large(), "nothing is rehearsed");
+        TOLD.set(Some(Told::default()));
+        for _ in 0..31 {
+            note_event(&event("x".repeat(1 << 20)));
+        }
+        assert!(!is_too_large());
+        note_event(&event("x".repeat(1 << 20)));
+        assert!(is_too_large());
+        // One that is small is kept no more either: nothing is left out in silence.
+        note_event(&event(String::new()));
+        let told = TOLD.take().expect("what was told");
+        assert_eq!(told.events.len(), 31);
+    }
 }

@@ -287,7 +287,11 @@ pub fn take(
              AND state = 'active')",
         )
         .execute(conn)?;
-    if taken == 0 { Ok(None) } else { find(conn, id) }
+    if taken == 0 {
+        return Ok(None);
+    }
+    // PostgreSQL may have waited for whoever paused the webhook, and looked at its state before.
+    Ok(find(conn, id)?.filter(|(row, ..)| row.state == "active"))
 }
 
 /// What came of a delivery so far.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -12,12 +13,15 @@ use super::bulk;
 use super::sessions::IDLE;
 use super::{Connection, Context, DirectoryError, brake};
 use crate::clock::rfc3339;
-use crate::db::rehearsal::{Told, ToldEvent, Witness, step, team_names, user_names};
+use crate::db::rehearsal::{Told, ToldEvent, Witness, is_too_large, step, team_names, user_names};
 use crate::db::sessions::SessionRow;
 use crate::db::{Conn, StoreError};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Broken, Job, Run};
 use crate::scim::schema::Registry;
+
+/// How long a rehearsed job may keep others from writing.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What stands for a list of members in an event.
 const LISTS: [&str; 2] = ["added", "removed"];
@@ -180,15 +184,20 @@ pub fn to_json(status: u16, response: Option<Value>, changes: &[Value]) -> Value
 /// own, so that what refers to an earlier step finds it. The transaction is for the caller to roll back.
 ///
 /// # Errors
-/// The store's.
+/// The store's, or it takes longer than `patience` allows.
 pub fn bulk_job(
     conn: &mut Conn,
     context: &Context,
     registry: &Registry,
     job: Job,
+    patience: Duration,
 ) -> Result<Run, StoreError> {
+    let begun = Instant::now();
     let mut run = Run::new(job);
     while let Some(next) = run.next(registry) {
+        if is_too_large() || begun.elapsed() > patience {
+            return Err(StoreError::LargeRehearsal);
+        }
         match step(conn, |conn| bulk::carry_out(conn, context, registry, &next)) {
             Ok(done) => run.succeed(done),
             Err(Broken { place, error }) => {

@@ -150,7 +150,18 @@ impl Webhook {
         secret.iter().chain(old).map(Secret::new).collect()
     }
 
-    /// What was set, as events tell of it; keys in snake case, never the secret.
+    /// What was set, as events tell of it: of the address no more than the origin, since path and query
+    /// are a credential at some receivers, and others hear of the event.
+    fn told(&self) -> Value {
+        let mut settings = self.settings();
+        if let Some(settings) = settings.as_object_mut() {
+            let origin = Url::parse(&self.url).map(|url| url.origin().ascii_serialization());
+            settings.insert("url".to_owned(), origin.unwrap_or_default().into());
+        }
+        settings
+    }
+
+    /// What was set; keys in snake case, never the secret.
     fn settings(&self) -> Value {
         json!({
             "id": self.id,
@@ -271,7 +282,7 @@ fn insert(conn: &mut Conn, new: &New, by: &By) -> Result<(Webhook, Secret), Admi
     let cursor = event_rows::last_position(conn)?;
     rows::insert(conn, &row, Some(secret.expose()), cursor)?;
     let webhook = find(conn, &row.id)?;
-    record(conn, &webhook, Action::Created, &json!({ "after": webhook.settings() }), by)?;
+    record(conn, &webhook, Action::Created, &json!({ "after": webhook.told() }), by)?;
     Ok((webhook, secret))
 }
 
@@ -328,10 +339,13 @@ pub fn update(conn: &mut Conn, id: &str, change: &Change, by: &By) -> Result<Web
     if let Some(state) = change.state {
         set_state(&mut row, state, by.now);
     }
-    if change.url.is_some() || change.state == Some(State::Active) {
+    let begins_anew = change.url.is_some() || change.state == Some(State::Active);
+    if begins_anew {
         rows::begin_anew(conn, id, None)?;
     }
-    if row == before.row {
+    // Whoever delivers looks again when there is an event.
+    let waits = begins_anew && before.delivery.next_attempt_at.is_some();
+    if row == before.row && !waits {
         return find(conn, id);
     }
     write(conn, &before, row, Action::Updated, by)
@@ -359,7 +373,7 @@ fn write(
     let row = WebhookRow { updated_at: by.now, ..row };
     rows::update(conn, &row)?;
     let after = find(conn, &row.id)?;
-    let data = json!({ "before": before.settings(), "after": after.settings() });
+    let data = json!({ "before": before.told(), "after": after.told() });
     record(conn, &after, action, &data, by)?;
     Ok(after)
 }
@@ -423,7 +437,7 @@ pub fn replay(conn: &mut Conn, id: &str, from: &From, by: &By) -> Result<Webhook
 pub fn delete(conn: &mut Conn, id: &str, by: &By) -> Result<Webhook, AdminError> {
     let webhook = lock(conn, id)?;
     rows::delete(conn, id)?;
-    record(conn, &webhook, Action::Deleted, &json!({ "before": webhook.settings() }), by)?;
+    record(conn, &webhook, Action::Deleted, &json!({ "before": webhook.told() }), by)?;
     Ok(webhook)
 }
 

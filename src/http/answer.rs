@@ -159,6 +159,7 @@ impl ResponseError for Failure {
                 StoreError::Share => 429,
                 _ => 503,
             },
+            Self::Failed(DirectoryError::Store(StoreError::LargeRehearsal)) => 413,
             Self::Failed(DirectoryError::Store(_)) => 500,
             Self::Scope(_) | Self::Address(_) => 403,
             Self::Failed(DirectoryError::Held(_)) | Self::TooOften(_) => 429,
@@ -173,6 +174,12 @@ impl ResponseError for Failure {
                 response.headers_mut().insert(RETRY_AFTER, HELD_RETRY_AFTER.into());
                 // The client's middleware puts the brake on for what comes after.
                 response.extensions_mut().insert(held.clone());
+                response
+            }
+            Self::Failed(DirectoryError::Store(StoreError::LargeRehearsal)) => {
+                let mut response = refusal(&too_large_to_rehearse());
+                // It is the answer to the dry run, and not what one would say.
+                response.extensions_mut().insert(NotRehearsed);
                 response
             }
             Self::Failed(error) => refusal(&shown(error)),
@@ -197,6 +204,15 @@ impl ResponseError for Failure {
     }
 }
 
+/// Marks the answer to a dry run that could not be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NotRehearsed;
+
+/// The refusal of a dry run that does more than is kept of it, or takes too long.
+pub fn too_large_to_rehearse() -> ScimError {
+    ScimError::new(413, StoreError::LargeRehearsal.to_string())
+}
+
 /// What a client is shown of an error. What is the store's goes to the log: it is for the operator
 /// alone.
 pub fn shown(error: &DirectoryError) -> ScimError {
@@ -207,6 +223,7 @@ pub fn shown(error: &DirectoryError) -> ScimError {
             429,
             "too many requests of this connection wait for the database; send fewer at a time",
         ),
+        DirectoryError::Store(StoreError::LargeRehearsal) => too_large_to_rehearse(),
         DirectoryError::Store(StoreError::Busy) => ScimError::new(
             503,
             "the server has more to do than it can for the moment; send the request again",

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use actix_web::body::{BoxBody, MessageBody, to_bytes};
+use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -14,13 +14,19 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::{Failure, SCIM_JSON, internal_error, refusal};
+use super::answer::{
+    Failure, NotRehearsed, SCIM_JSON, internal_error, refusal, too_large_to_rehearse,
+};
 use super::client::Identified;
+use super::outgoing;
 use crate::directory::rehearsal::{Changes, DRY_RUN_SCHEMA};
 use crate::scim::{ScimError, ScimResult};
 
 /// The header of the request, and of the answer to a dry run.
 pub const DRY_RUN: HeaderName = HeaderName::from_static("muster-dry-run");
+
+/// How long the answer to the real request may be, in bytes, for the dry run to hold it.
+const LONGEST: usize = 32 << 20;
 
 /// The body of the answer, as [`crate::directory::rehearsal::to_json`] has it; the response is not
 /// read for it, which may be a group of any size.
@@ -72,19 +78,30 @@ pub async fn rehearse(
     let Some(Identified(client)) = request.extensions_mut().remove::<Identified>() else {
         return Ok(request.error_response(Failure::from(internal_error())));
     };
-    let now = (client.app.clock)();
+    let (app, connection_id) = (client.app.clone(), client.connection().id.clone());
+    let now = (app.clock)();
     let changes = Arc::new(Changes::new(client.connection().clone().into(), now));
     request.extensions_mut().insert(Identified(client.rehearsing(changes.clone())));
     let (request, response) = next.call(request).await?.into_parts();
+    if response.extensions().get::<NotRehearsed>().is_some() {
+        let response = response.map_into_boxed_body();
+        return Ok(ServiceResponse::new(request, response));
+    }
     let status = response.status().as_u16();
-    let body = to_bytes(response.into_body()).await.map_err(Into::into)?;
+    let Ok(body) = to_bytes_limited(response.into_body(), LONGEST).await else {
+        return Ok(ServiceResponse::new(request, refusal(&too_large_to_rehearse())));
+    };
+    let body = body.map_err(Into::into)?;
     let response = serde_json::from_slice(&body).ok();
     let answer = DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes: changes.take() };
     let answer = match serde_json::to_vec(&answer) {
-        Ok(body) => HttpResponse::Ok()
-            .insert_header((DRY_RUN, HeaderValue::from_static("true")))
-            .insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON)))
-            .body(body),
+        Ok(body) => match outgoing::counted(&app, &connection_id, body) {
+            Ok(body) => HttpResponse::Ok()
+                .insert_header((DRY_RUN, HeaderValue::from_static("true")))
+                .insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON)))
+                .body(body),
+            Err(refused) => refusal(&refused),
+        },
         Err(error) => {
             log::error!("could not write an answer: {error}");
             refusal(&internal_error())

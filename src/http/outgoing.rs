@@ -17,7 +17,7 @@ use super::client::Client;
 use crate::app::App;
 use crate::app::budget::{Held, Spent};
 use crate::metrics::TurnedAway;
-use crate::scim::ScimError;
+use crate::scim::{ScimError, ScimResult};
 
 /// Answers below this size, in bytes, are not counted: the system's own buffers take as much.
 const LARGE: usize = 64 * 1024;
@@ -104,28 +104,47 @@ pub async fn hold(
             taken = memory.take(length.saturating_sub(size));
         }
     }
-    let refused = match taken {
+    match told(&app, taken) {
+        Ok(()) => Ok(response.map_body(|_, body| match body.try_into_bytes() {
+            Ok(rest) => BoxBody::new(Outgoing { rest, _memory: memory }),
+            Err(body) => BoxBody::new(Made { body, _memory: memory }),
+        })),
+        Err(refused) => Ok(response.into_response(refusal(&refused))),
+    }
+}
+
+/// The body of an answer that may be refused, which counts for its memory until it is sent.
+///
+/// # Errors
+/// There is no memory left for it.
+pub fn counted(app: &App, connection_id: &str, body: Vec<u8>) -> ScimResult<BoxBody> {
+    if body.len() < LARGE {
+        return Ok(BoxBody::new(body));
+    }
+    let mut memory = app.answers.begin(Some(connection_id));
+    told(app, memory.take(body.len()))?;
+    Ok(BoxBody::new(Outgoing { rest: body.into(), _memory: memory }))
+}
+
+/// Why there is no memory for an answer, if there is none.
+fn told(app: &App, taken: Result<(), Spent>) -> ScimResult<()> {
+    match taken {
         // One that is too large for all of it is at least alone in that.
-        Ok(()) | Err(Spent::TooMuch) => {
-            return Ok(response.map_body(|_, body| match body.try_into_bytes() {
-                Ok(rest) => BoxBody::new(Outgoing { rest, _memory: memory }),
-                Err(body) => BoxBody::new(Made { body, _memory: memory }),
-            }));
-        }
+        Ok(()) | Err(Spent::TooMuch) => Ok(()),
         Err(Spent::Share) => {
             app.metrics.turn_away(TurnedAway::AnswerShare);
-            ScimError::new(
+            Err(ScimError::new(
                 429,
                 "this connection has too many large answers on their way; read them, or send fewer \
                  requests at a time",
-            )
+            ))
         }
         Err(Spent::All) => {
             app.metrics.turn_away(TurnedAway::AnswerMemory);
-            ScimError::new(503, "the server has too many large answers on their way; try again")
+            let detail = "the server has too many large answers on their way; try again";
+            Err(ScimError::new(503, detail))
         }
-    };
-    Ok(response.into_response(refusal(&refused)))
+    }
 }
 
 /// The answer as the client's version of HTTP can take it: HTTP/1.0 knows of no pieces (RFC 9112 section

@@ -92,10 +92,14 @@ impl Run<'_> {
                 self.save(None).await?;
                 return Ok(());
             }
+            // Pages may be passed over one after the other without anything that is sent.
+            if !self.keeps_lease().await? {
+                return Ok(());
+            }
         }
     }
 
-    /// Sees to it that nobody else delivers for as long as a request may take; false where somebody does,
+    /// Sees to it that nobody else delivers for as long as a request or a page may take; false where somebody does,
     /// the webhook is not what it was, or the server is about to stop.
     async fn keeps_lease(&mut self) -> Result<bool, StoreError> {
         if self.dispatcher.stopping.load(Ordering::Relaxed) {

@@ -63,7 +63,11 @@ impl Message {
             "timestamp": event.get("time"),
             "data": event,
         });
-        Self { id: id(webhook, &position.to_string()), body: body.to_string() }
+        // A position is another event's after a backup was restored, and the time is not.
+        let time = event.get("time").and_then(Value::as_str);
+        let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        let time = time.map_or(0, |time| time.timestamp_micros());
+        Self { id: id(webhook, &format!("{position}_{time}")), body: body.to_string() }
     }
 
     /// An event that tells of nothing, to see whether a receiver takes it.

@@ -77,8 +77,10 @@ fn with_defaults(mut command: Command, given: &[(Option<OsString>, &Entry)]) -> 
         .get_arguments()
         .filter_map(|arg| {
             let is_it = |(env, entry): &&(Option<OsString>, &Entry)| {
-                // Another option of the same name has an environment variable of its own.
-                arg.get_long() == Some(&entry.key) && arg.get_env() == env.as_deref()
+                // Another option of the same name has an environment variable of its own, and one of
+                // another name with the same variable means the same.
+                arg.get_env() == env.as_deref()
+                    && (env.is_some() || arg.get_long() == Some(&entry.key))
             };
             Some((arg.get_id().clone(), given.iter().find(is_it)?.1))
         })
@@ -316,5 +318,11 @@ mod tests {
             let listen = command.get_arguments().find(|arg| named(arg, "listen"));
             assert_eq!(listen.expect("an option").get_default_values(), ["127.0.0.1:99"], "{name}");
         }
+        let (entries, _) = parse("public-url = \"https://m.example.com\"", &Cli::command());
+        let file = File { path: PathBuf::new(), entries, problems: Vec::new() };
+        let command = file.applied(Cli::command());
+        let doctor = command.find_subcommand("doctor").expect("a command");
+        let url = doctor.get_arguments().find(|arg| named(arg, "url")).expect("an option");
+        assert_eq!(url.get_default_values(), ["https://m.example.com"]);
     }
 }

@@ -14,9 +14,9 @@ use crate::http::client::Client;
 use crate::http::scopes::check_scope;
 use crate::metrics::TurnedAway;
 use crate::scim::bulk::{Broken, Endpoint, Job, Run};
-
 use crate::scim::quirks::Quirks;
 use crate::scim::{ScimError, ScimResult};
+use crate::serving;
 
 /// So many operations in a row find no database before the rest of a job is given up: each may have
 /// waited for it as long as a request of its own would.
@@ -45,16 +45,25 @@ pub async fn post(client: Client, body: BulkBody) -> Result<HttpResponse, Failur
     if client.is_rehearsing() {
         return rehearse(&client, job).await;
     }
-    // A client that hangs up leaves no job half done.
-    let done = actix_web::rt::spawn(carry_out(client, job, turn)).await;
+    // A client that hangs up leaves no job half done, and what is logged of it names the request.
+    let request = serving::request();
+    let work = carry_out(client, job, turn);
+    let work = async move {
+        match request {
+            Some(request) => serving::during(&request, work).await,
+            None => work.await,
+        }
+    };
+    let done = actix_web::rt::spawn(work).await;
     Ok(answer::message(&done.map_err(|_| StoreError::Panicked)?))
 }
 
 /// Carries the whole job out in one transaction, of which nothing is kept.
 async fn rehearse(client: &Client, job: Job) -> Result<HttpResponse, Failure> {
     let (context, app) = (client.context(), client.app.clone());
-    let work =
-        move |conn: &mut Conn| rehearsal::bulk_job(conn, &context, &app.registry, job.clone());
+    let work = move |conn: &mut Conn| {
+        rehearsal::bulk_job(conn, &context, &app.registry, job.clone(), rehearsal::PATIENCE)
+    };
     let run = client.db().large(true).write("rehearse_bulk", work).await?;
     Ok(answer::message(&run.answer(&client.app.scim_base_url)))
 }

@@ -43,6 +43,8 @@ pub struct TestApp {
     /// The folder of its schemas, and what is in it.
     schemas: Option<PathBuf>,
     pub registry: Arc<Registry>,
+    /// What the server runs on.
+    pub app: Arc<App>,
 }
 
 impl TestApp {
@@ -80,13 +82,14 @@ impl TestApp {
         index_unique_values(&db, &registry).await.expect("unique values");
         let clock_of_app = Arc::new(move || ticks.now());
         let app = App::new(db.clone(), registry.clone(), settings, clock_of_app).expect("an app");
-        let server = muster::http::serve(Arc::new(app), listener).expect("a server");
+        let app = Arc::new(app);
+        let server = muster::http::serve(app.clone(), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
         let http = http_client();
         let token = String::new();
         let mut app =
-            Self { database, db, base_url, clock, http, handle, token, schemas, registry };
+            Self { database, db, base_url, clock, http, handle, token, schemas, registry, app };
         app.token = match app.connection_settings("default").await {
             Some(_) => app.new_token("default").await.1,
             None => app.connect("default").await,

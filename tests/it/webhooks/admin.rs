@@ -45,6 +45,12 @@ async fn webhooks_are_set_up_by_the_back_end(app: TestApp) {
         .find(|event| event["action"] == "created" && event["subject"]["type"] == "webhook")
         .expect("an event");
     assert_eq!(event["actor"]["type"], "admin-token");
+    // The rest of the address may be a credential, and others hear of this event.
+    let origin = receiver.url.strip_suffix("/hooks").expect("a path");
+    assert_eq!(
+        (&made["url"], &event["data"]["after"]["url"]),
+        (&json!(receiver.url), &json!(origin))
+    );
     assert!(event["requestId"].is_string());
 
     push_user(&app.scim(), "ann").await;

@@ -24,6 +24,7 @@ pub const CASES: &[Case] = cases![
     events_that_were_removed_disable_the_webhook,
     events_are_sent_again_from_a_cursor_or_a_time,
     what_is_paused_is_sent_later,
+    one_that_fails_is_tried_at_once_where_it_is_resumed,
 ];
 
 /// Beyond the delay after one failure, chance included.
@@ -249,4 +250,19 @@ async fn what_is_paused_is_sent_later(app: TestApp) {
     hook.resume(&app).await;
     let received = hook.deliver().await;
     assert_eq!(kinds(&received), ["webhook.updated", "user.created", "webhook.updated"]);
+}
+
+/// Whoever delivers hears of it by the event.
+async fn one_that_fails_is_tried_at_once_where_it_is_resumed(app: TestApp) {
+    let hook = Hook::new(&app).await;
+    hook.receiver.answers([Reply::Status(500)]);
+    hook.deliver().await;
+    assert!(hook.json(&app).await["next_attempt_at"].is_string());
+    hook.resume(&app).await;
+    assert_eq!(hook.json(&app).await["next_attempt_at"], Value::Null);
+    assert_eq!(told(&app, &hook, "updated").await.len(), 1);
+    assert_eq!(kinds(&hook.deliver().await)[..2], ["webhook.created", "webhook.updated"]);
+    // Of one that waits for nothing there is nothing to tell.
+    hook.resume(&app).await;
+    assert_eq!(told(&app, &hook, "updated").await.len(), 1);
 }
