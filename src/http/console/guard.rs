@@ -131,13 +131,16 @@ pub async fn admit(
     })
 }
 
-/// Whoever has to sign in, and comes back to where they wanted to go.
+/// Whoever has to sign in, and comes back to where they wanted to go. What would have been done is not.
 fn to_login(request: &HttpRequest) -> actix_web::HttpResponse {
     let app = request.app_data::<web::Data<App>>();
     let base = app.map_or_else(|| shell::PATH.to_owned(), |app| base(app));
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let signed_out = "Nothing was done: you are signed out. Sign in, and do it again.";
+        return ConsoleFailure::Forbidden(signed_out).page(&base);
+    }
     let wanted = request.uri().path_and_query().map_or("", |wanted| wanted.as_str());
-    let is_get = *request.method() == Method::GET;
-    let below = wanted.strip_prefix(shell::PATH).filter(|below| is_get && below.starts_with('/'));
+    let below = wanted.strip_prefix(shell::PATH).filter(|below| below.starts_with('/'));
     let next = below.map(|below| format!("{base}{below}")).unwrap_or_default();
     redirect(&format!("{base}/login?{}", parts::query(&[("next", &next)])))
 }
