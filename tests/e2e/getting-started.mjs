@@ -20,7 +20,7 @@ import { join, resolve } from 'node:path';
 import { startBrowser } from './support/browser.mjs';
 
 const CLONE = resolve(import.meta.dirname, '../..');
-const BINARY = resolve(process.env.MUSTER_BIN ?? join(CLONE, 'target/release/muster'));
+const BINARY = resolve(process.env.MUSTER_BIN ?? join(CLONE, 'target/debug/muster'));
 const LIMIT = 5 * 60 * 1000;
 /** How long one block or one step may take. */
 const PATIENCE = 60_000;
@@ -155,8 +155,8 @@ const here = (text) => text.replace(/127\.0\.0\.1:8080|localhost:(9400|3000)/g, 
 const folder = mkdtempSync(join(tmpdir(), 'muster-getting-started-'));
 const isSource = (path) => !path.endsWith('/node_modules');
 cpSync(join(CLONE, 'examples'), join(folder, 'examples'), { recursive: true, filter: isSource });
-mkdirSync(join(folder, 'target/release'), { recursive: true });
-symlinkSync(BINARY, join(folder, 'target/release/muster'));
+mkdirSync(join(folder, 'target/debug'), { recursive: true });
+symlinkSync(BINARY, join(folder, 'target/debug/muster'));
 
 const foreign = Object.entries(process.env).filter(([name]) => !/^(MUSTER|PROVIDER|APP)_/.test(name));
 const env = {
