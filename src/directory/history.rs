@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::feed;
 use crate::db::events::{self as rows, FeedRow};
 use crate::db::{Conn, StoreError};
 
@@ -58,7 +57,7 @@ pub fn of_subject(
 }
 
 /// What happened in a connection, newest first, before a place of the feed. Events that have no place
-/// yet are not among them; see [`feed::place`].
+/// yet are not among them; see [`super::feed::place`].
 ///
 /// # Errors
 /// The store's.
@@ -84,12 +83,4 @@ pub fn of_connection(
 /// The store's.
 pub fn is_behind(conn: &mut Conn) -> Result<bool, StoreError> {
     Ok(rows::any_without_position(conn)?)
-}
-
-/// Gives waiting events their places, a batch in one transaction; says whether more wait.
-///
-/// # Errors
-/// The store's.
-pub fn catch_up(conn: &mut Conn) -> Result<bool, StoreError> {
-    feed::place(conn)
 }
