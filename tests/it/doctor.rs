@@ -95,17 +95,7 @@ async fn use_token(app: &TestApp, token: &str) {
     app.clock.advance(61);
     let begun = app.clock.now();
     app.with_token(token).get("/Users").await.expect(200);
-    use_is_noted(app, begun).await;
-}
-
-/// Waits until it is noted that a token was used, since a time.
-async fn use_is_noted(app: &TestApp, begun: i64) {
-    loop {
-        let all = app.db.read(|conn| tokens::all(conn, None)).await.expect("tokens");
-        if all.iter().any(|token| token.last_used_at.is_some_and(|at| at >= begun)) {
-            return;
-        }
-    }
+    app.until_used(begun).await;
 }
 
 async fn a_good_set_up_has_no_problem_and_nothing_is_changed(app: TestApp) {
@@ -114,7 +104,7 @@ async fn a_good_set_up_has_no_problem_and_nothing_is_changed(app: TestApp) {
     let push = json!({ "userName": "ann@example.com", "externalId": "00uann" });
     app.scim().post("/Users", &push).await.expect(201);
     // The clock stays where it is, as the others'.
-    use_is_noted(&app, 0).await;
+    app.until_used(0).await;
     sealing::seal(&app.db, app.clock.now()).await.expect("seals");
     let admin = app.new_admin_token(Some(app.clock.now() + 90 * DAY)).await.1;
     let before = store(&app);

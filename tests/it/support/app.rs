@@ -108,6 +108,17 @@ impl TestApp {
         async move { handle.stop(false).await }
     }
 
+    /// Waits until it is noted that a token was used, since a time: that is done behind the answer's back.
+    pub async fn until_used(&self, since: i64) {
+        loop {
+            let all = self.db.read(|conn| tokens::all(conn, None)).await.expect("tokens");
+            if all.iter().any(|token| token.last_used_at.is_some_and(|at| at >= since)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn connection_settings(&self, name: &str) -> Option<Connection> {
         let name = name.to_owned();
         self.db.read(move |conn| connections::find(conn, &name)).await.ok()
