@@ -54,6 +54,35 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<ConnectionRow>> {
     connections::table.order(connections::name_fold).load(conn)
 }
 
+/// The first connection, where it is the only one.
+pub fn only(conn: &mut Conn) -> QueryResult<Option<ConnectionRow>> {
+    let mut first: Vec<ConnectionRow> = connections::table.limit(2).load(conn)?;
+    Ok(if first.len() == 1 { first.pop() } else { None })
+}
+
+/// Connections in whose folded name there is a text, by name: so many after so many, and how many there
+/// are in all.
+pub fn named_like(
+    conn: &mut Conn,
+    part: &str,
+    after: i64,
+    count: i64,
+) -> QueryResult<(Vec<ConnectionRow>, i64)> {
+    #[derive(QueryableByName)]
+    struct Total {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        total: i64,
+    }
+    let place = if conn.is_postgres() { "strpos" } else { "instr" };
+    let condition = |select: &str| {
+        let sql = Sql::new(format!("SELECT {select} FROM connections WHERE {place}(name_fold, "));
+        sql.text(part).raw(") > 0")
+    };
+    let Total { total } = condition("COUNT(*) AS total").get_result(conn)?;
+    let page = condition("*").raw(" ORDER BY name_fold LIMIT ").integer(count);
+    Ok((page.raw(" OFFSET ").integer(after).load(conn)?, total))
+}
+
 /// The connections whose people may use the console, by name.
 pub fn with_console(conn: &mut Conn) -> QueryResult<Vec<ConnectionRow>> {
     connections::table

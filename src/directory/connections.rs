@@ -388,6 +388,29 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Connection>, AdminError> {
     Ok(rows.into_iter().map(Connection::from_row).collect::<Result<_, _>>()?)
 }
 
+/// The connection, where it is the only one.
+///
+/// # Errors
+/// The store's.
+pub fn only(conn: &mut Conn) -> Result<Option<Connection>, StoreError> {
+    rows::only(conn)?.map(Connection::from_row).transpose()
+}
+
+/// Connections in whose name there is a text, without regard to case, by name: so many after so many,
+/// and how many there are in all.
+///
+/// # Errors
+/// The store's.
+pub fn named_like(
+    conn: &mut Conn,
+    part: &str,
+    after: i64,
+    count: i64,
+) -> Result<(Vec<Connection>, i64), StoreError> {
+    let (rows, total) = rows::named_like(conn, &fold(part), after, count)?;
+    Ok((rows.into_iter().map(Connection::from_row).collect::<Result<_, _>>()?, total))
+}
+
 /// The connections whose people may use the console, by name.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ const OTHERS: Duration = Duration::from_secs(1);
 /// How long a waiting request that found nothing of its own does not look again, however much is
 /// written meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many batches of events one look may bring into order.
+/// How many batches of events whoever looks may bring into order at once.
 const MAX_BATCHES: u32 = 20;
 
 /// `GET /api/v1/events`
@@ -84,6 +84,7 @@ pub async fn put_in_order(app: &web::Data<App>) -> Result<(), StoreError> {
     if !app.db.read(history::is_behind).await? {
         return Ok(());
     }
+    // Of many who look at once, one brings the events into order, and the others find them so.
     let turn = tokio::time::timeout(app.settings.queue_patience, app.placing.lock()).await;
     let _turn = turn.map_err(|_| StoreError::Unavailable("events wait for an order".to_owned()))?;
     for _ in 0..MAX_BATCHES {
@@ -97,21 +98,12 @@ pub async fn put_in_order(app: &web::Data<App>) -> Result<(), StoreError> {
 
 /// A page as of now, after events that have no place in the feed yet have got theirs.
 async fn look(app: &web::Data<App>, wanted: &Wanted) -> Result<FeedPage, Failure> {
-    let mut page = read_page(app, wanted).await?;
+    let page = read_page(app, wanted).await?;
     if !page.incomplete {
         return Ok(page);
     }
-    // Of many who look at once, one brings the events into order, and the others find them so.
-    let turn = tokio::time::timeout(app.settings.queue_patience, app.placing.lock()).await;
-    let _turn = turn.map_err(|_| StoreError::Unavailable("events wait for an order".to_owned()))?;
-    for _ in 0..MAX_BATCHES {
-        page = read_page(app, wanted).await?;
-        if !page.incomplete {
-            break;
-        }
-        app.db.note("place_events", feed::place).await?;
-    }
-    Ok(page)
+    put_in_order(app).await?;
+    read_page(app, wanted).await
 }
 
 async fn read_page(app: &web::Data<App>, wanted: &Wanted) -> Result<FeedPage, Failure> {

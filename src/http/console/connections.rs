@@ -8,14 +8,12 @@ use super::failure::ConsoleFailure;
 use super::guard::Seat;
 use super::parts::{Tone, badge, chart, lately, number, pager, query, time};
 use super::shell;
-use crate::db::Conn;
 use crate::directory::connections::{self, AdminError, Connection};
 use crate::directory::overview::{self, MANY, Overview};
 use crate::http::signin::parameters::PageQuery;
-use crate::scim::fold::fold;
 
 /// Connections on a page: each is looked at by itself.
-const PER_PAGE: usize = 25;
+const PER_PAGE: i64 = 25;
 
 /// What the address of the page says.
 #[derive(Debug, Deserialize)]
@@ -31,25 +29,22 @@ pub async fn list(
 ) -> Result<HttpResponse, ConsoleFailure> {
     let Parameters { q, page } = parameters.0;
     let (q, page) = (q.unwrap_or_default(), page.unwrap_or(1).max(1));
-    let (wanted, now) = (fold(&q).into_owned(), seat.now);
-    let (found, total, is_more) = seat
+    let (wanted, now) = (q.clone(), seat.now);
+    let before = i64::try_from(page - 1).unwrap_or(i64::MAX).saturating_mul(PER_PAGE);
+    let (found, total) = seat
         .app
         .db
         .snapshot(move |conn| {
-            let mut all = connections::all(conn)?;
-            all.retain(|one| fold(&one.name).contains(&wanted));
-            let total = all.len();
-            let before = usize::try_from(page - 1).unwrap_or(usize::MAX).saturating_mul(PER_PAGE);
-            let is_more = total > before.saturating_add(PER_PAGE);
-            let shown = all.into_iter().skip(before).take(PER_PAGE);
-            let look = |conn: &mut Conn, one: Connection| {
+            let (shown, total) = connections::named_like(conn, &wanted, before, PER_PAGE)?;
+            let look = |one: Connection| {
                 let overview = overview::of(conn, &one, now)?;
                 Ok::<_, AdminError>((one, overview))
             };
-            let found: Vec<_> = shown.map(|one| look(conn, one)).collect::<Result<_, _>>()?;
-            Ok::<_, AdminError>((found, total, is_more))
+            let found: Vec<_> = shown.into_iter().map(look).collect::<Result<_, _>>()?;
+            Ok::<_, AdminError>((found, total))
         })
         .await?;
+    let is_more = total > before.saturating_add(PER_PAGE);
     let address = |page: u64| {
         let pairs = [("q", q.as_str()), ("page", &page.to_string())];
         format!("{}/connections?{}", seat.base, query(&pairs))
@@ -71,7 +66,7 @@ pub async fn list(
         } @else {
             div.card id="connections" data-live="10" {
                 table.stack {
-                    caption { (number(i64::try_from(total).unwrap_or(i64::MAX))) " in all" }
+                    caption { (number(total)) " in all" }
                     thead { tr {
                         th scope="col" { "Connection" } th scope="col" { "How it is" }
                         th scope="col" { "Users" } th scope="col" { "Teams" }

@@ -98,11 +98,7 @@ async fn chosen(
                     Err(_) => Ok(None),
                 }
             } else {
-                let mut all = connections::all(conn).map_err(|error| match error {
-                    AdminError::Store(error) => error,
-                    other => crate::db::StoreError::Corrupt(other.to_string()),
-                })?;
-                Ok(if all.len() == 1 { all.pop() } else { None })
+                connections::only(conn)
             }
         })
         .await?;
