@@ -50,6 +50,9 @@ pub enum OidcError {
     /// The issuer's address cannot be used.
     #[error("the issuer {0} must be an https address, or http on this machine")]
     BadIssuer(String),
+    /// A client id that no provider gives.
+    #[error("a client id has 1,024 printable ASCII characters at most")]
+    BadClientId,
     /// The provider does not answer, or answers nonsense.
     #[error("the identity provider cannot be used: {0}")]
     Provider(String),
@@ -70,12 +73,35 @@ pub enum OidcError {
     InvalidToken(&'static str),
 }
 
+/// Most bytes of an issuer or a client id.
+const MAX_NAME: usize = 1024;
+/// Most characters of a wrong issuer that an error shows.
+const MAX_SHOWN: usize = 200;
+
+/// Whether a client id can be one: printable ASCII characters (RFC 6749 appendix A.1), 1,024 at most.
+///
+/// # Errors
+/// [`OidcError::BadClientId`].
+pub fn check_client_id(client_id: &str) -> Result<(), OidcError> {
+    let is_one = client_id.len() <= MAX_NAME
+        && client_id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if is_one { Ok(()) } else { Err(OidcError::BadClientId) }
+}
+
 /// The issuer's URL, if it may be asked: `https`, or `http` on this machine.
 ///
 /// # Errors
 /// [`OidcError::BadIssuer`].
 pub fn issuer_url(issuer: &str) -> Result<Url, OidcError> {
-    let bad = || OidcError::BadIssuer(issuer.to_owned());
+    let bad = || {
+        // It may be anything that somebody entered.
+        let shown = issuer.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '?' } else { c });
+        OidcError::BadIssuer(shown.collect())
+    };
+    // A parser of URLs passes over line feeds and the like, and a terminal obeys them.
+    if issuer.len() > MAX_NAME || !issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad());
+    }
     let url = Url::parse(issuer).map_err(|_| bad())?;
     let plain = url.username().is_empty() && url.password().is_none();
     let bare = url.query().is_none() && url.fragment().is_none();
@@ -108,6 +134,9 @@ mod tests {
             "https://example.okta.com?x",
             "https://example.okta.com#x",
             "file:///etc/passwd",
+            "https://example.okta.com\n",
+            "https://example\u{1b}[2J.okta.com",
+            "https://example.okta.com/a b",
         ] {
             assert!(issuer_url(bad).is_err(), "{bad}");
         }

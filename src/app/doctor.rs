@@ -246,6 +246,12 @@ async fn provider(
     checks.into_iter().map(|check| check.of(&connection.name)).collect()
 }
 
+/// Whether an issuer can stand in a command that somebody copies: a provider calls itself as it likes.
+fn is_for_a_shell(issuer: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._~%-".contains(&byte);
+    oidc::issuer_url(issuer).is_ok() && issuer.bytes().all(is_plain)
+}
+
 fn judge(
     connection: &Connection,
     issuer: &str,
@@ -281,7 +287,8 @@ fn judge(
             format!("the provider calls itself '{named}', and the connection '{issuer}'"),
             format!(
                 "They have to be the same to the letter, a slash at the end too: 'muster connection \
-                 update {name} --issuer {named}', if that is the provider you mean."
+                 update {name} --issuer {}', if that is the provider you mean.",
+                if is_for_a_shell(named) { named } else { "URL" }
             ),
         )),
         Some(_) => checks.push(Check::ok("issuer-name", issuer)),

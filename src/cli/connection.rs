@@ -199,6 +199,9 @@ impl SettingsArgs {
             );
             oidc::issuer_url(issuer)?;
         }
+        if let Some(client_id) = &self.client_id {
+            oidc::check_client_id(client_id)?;
+        }
         for claim in [&self.groups_claim, &self.user_name_claim, &self.external_id_claim] {
             let is_empty = claim.as_ref().is_some_and(String::is_empty);
             anyhow::ensure!(!is_empty, "a claim has a name (or 'none' for --external-id-claim)");

@@ -9,8 +9,14 @@ use serde_json::{Value, json};
 /// Whether something could not be printed that somebody wanted to read.
 static IS_LOST: AtomicBool = AtomicBool::new(false);
 
-/// Prints a line. Whoever has stopped reading, such as `head`, has read enough.
+/// A text without what a terminal would obey: names and addresses come from anybody.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+/// Prints a line, or several. Whoever has stopped reading, such as `head`, has read enough.
 pub fn line(text: impl Display) {
+    let text = text.to_string().replace(|c: char| c.is_control() && c != '\n' && c != '\t', "?");
     let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
     if error.kind() != ErrorKind::BrokenPipe && !IS_LOST.swap(true, Ordering::Relaxed) {
         eprintln!("muster: what was asked for is done, but it could not be printed: {error}");
@@ -38,7 +44,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
         let padded: Vec<String> = cells
             .iter()
             .enumerate()
-            .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
+            .map(|(column, cell)| format!("{:<width$}", plain(cell), width = width(column)))
             .collect();
         self::line(padded.join("  ").trim_end());
     };
@@ -52,7 +58,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
 pub fn fields(fields: &[(&str, String)]) {
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
     for (name, value) in fields {
-        line(format!("{:<width$} {value}", format!("{name}:")));
+        line(format!("{:<width$} {}", format!("{name}:"), plain(value)));
     }
 }
 

@@ -138,7 +138,7 @@ async fn one(db: &Db, connection_id: Option<String>, id: i64, as_json: bool) -> 
     }
     let names = HEADINGS.into_iter();
     let mut fields: Vec<(&str, String)> = names.zip(cells(&entry)).collect();
-    let text = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
+    let text = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
     fields.extend([
         ("query", text(&entry.query)),
         ("request id", text(&Some(entry.request_id.clone()))),
@@ -148,7 +148,7 @@ async fn one(db: &Db, connection_id: Option<String>, id: i64, as_json: bool) -> 
         ("request", text(&entry.request.text)),
         ("answer", text(&entry.answer.text)),
         ("claims", text(&entry.facts.as_ref().map(Value::to_string))),
-        ("changes", plain(&json!(changes).to_string())),
+        ("changes", json!(changes).to_string()),
     ]);
     output::fields(&fields);
     Ok(())
@@ -165,13 +165,13 @@ fn cells(entry: &Entry) -> [String; 9] {
     [
         entry.id.to_string(),
         rfc3339(entry.at),
-        plain(entry.connection.as_deref().unwrap_or(dash)),
+        entry.connection.as_deref().unwrap_or(dash).to_owned(),
         entry.status.to_string(),
         format!("{}.{}", entry.duration / 1000, entry.duration / 100 % 10),
         entry.method.clone(),
-        plain(&entry.path),
-        plain(about.unwrap_or(dash)),
-        plain(&said.join("; ")),
+        entry.path.clone(),
+        about.unwrap_or(dash).to_owned(),
+        said.join("; "),
     ]
 }
 
@@ -182,9 +182,4 @@ fn line(entry: &Entry) -> String {
         "{id:>7}  {time}  {connection:<12}  {status}  {ms:>7}  {method:<6}  {path:<40}  {about:<24}  {said}"
     );
     text.trim_end().to_owned()
-}
-
-/// A text without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }

@@ -4,7 +4,7 @@
 //! used until it can be renewed. Requests for the same provider wait for one fetch.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use openidconnect::core::{
@@ -53,11 +53,65 @@ pub type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
+/// How many bytes what is known of providers takes, at most, as they wrote it: who sets a connection up
+/// says of which there is something to know.
+const MAX_SIZE: usize = 64 * 1024 * 1024;
+/// What is known of a provider that has not answered, in bytes, give or take.
+const RECORD: usize = 512;
+
 /// The providers that have been asked so far.
 #[derive(Debug)]
 pub struct Providers {
     pub(super) fetch: Fetch,
-    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+    all: Mutex<All>,
+}
+
+/// The providers that are known, as far as there is room.
+#[derive(Debug, Default)]
+struct All {
+    entries: HashMap<String, Entry>,
+    /// The bytes of all.
+    size: usize,
+    /// Counts how often one was asked for.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Arc<tokio::sync::Mutex<Known>>,
+    size: usize,
+    /// The last use.
+    used: u64,
+}
+
+impl All {
+    fn entry(&mut self, issuer: &str) -> Arc<tokio::sync::Mutex<Known>> {
+        self.uses += 1;
+        let used = self.uses;
+        if let Some(entry) = self.entries.get_mut(issuer) {
+            entry.used = used;
+            return entry.known.clone();
+        }
+        let known = Arc::<tokio::sync::Mutex<Known>>::default();
+        self.entries.insert(issuer.to_owned(), Entry { known: known.clone(), size: 0, used });
+        self.weigh(issuer, 0);
+        known
+    }
+
+    /// Notes how much is known of a provider; what was not used for longest makes room for it.
+    fn weigh(&mut self, issuer: &str, size: usize) {
+        let size = size + issuer.len() + RECORD;
+        if let Some(entry) = self.entries.get_mut(issuer) {
+            self.size = self.size - entry.size + size;
+            entry.size = size;
+        }
+        while self.size > MAX_SIZE {
+            let others = self.entries.iter().filter(|(name, _)| *name != issuer);
+            let oldest = others.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
+            let Some(gone) = oldest.and_then(|name| self.entries.remove(&name)) else { break };
+            self.size -= gone.size;
+        }
+    }
 }
 
 /// What is known of one provider.
@@ -96,7 +150,7 @@ impl Providers {
     pub fn with(limits: Limits, reach: Reach) -> Result<Self, OidcError> {
         let fetch =
             Fetch::new(limits, reach).map_err(|error| OidcError::Provider(error.to_string()))?;
-        Ok(Self { fetch, known: Mutex::default() })
+        Ok(Self { fetch, all: Mutex::default() })
     }
 
     /// The metadata of a provider with its keys, from memory where it is young enough.
@@ -124,6 +178,7 @@ impl Providers {
         match discovered {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
+                self.weigh(issuer, &metadata);
                 known.metadata = Some(metadata.clone());
                 known.fetched_at = now;
                 Ok(metadata)
@@ -164,13 +219,25 @@ impl Providers {
             OidcError::Provider(format!("its keys cannot be read: {}", chain(&error)))
         })?;
         let metadata = Arc::new(Metadata::clone(&metadata).set_jwks(keys));
+        self.weigh(issuer, &metadata);
         known.metadata = Some(metadata.clone());
         Ok(Some(metadata))
     }
 
     fn entry(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Known>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(issuer.to_owned()).or_default().clone()
+        self.all().entry(issuer)
+    }
+
+    /// Notes how much is known of a provider.
+    fn weigh(&self, issuer: &str, metadata: &Metadata) {
+        // Twice: what was parsed takes more than what was read.
+        let size = serde_json::to_vec(metadata).map_or(0, |text| text.len())
+            + serde_json::to_vec(metadata.jwks()).map_or(0, |text| text.len());
+        self.all().weigh(issuer, 2 * size);
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn discover(&self, issuer: &str) -> Result<Metadata, OidcError> {
@@ -219,6 +286,28 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room() {
+        let mut all = All::default();
+        let first = all.entry("first");
+        all.weigh("first", MAX_SIZE / 2);
+        all.entry("second");
+        all.weigh("second", MAX_SIZE / 3);
+        assert!(Arc::ptr_eq(&first, &all.entry("first")));
+        all.entry("third");
+        all.weigh("third", MAX_SIZE / 3);
+        assert!(all.entries.contains_key("first") && !all.entries.contains_key("second"));
+        assert!(Arc::ptr_eq(&first, &all.entry("first")));
+        // Less is known now, so there is room again.
+        all.weigh("first", 0);
+        all.entry("fourth");
+        all.weigh("fourth", MAX_SIZE / 2);
+        assert_eq!(all.entries.len(), 3);
+        // One that is too large for all is the only one.
+        all.weigh("third", MAX_SIZE);
+        assert_eq!(all.entries.keys().collect::<Vec<_>>(), ["third"]);
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]

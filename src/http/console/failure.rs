@@ -1,5 +1,7 @@
 //! How a page of the console fails: as a page, in words that say what to do.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
@@ -10,6 +12,7 @@ use crate::access::limit::TooOften;
 use crate::db::{RETRY_AFTER as RETRY_AFTER_SECONDS, StoreError};
 use crate::directory::DirectoryError;
 use crate::directory::connections::AdminError;
+use crate::directory::shares::Refused;
 use crate::http::door::Denied;
 use crate::http::signin::failure::{PageFailure, Unreadable};
 
@@ -24,7 +27,10 @@ pub enum ConsoleFailure {
     Wrong(String),
     /// Somebody who may not.
     #[error("{0}")]
-    Forbidden(&'static str),
+    Forbidden(Cow<'static, str>),
+    /// A page that is not up to date.
+    #[error("{0}")]
+    Outdated(String),
     #[error(transparent)]
     TooOften(#[from] TooOften),
     #[error(transparent)]
@@ -40,6 +46,19 @@ impl From<AdminError> for ConsoleFailure {
             AdminError::NoTeam(_) => Self::Missing("There is no such team.".to_owned()),
             AdminError::NoToken(_) => Self::Missing("There is no such token.".to_owned()),
             other => Self::Wrong(other.to_string()),
+        }
+    }
+}
+
+impl From<Refused> for ConsoleFailure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Admin(error) => error.into(),
+            Refused::AnotherPage => Self::Outdated(refused.to_string()),
+            Refused::NotPublic => Self::Wrong(refused.to_string()),
+            Refused::OnlyLooks | Refused::OfTheVendorsOwn | Refused::NotByLink => {
+                Self::Forbidden(refused.to_string().into())
+            }
         }
     }
 }
@@ -60,7 +79,7 @@ impl From<Denied> for ConsoleFailure {
         match denied {
             Denied::TooOften(error) => Self::TooOften(error),
             Denied::Address => {
-                Self::Forbidden("This admin token may not be used from where you are.")
+                Self::Forbidden("This admin token may not be used from where you are.".into())
             }
             Denied::Store(error) => Self::Store(error),
         }
@@ -88,6 +107,7 @@ impl ResponseError for ConsoleFailure {
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Outdated(_) => StatusCode::CONFLICT,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -104,8 +124,8 @@ impl ConsoleFailure {
     pub fn page(&self, base: &str) -> HttpResponse {
         let (title, text) = match self {
             Self::Missing(text) => ("Not found", text.clone()),
-            Self::Wrong(text) => ("This was not done", text.clone()),
-            Self::Forbidden(text) => ("Not allowed", (*text).to_owned()),
+            Self::Wrong(text) | Self::Outdated(text) => ("This was not done", text.clone()),
+            Self::Forbidden(text) => ("Not allowed", text.clone().into_owned()),
             Self::TooOften(error) => ("Too many attempts", error.to_string()),
             Self::Store(error) if error.is_unavailable() => {
                 log::log!(error.level(), "the store is unavailable: {error}");

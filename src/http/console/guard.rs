@@ -76,7 +76,7 @@ impl FromRequest for Seat {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let seat = request.extensions().get::<Self>().cloned();
-        ready(seat.ok_or(ConsoleFailure::Forbidden("Sign in first.")))
+        ready(seat.ok_or(ConsoleFailure::Forbidden("Sign in first.".into())))
     }
 }
 
@@ -110,7 +110,8 @@ pub async fn admit(
     };
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && !is_own_page(&seat.app, request.request()) {
-        let failure = ConsoleFailure::Forbidden("This has to begin on a page of the console.");
+        let failure =
+            ConsoleFailure::Forbidden("This has to begin on a page of the console.".into());
         return Ok(request.into_response(failure.page(&seat.base)));
     }
     let base = seat.base.clone();
@@ -137,7 +138,7 @@ fn to_login(request: &HttpRequest) -> actix_web::HttpResponse {
     let base = app.map_or_else(|| shell::PATH.to_owned(), |app| base(app));
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let signed_out = "Nothing was done: you are signed out. Sign in, and do it again.";
-        return ConsoleFailure::Forbidden(signed_out).page(&base);
+        return ConsoleFailure::Forbidden(signed_out.into()).page(&base);
     }
     let wanted = request.uri().path_and_query().map_or("", |wanted| wanted.as_str());
     let below = wanted.strip_prefix(shell::PATH).filter(|below| below.starts_with('/'));

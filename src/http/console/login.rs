@@ -62,7 +62,9 @@ pub async fn enter(
     form_sent: PageForm<Form>,
 ) -> Result<HttpResponse, ConsoleFailure> {
     if !is_own_page(&app, &request) {
-        return Err(ConsoleFailure::Forbidden("This has to begin on the console's own page."));
+        return Err(ConsoleFailure::Forbidden(
+            "This has to begin on the console's own page.".into(),
+        ));
     }
     let Form { token, next } = form_sent.0;
     // A pasted token brings spaces and the end of a line along.

@@ -19,14 +19,13 @@ use super::shell::{self, Tab};
 use crate::app::App;
 use crate::db::{Conn, teams as team_rows, users as user_rows};
 use crate::directory::connections::{self, AdminError, Connection};
-use crate::directory::events::By;
 use crate::directory::overview::Overview;
 use crate::directory::requests::{self, Entry, Kind, Query};
 use crate::directory::setup::{self, Facts, Mistake, State, Step};
 use crate::directory::{overview, shares as links};
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::redirect;
-use crate::oidc;
+use crate::oidc::{self, OidcError};
 
 /// How many of the latest requests are looked at.
 const LATEST: i64 = 200;
@@ -43,6 +42,8 @@ pub struct View {
     mistakes: Vec<Mistake>,
     /// The links to the page; for operators.
     links: Vec<links::ShareLink>,
+    /// Another connection with the same issuer; for operators.
+    same_issuer: Option<String>,
 }
 
 /// Looks up what the page shows. What nobody in particular has asked for is shown to operators alone:
@@ -73,6 +74,12 @@ fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View
         stray.retain(|entry| now - entry.at < STRAY);
     }
     let links = if is_operator { links::all(conn, &connection.id)? } else { Vec::new() };
+    let mut same_issuer = None;
+    if let Some(issuer) = connection.settings.sign_in.issuer.as_ref().filter(|_| is_operator) {
+        let mut others = connections::of_issuer(conn, issuer)?;
+        others.retain(|other| other.id != connection.id);
+        same_issuer = others.pop().map(|other| other.name);
+    }
     let facts = Facts {
         connection: &connection,
         has_live_token: overview.live_tokens(now).next().is_some(),
@@ -83,7 +90,7 @@ fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View
         stray: &stray,
     };
     let (steps, mistakes) = (setup::steps(&facts), setup::mistakes(&facts));
-    Ok(View { connection, overview, steps, mistakes, links })
+    Ok(View { connection, overview, steps, mistakes, links, same_issuer })
 }
 
 /// What the address of the page says.
@@ -105,7 +112,13 @@ pub async fn show(
     let path = format!("{}/setup", seat.connection_path(&view.connection.name));
     let body = html! {
         (told(parameters.0.done.as_deref()))
-        (page(&seat.app, &view, &path, true))
+        @if let Some(other) = &view.same_issuer {
+            div.notice.warn {
+                "The connection " strong { (other) } " has this issuer too: people who begin at the provider \
+                come to the right one by the Initiate login URI of this page alone, which names it."
+            }
+        }
+        (page(&seat.app, &view, &path, true, None))
         (shares::section(&seat, &view.connection, &view.links))
     };
     Ok(shell::of_connection(&seat, &view.connection.name, Tab::Setup, "Set-up", &body))
@@ -121,8 +134,10 @@ fn told(done: Option<&str>) -> Markup {
     notice(Tone::Good, text)
 }
 
-/// The page, for whoever sees it; `may_set_up` says whether its forms are there.
-fn page(app: &App, view: &View, path: &str, may_set_up: bool) -> Markup {
+/// The page, for whoever sees it; `may_set_up` says whether its forms are there, which name the guest's
+/// link.
+fn page(app: &App, view: &View, path: &str, may_set_up: bool, link: Option<&str>) -> Markup {
+    let asks = Asks { path, may_set_up, link };
     html! {
         (is_off(app))
         section.card aria-labelledby="progress" {
@@ -133,7 +148,7 @@ fn page(app: &App, view: &View, path: &str, may_set_up: bool) -> Markup {
             }
         }
         @for form in &forms(&app.settings, &view.connection) {
-            (form_section(view, path, form, may_set_up))
+            (form_section(view, form, &asks))
         }
     }
 }
@@ -171,7 +186,24 @@ fn mistakes(mistakes: &[Mistake]) -> Markup {
     }
 }
 
-fn form_section(view: &View, path: &str, form: &Form, may_set_up: bool) -> Markup {
+/// How the page's forms ask for something, if they may.
+struct Asks<'a> {
+    path: &'a str,
+    may_set_up: bool,
+    link: Option<&'a str>,
+}
+
+impl Asks<'_> {
+    /// Says of which link the page is: by the time that a form is sent, the browser may have another's
+    /// cookie.
+    fn mark(&self) -> Markup {
+        html! {
+            @if let Some(link) = self.link { input type="hidden" name="link" value=(link); }
+        }
+    }
+}
+
+fn form_section(view: &View, form: &Form, asks: &Asks<'_>) -> Markup {
     html! {
         section.card aria-labelledby=(form.id) {
             h2 id=(form.id) { (form.title) }
@@ -183,15 +215,15 @@ fn form_section(view: &View, path: &str, form: &Form, may_set_up: bool) -> Marku
                     Value::Choose(text) => {
                         div.field { strong { (field.name) } br; (text) }
                     }
-                    Value::Token => (token_field(view, path, field.name, may_set_up)),
+                    Value::Token => (token_field(view, field.name, asks)),
                 }
             }
-            @if form.has_registration && may_set_up { (registration(&view.connection, path)) }
+            @if form.has_registration && asks.may_set_up { (registration(&view.connection, asks)) }
         }
     }
 }
 
-fn token_field(view: &View, path: &str, name: &str, may_set_up: bool) -> Markup {
+fn token_field(view: &View, name: &str, asks: &Asks<'_>) -> Markup {
     let live = view.overview.tokens.iter().filter(|token| token.revoked_at.is_none()).count();
     html! {
         div.field {
@@ -199,8 +231,9 @@ fn token_field(view: &View, path: &str, name: &str, may_set_up: bool) -> Markup 
             "The token alone. It is shown once, when it is made"
             @if live > 0 { "; there " @if live == 1 { "is one" } @else { "are " (live) } " already" }
             "."
-            @if may_set_up {
-                form.line method="post" action={ (path) "/token" } {
+            @if asks.may_set_up {
+                form.line method="post" action={ (asks.path) "/token" } {
+                    (asks.mark())
                     button.main { "Make a token" }
                 }
             }
@@ -208,10 +241,11 @@ fn token_field(view: &View, path: &str, name: &str, may_set_up: bool) -> Markup 
     }
 }
 
-fn registration(connection: &Connection, path: &str) -> Markup {
+fn registration(connection: &Connection, asks: &Asks<'_>) -> Markup {
     let settings = &connection.settings.sign_in;
     html! {
-        form method="post" action={ (path) "/sign-in" } {
+        form method="post" action={ (asks.path) "/sign-in" } {
+            (asks.mark())
             h3 { "What Muster has to know of it" }
             div.field {
                 label for="issuer" { "Issuer" }
@@ -234,6 +268,31 @@ fn registration(connection: &Connection, path: &str) -> Markup {
 pub struct Registration {
     issuer: Option<String>,
     client_id: Option<String>,
+    /// The link whose page it was entered on.
+    link: Option<String>,
+}
+
+impl Registration {
+    /// The issuer and the client id, if they can be such.
+    fn checked(&self) -> Result<(Option<String>, Option<String>), ConsoleFailure> {
+        let trimmed = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let (issuer, client_id) = (trimmed(&self.issuer), trimmed(&self.client_id));
+        let wrong = |error: OidcError| ConsoleFailure::Wrong(error.to_string());
+        if let Some(issuer) = &issuer {
+            if issuer.contains("/.well-known/") {
+                let advice = "The issuer is what comes before /.well-known/, such as \
+                              https://example.okta.com.";
+                return Err(ConsoleFailure::Wrong(advice.to_owned()));
+            }
+            oidc::issuer_url(issuer).map_err(wrong)?;
+        }
+        if let Some(client_id) = &client_id {
+            oidc::check_client_id(client_id).map_err(wrong)?;
+        }
+        Ok((issuer, client_id))
+    }
 }
 
 /// `POST /console/connections/{name}/setup/sign-in`
@@ -242,42 +301,16 @@ pub async fn register(
     name: web::Path<String>,
     form: PageForm<Registration>,
 ) -> Result<HttpResponse, ConsoleFailure> {
-    set_registration(&seat.app, &name, form.0, seat.by()).await?;
-    Ok(redirect(&format!("{}/setup?done=sign-in", seat.connection_path(&name))))
-}
-
-/// Sets where the people of a connection sign in.
-///
-/// # Errors
-/// The issuer is none; it cannot be done.
-async fn set_registration(
-    app: &App,
-    name: &str,
-    registration: Registration,
-    by: By,
-) -> Result<(), ConsoleFailure> {
-    let Registration { issuer, client_id } = registration;
-    let trimmed = |text: Option<String>| {
-        text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    let (issuer, client_id) = form.0.checked()?;
+    let back = format!("{}/setup?done=sign-in", seat.connection_path(&name));
+    let (name, by) = (name.into_inner(), seat.by());
+    let set = move |conn: &mut Conn| {
+        let change = |settings: &mut connections::Settings| {
+            settings.sign_in.issuer.clone_from(&issuer);
+            settings.sign_in.client_id.clone_from(&client_id);
+        };
+        connections::update_by(conn, &name, change, &by)
     };
-    let (issuer, client_id) = (trimmed(issuer), trimmed(client_id));
-    if let Some(issuer) = &issuer {
-        if issuer.contains("/.well-known/") {
-            let advice = "The issuer is what comes before /.well-known/, such as \
-                          https://example.okta.com.";
-            return Err(ConsoleFailure::Wrong(advice.to_owned()));
-        }
-        oidc::issuer_url(issuer).map_err(|error| ConsoleFailure::Wrong(error.to_string()))?;
-    }
-    let name = name.to_owned();
-    app.db
-        .write("set_up_sign_in", move |conn| {
-            let change = |settings: &mut connections::Settings| {
-                settings.sign_in.issuer.clone_from(&issuer);
-                settings.sign_in.client_id.clone_from(&client_id);
-            };
-            connections::update_by(conn, &name, change, &by)
-        })
-        .await?;
-    Ok(())
+    seat.app.db.write("set_up_sign_in", set).await?;
+    Ok(redirect(&back))
 }

@@ -19,6 +19,8 @@ pub const CASES: &[Case] = cases![
     a_dry_run_is_no_push,
     where_people_sign_in_is_set_on_the_page,
     a_guest_sees_one_page_and_may_do_what_the_link_says,
+    a_form_does_nothing_by_another_link_than_its_pages,
+    a_guest_takes_no_issuer_of_anothers,
     a_link_ends,
     a_link_is_no_way_into_anything_else,
     a_second_link_opens_its_own_page,
@@ -234,6 +236,7 @@ async fn where_people_sign_in_is_set_on_the_page(app: TestApp) {
         "http://example.okta.com",
         "https://example.okta.com/.well-known/openid-configuration",
         "javascript:alert(1)",
+        "https://example.okta.com/\u{1b}[2J",
     ] {
         console.post(&path, &[("issuer", bad), ("client_id", "0oa1")]).await.expect(400);
     }
@@ -272,6 +275,18 @@ async fn guest(app: &TestApp, console: &Console, may_set_up: bool) -> Console {
     guest
 }
 
+/// Sends a form of the page that the guest sees.
+async fn send(guest: &Console, path: &str, pairs: &[(&str, &str)]) -> Answer {
+    let page = guest.page("/setup").await;
+    guest.post(path, &[pairs, &[("link", &link_of(&page))]].concat()).await
+}
+
+/// The id of the link that the forms of a page name.
+fn link_of(page: &str) -> String {
+    let rest = page.split("name=\"link\" value=\"").nth(1).unwrap_or_default();
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
 async fn a_guest_sees_one_page_and_may_do_what_the_link_says(app: TestApp) {
     let console = Console::open(&app).await;
     let onlooker = guest(&app, &console, false).await;
@@ -282,12 +297,13 @@ async fn a_guest_sees_one_page_and_may_do_what_the_link_says(app: TestApp) {
     onlooker.post("/setup/sign-in", &[("issuer", "https://evil.example")]).await.expect(403);
     let helper = guest(&app, &console, true).await;
     assert!(helper.page("/setup").await.contains("Make a token"));
-    let answer = helper.post("/setup/token", &[]).await.expect(200);
+    let answer = send(&helper, "/setup/token", &[]).await.expect(200);
+    assert!(answer.text.contains("A new token for default"), "{}", answer.text);
     let start = answer.text.find("muster_scim_").expect("a token");
     let token: String = answer.text[start..].chars().take_while(|c| *c != '"').collect();
     app.with_token(&token).get("/Users").await.expect(200);
     let set = [("issuer", "https://example.okta.com"), ("client_id", "0oa1")];
-    helper.post("/setup/sign-in", &set).await.expect(303);
+    send(&helper, "/setup/sign-in", &set).await.expect(303);
     assert!(console.page(AT).await.contains("https://example.okta.com"));
     // Only from the page itself.
     let request = helper.form("/setup/token", &[]).header("sec-fetch-site", "cross-site");
@@ -305,6 +321,60 @@ async fn a_guest_sees_one_page_and_may_do_what_the_link_says(app: TestApp) {
     assert_eq!(shared, 2);
     let text = serde_json::to_string(&events).expect("JSON");
     assert!(!text.contains("muster_share_") && !text.contains("muster_scim_"), "no secret: {text}");
+}
+
+async fn a_form_does_nothing_by_another_link_than_its_pages(app: TestApp) {
+    app.other("acme").await;
+    let console = Console::open(&app).await;
+    let helper = guest(&app, &console, true).await;
+    let link = link_of(&helper.page("/setup").await);
+    assert!(!link.is_empty());
+    // Meanwhile the browser has got another link's cookie.
+    let pairs = [("days", "7"), ("may_set_up", "yes")];
+    let made = console.post("/console/connections/acme/setup/links", &pairs).await.expect(200);
+    let secret = made.text.split("/setup#").nth(1).and_then(|rest| rest.split('"').next());
+    let answer = open_link(&app, secret.expect("a link")).await.expect(303);
+    let mut other = Console::new(&app);
+    let set = answer.header("set-cookie").expect("a cookie");
+    set.split(';').next().expect("a value").clone_into(&mut other.cookie);
+    let set = [("issuer", "https://example.okta.com"), ("client_id", "0oa1")];
+    for marks in [vec![("link", link.as_str())], vec![]] {
+        let answer = other.post("/setup/token", &marks).await.expect(409);
+        assert!(answer.text.contains("another link"), "{}", answer.text);
+        other.post("/setup/sign-in", &[&set[..], &marks].concat()).await.expect(409);
+    }
+    for name in ["default", "acme"] {
+        let page = console.page(&format!("/console/connections/{name}")).await;
+        assert!(page.contains("no sign-in"), "{page}");
+    }
+    send(&other, "/setup/sign-in", &set).await.expect(303);
+}
+
+async fn a_guest_takes_no_issuer_of_anothers(app: TestApp) {
+    let acme = app.other("acme").await;
+    drop(acme);
+    let console = Console::open(&app).await;
+    let issuer = [("issuer", "https://acme.okta.com"), ("client_id", "0oa1")];
+    console.post("/console/connections/acme/setup/sign-in", &issuer).await.expect(303);
+    let helper = guest(&app, &console, true).await;
+    let page = helper.page("/setup").await;
+    // What comes back from this guest's provider comes to an address of its own.
+    assert!(page.contains("/login/callback/default"), "{page}");
+    let answer = send(&helper, "/setup/sign-in", &issuer).await.expect(403);
+    assert!(!answer.text.contains("acme"), "{}", answer.text);
+    let own = [("issuer", "https://example.okta.com"), ("client_id", "0oa1")];
+    send(&helper, "/setup/sign-in", &own).await.expect(303);
+    // Once both share an address, only an operator says where it leads.
+    app.set(|settings| settings.sign_in.own_callback = false).await;
+    let another = [("issuer", "https://other.okta.com"), ("client_id", "0oa1")];
+    send(&helper, "/setup/sign-in", &another).await.expect(403);
+    let client = [("issuer", "https://example.okta.com"), ("client_id", "0oa2")];
+    send(&helper, "/setup/sign-in", &client).await.expect(303);
+    assert!(console.page(AT).await.contains("0oa2"));
+    // An operator may, and is told.
+    console.post(&format!("{AT}/setup/sign-in"), &issuer).await.expect(303);
+    let page = console.page(&format!("{AT}/setup")).await;
+    assert!(page.contains("<strong>acme</strong> has this issuer too"), "{page}");
 }
 
 async fn a_link_ends(app: TestApp) {

@@ -7,19 +7,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
+use url::Url;
 
-use super::shares::{OF_THE_VENDORS_OWN, guest_path};
-use super::{Parameters, Registration, look, page, set_registration, told};
-use crate::access::Permit;
+use super::shares::guest_path;
+use super::{Parameters, Registration, look, page, told};
 use crate::access::Refusal;
 use crate::access::limit::Credential;
 use crate::app::App;
-use crate::db::StoreError;
-use crate::directory::Actor;
-use crate::directory::connections::AdminError;
-use crate::directory::events::By;
-use crate::directory::shares::{self, Guest};
-use crate::directory::tokens;
+use crate::db::{Conn, StoreError};
+use crate::directory::shares::{self, Guest, Visit};
 use crate::http::address;
 use crate::http::console::actions::TOKEN_LIFETIME;
 use crate::http::console::failure::ConsoleFailure;
@@ -31,6 +27,8 @@ use crate::http::middleware::RequestId;
 use crate::http::origin::is_own_page;
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::{cookie, redirect};
+use crate::oidc::{self, Reach};
+use crate::reach::is_loopback;
 use crate::secret::Secret;
 
 /// The form of the first page.
@@ -55,7 +53,7 @@ pub async fn show(
             h1 { "Set up " (view.connection.name) }
             p.soft { "This page can be seen by your link alone, which ends " (time(guest.link.expires_at, now)) "." }
             (told(parameters.0.done.as_deref()))
-            (page(&app, &view, &path, guest.link.may_set_up))
+            (page(&app, &view, &path, guest.link.may_set_up, Some(&guest.link.id)))
             details.card { summary { "Open another link" } (opening(&app)) }
         };
         Ok(shell::open_page(StatusCode::OK, &base(&app), "Set-up", &body))
@@ -97,7 +95,7 @@ pub async fn open(
 ) -> HttpResponse {
     let opened = async {
         if !is_own_page(&app, &request) {
-            return Err(ConsoleFailure::Forbidden("This has to begin on the page itself."));
+            return Err(ConsoleFailure::Forbidden("This has to begin on the page itself.".into()));
         }
         let wrong = "This link has ended, was revoked, or never was one. Ask whoever sent it to you for \
                      another.";
@@ -130,22 +128,27 @@ pub async fn open(
     opened.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
 }
 
+/// The form that makes a token.
+#[derive(Debug, Deserialize)]
+pub struct Making {
+    link: Option<String>,
+}
+
 /// `POST /setup/token`
-pub async fn make_token(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
+pub async fn make_token(
+    app: web::Data<App>,
+    request: HttpRequest,
+    form: PageForm<Making>,
+) -> HttpResponse {
     let made = async {
-        let (guest, by) = admitted(&app, &request).await?;
-        let (connection, link) = (guest.connection.clone(), guest.link.id);
-        let secret = app
-            .people
-            .write("create_token", move |conn| {
-                let (label, end) = (format!("made by link {link}"), Some(by.now + TOKEN_LIFETIME));
-                let permit = Permit::default();
-                let (_, secret) = tokens::create_by(conn, &connection, &label, &permit, end, &by)?;
-                Ok::<_, AdminError>(secret.expose().to_owned())
-            })
-            .await?;
+        let visit = visit(&app, &request, form.0.link)?;
+        let make = move |conn: &mut Conn| {
+            let (connection, secret) = shares::make_token(conn, &visit, TOKEN_LIFETIME)?;
+            Ok::<_, shares::Refused>((connection.name, secret.expose().to_owned()))
+        };
+        let (connection, secret) = app.people.write("create_token", make).await?;
         let body = html! {
-            h1 { "A new token" }
+            h1 { "A new token for " (connection) }
             (notice(Tone::Warn, "It is shown this once. Enter it at the provider before you leave this page."))
             section.card {
                 (copied("new-token", "Token", &secret))
@@ -164,33 +167,38 @@ pub async fn register(
     form: PageForm<Registration>,
 ) -> HttpResponse {
     let set = async {
-        let (guest, by) = admitted(&app, &request).await?;
-        set_registration(&app, &guest.connection.name, form.0, by).await?;
+        let (issuer, client_id) = form.0.checked()?;
+        let visit = visit(&app, &request, form.0.link)?;
+        let own_url = &app.settings.public_url;
+        let may_be_named = issuer.as_deref().is_none_or(|issuer| may_name(own_url, issuer));
+        let registration = shares::Registration { issuer, client_id, may_be_named };
+        let set = move |conn: &mut Conn| shares::set_sign_in(conn, &visit, &registration);
+        app.people.write("set_up_sign_in", set).await?;
         Ok(redirect(&format!("{}?done=sign-in", guest_path(&app))))
     };
     set.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
 }
 
-/// A guest who may change something, from a page of ours.
-async fn admitted(
+/// Whether a guest may name an issuer: Muster asks there, and not for what only Muster can reach. A
+/// Muster that is tried out on somebody's own machine may have a provider there.
+fn may_name(own_url: &str, issuer: &str) -> bool {
+    let is_tried_out = || Url::parse(own_url).is_ok_and(|url| is_loopback(&url));
+    oidc::issuer_url(issuer).is_ok_and(|url| {
+        is_tried_out() || (!is_loopback(&url) && Reach::default().may_name(issuer, &url))
+    })
+}
+
+/// What somebody comes with who wants to change something, from a page of ours.
+fn visit(
     app: &web::Data<App>,
     request: &HttpRequest,
-) -> Result<(Guest, By), ConsoleFailure> {
+    page_of: Option<String>,
+) -> Result<Visit, ConsoleFailure> {
     if !is_own_page(app, request) {
-        return Err(ConsoleFailure::Forbidden("This has to begin on the page itself."));
+        return Err(ConsoleFailure::Forbidden("This has to begin on the page itself.".into()));
     }
-    let guest = guest(app, request).await?.filter(|guest| guest.link.may_set_up);
-    let guest = guest.ok_or(ConsoleFailure::Forbidden("Your link is for looking alone."))?;
-    // Who sets that connection up decides who may use the console.
-    if guest.connection.settings.console_role.is_some() {
-        return Err(ConsoleFailure::Forbidden(OF_THE_VENDORS_OWN));
-    }
-    let by = By {
-        actor: Actor::Guest(guest.link.id.clone()),
-        request_id: RequestId::of(request),
-        now: (app.clock)(),
-    };
-    Ok((guest, by))
+    let secret = cookie::share_value(app, request).ok_or(shares::Refused::OnlyLooks)?;
+    Ok(Visit { secret, page_of, request_id: RequestId::of(request), now: (app.clock)() })
 }
 
 /// Who comes with the cookie of a link, if that is a live one.
@@ -198,4 +206,28 @@ async fn guest(app: &web::Data<App>, request: &HttpRequest) -> Result<Option<Gue
     let Some(secret) = cookie::share_value(app, request) else { return Ok(None) };
     let now = (app.clock)();
     app.people.read(move |conn| shares::guest(conn, secret.expose(), now)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_name_no_issuer_that_only_muster_can_reach() {
+        let public = "https://muster.example.com";
+        assert!(may_name(public, "https://example.okta.com/oauth2/default"));
+        for inside in [
+            "http://127.0.0.1:9200/x",
+            "http://localhost:9200",
+            "https://localhost",
+            "https://10.0.0.5/x",
+            "https://[::1]",
+            "https://169.254.169.254/latest",
+            "http://example.okta.com",
+            "javascript:alert(1)",
+        ] {
+            assert!(!may_name(public, inside), "{inside}");
+        }
+        assert!(may_name("http://127.0.0.1:8080", "http://127.0.0.1:9400"));
+    }
 }

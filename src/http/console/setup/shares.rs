@@ -18,9 +18,6 @@ use crate::http::signin::redirect;
 const DAY: i64 = 86_400 * 1_000_000;
 /// Days that a link may open the page, to choose from.
 const LIFETIMES: [i64; 4] = [1, 7, 14, 30];
-/// Why nobody sets such a connection up by a link.
-pub(super) const OF_THE_VENDORS_OWN: &str = "This connection opens the console to its people, so nobody \
-     sets it up by a link. 'muster connection update' does.";
 /// Most bytes of a label.
 const MAX_LABEL: usize = 64;
 
@@ -99,7 +96,7 @@ pub async fn make(
         return Err(ConsoleFailure::Wrong("A link ends in 1, 7, 14 or 30 days.".to_owned()));
     }
     if may_set_up.is_some() && seat.connection(&name).await?.settings.console_role.is_some() {
-        return Err(ConsoleFailure::Forbidden(OF_THE_VENDORS_OWN));
+        return Err(shares::Refused::OfTheVendorsOwn.into());
     }
     let (name, by) = (name.into_inner(), seat.by());
     let (connection, secret) = seat
