@@ -27,8 +27,7 @@ use crate::http::middleware::RequestId;
 use crate::http::origin::is_own_page;
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::{cookie, redirect};
-use crate::oidc::{self, Reach};
-use crate::reach::is_loopback;
+use crate::oidc::{self, Reach, is_loopback};
 use crate::secret::Secret;
 
 /// The form of the first page.
