@@ -102,7 +102,12 @@ async fn the_alerts_look_at_what_is_exported(app: TestApp) {
     let expressions: Vec<String> = found.iter().map(|(_, expression)| expression.clone()).collect();
     are_exported(&exported(&app).await, &expressions);
     let manual = file("docs/operations.md");
+    let tests = file("packaging/prometheus/alerts.test.yml");
     for (name, _) in found {
+        assert!(
+            tests.contains(&format!("- alertname: {name}\n")),
+            "nothing holds that {name} fires"
+        );
         assert!(manual.contains(&name), "docs/operations.md says nothing of {name}");
     }
 }
