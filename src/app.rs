@@ -291,6 +291,11 @@ impl App {
         self.stopping.send_replace(true);
     }
 
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Comes when the server is about to stop.
     pub async fn stopped(&self) {
         // The sender lives as long as the application, so there is no other way for it to end.

@@ -75,6 +75,11 @@ pub struct ServeArgs {
     /// Largest body of a request about a group, in bytes
     #[arg(long, env = "MUSTER_MAX_BODY", default_value_t = DEFAULT_MAX_BODY)]
     max_body: usize,
+    /// Seconds that the server, told to stop, goes on taking requests, while /readyz says that it stops
+    /// and every answer ends its connection: as long as a proxy takes to notice; told again, it ends at
+    /// once
+    #[arg(long, env = "MUSTER_DRAIN_DELAY", value_name = "SECONDS", default_value_t = 0)]
+    drain_delay: u64,
     /// Seconds that requests under way have to finish when the server is told to stop; told again,
     /// it ends at once
     #[arg(long, env = "MUSTER_DRAIN_TIME", value_name = "SECONDS",
@@ -317,12 +322,16 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         signals.next().await;
         log::info!("stopping; requests under way are finished first");
         stopped.stop_waiting();
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(args.drain_delay)).await;
+            handle.stop(true).await;
+        };
         let again = async {
             signals.next().await;
             // Whoever waits for it is gone only if the server is, too.
             let _ = cut_off.send(());
         };
-        tokio::join!(handle.stop(true), again);
+        tokio::join!(stop, again);
     });
     let keeper = app.clone();
     actix_web::rt::spawn(async move { keeper.look_after_log(args.keep_events).await });

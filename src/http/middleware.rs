@@ -7,6 +7,7 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
@@ -74,7 +75,14 @@ pub async fn observe(
             let duration = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
             let method = known_method(method.as_str());
             let about = About { id, method, path, at, duration, client };
-            notes::end(&app, notes.as_ref(), about, done)
+            let mut done = notes::end(&app, notes.as_ref(), about, done);
+            // Whoever sent it sends the next one to a process that stays.
+            if app.is_stopping()
+                && let Ok(response) = &mut done
+            {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            done
         }
         None => done.map(ServiceResponse::map_into_boxed_body),
     };

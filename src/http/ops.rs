@@ -21,8 +21,11 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// The process and its database answer.
+/// The process and its database answer, and go on doing so.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
+    if app.is_stopping() {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
+    }
     let look = app.db.read(|conn| Ok::<_, StoreError>(connections::is_empty(conn).map(drop)?));
     // Whoever asks wants to know now.
     let late = || StoreError::Unavailable("it takes too long to answer".to_owned());

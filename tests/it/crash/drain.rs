@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         what_was_begun_is_finished,
         under_load_each_write_is_answered_or_not_begun,
         told_twice_a_server_ends_at_once,
+        a_server_that_stops_later_says_so_and_goes_on_until_then,
         a_server_waits_no_longer_than_it_may,
     ];
     cases.to_vec()
@@ -185,6 +186,42 @@ async fn told_twice_a_server_ends_at_once(database: TestDatabase) {
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("a second time"), "{log}");
     assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+}
+
+async fn a_server_that_stops_later_says_so_and_goes_on_until_then(database: TestDatabase) {
+    let mut command = serve(&database);
+    let server = Server::launch(command.args(["--drain-delay", "3600"]).env("RUST_LOG", "warn"));
+    let token = server.field("API token").expect("a token");
+    let mut idle = Raw::to(&server, &token);
+    idle.head("GET", "/readyz", "");
+    let (head, _) = idle.answer();
+    assert!(head.starts_with("HTTP/1.1 200") && !head.contains("connection: close"), "{head}");
+    server.tell_to_stop();
+    let begun = Instant::now();
+    loop {
+        let mut probe = Raw::to(&server, &token);
+        probe.head("GET", "/readyz", "");
+        let (head, body) = probe.answer();
+        if head.starts_with("HTTP/1.1 503") {
+            assert!(body.contains("stopping"), "{body}");
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "it says that it is ready");
+    }
+    // New connections are taken, and old ones end with their next answer.
+    let mut late = Raw::to(&server, &token);
+    let rest = late.begin("ann");
+    late.send(&rest);
+    let created = late.answer();
+    idle.head("GET", "/scim/v2/Users", "");
+    let listed = idle.answer();
+    for (mut connection, (head, body)) in [(late, created), (idle, listed)] {
+        assert!(head.starts_with("HTTP/1.1 20") && body.contains("\"ann\""), "{head}{body}");
+        assert!(head.to_lowercase().contains("connection: close"), "{head}");
+        assert!(connection.is_closed());
+    }
+    server.tell_to_stop();
+    assert_eq!(server.end().0, Some(1));
 }
 
 async fn a_server_waits_no_longer_than_it_may(database: TestDatabase) {
