@@ -16,7 +16,7 @@ const {
 
 if (!clientId) {
   console.error(
-    `Set CLIENT_ID to what this prints:
+    `Set CLIENT_ID to what this prints, or 'muster app list' where it is there already:
   muster app create web-app --redirect-uri ${url}/callback`,
   );
   process.exit(2);

@@ -60,7 +60,11 @@ async function read(request) {
   return Buffer.concat(chunks);
 }
 
-server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
+server.on('error', (error) => {
+  console.error(error.message);
+  process.exit(2);
+});
+server.listen(Number(process.env.PORT ?? 3001), '127.0.0.1', () => {
   console.log(JSON.stringify({ url: `http://127.0.0.1:${server.address().port}/` }));
 });
 process.on('SIGTERM', () => server.close(() => process.exit(0)));

@@ -150,7 +150,18 @@ pub async fn run_admin(
                 output::json(&json!({ "id": id, "token": token.expose() }));
             } else {
                 output::line(token.expose());
-                eprintln!("admin token {id}; it is not shown again");
+                match expires_at {
+                    Some(end) => {
+                        eprintln!(
+                            "admin token {id}; it works until {}, and is not shown again",
+                            rfc3339(end)
+                        );
+                    }
+                    None => eprintln!(
+                        "admin token {id}; it is not shown again, and works until it is revoked: \
+                         --expires-in 90d would give it an end"
+                    ),
+                }
             }
         }
         AdminTokenCommand::List => {

@@ -53,7 +53,7 @@ pub async fn run(command: BrakeCommand, url: DatabaseUrl, as_json: bool) -> anyh
                 output::json(&released.to_json());
             } else {
                 eprintln!(
-                    "what was held for {} goes through until {}; have the provider push it again",
+                    "removals of {} go through until {}; have the provider push again what was held",
                     released.connection,
                     rfc3339(until)
                 );

@@ -67,12 +67,16 @@ fn show(report: &Report) {
     let number = |status: Status| report.checks.iter().filter(|one| one.status == status).count();
     output::line("");
     output::line(format!(
-        "{} problems, {} warnings, {} well, {} not checked",
-        number(Status::Problem),
-        number(Status::Warning),
+        "{}, {}, {} well, {} not checked",
+        counted(number(Status::Problem), "problem"),
+        counted(number(Status::Warning), "warning"),
         number(Status::Ok),
         number(Status::Unchecked)
     ));
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn lines(check: &Check) -> Vec<String> {

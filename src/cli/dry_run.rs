@@ -62,7 +62,11 @@ pub async fn run(args: DryRunArgs, url: DatabaseUrl, as_json: bool) -> anyhow::R
         ["POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()),
         "'{method}' changes nothing; the method is POST, PUT, PATCH or DELETE"
     );
-    let path = format!("/{}", args.path.trim_start_matches('/'));
+    // As it stands in a log, too.
+    let path = args.path.strip_prefix("/scim/v2").unwrap_or(&args.path);
+    let path = format!("/{}", path.trim_start_matches('/'));
+    let needs_body = method != "DELETE";
+    ensure!(!needs_body || args.body.is_some(), "a {method} needs a body: --body FILE");
     let body = args.body.as_deref().map(read).transpose()?;
     let said = if let Some((url, token)) = args.url.zip(args.token_file) {
         ask(&url, &token, &method, &path, body).await?
@@ -102,7 +106,7 @@ async fn rehearse(
     let is_job = path.trim_end_matches('/') == "/Bulk";
     let job = if is_job {
         ensure!(method == "POST", "a bulk request is a POST");
-        body.context("a bulk request needs a --body")?
+        body.context("a bulk request needs a body: --body FILE")?
     } else {
         let mut operation = json!({ "method": method, "path": path, "data": body });
         if method == "POST"
@@ -152,7 +156,8 @@ fn named(conn: &mut Conn, name: Option<&str>) -> Result<Connection, AdminError> 
     let mut all = connections::all(conn)?;
     match all.pop() {
         Some(only) if all.is_empty() => Ok(only),
-        _ => Err(AdminError::NoConnection("(name one with --connection)".to_owned())),
+        Some(_) => Err(AdminError::NameOne),
+        None => Err(AdminError::NoConnectionYet),
     }
 }
 
@@ -182,7 +187,8 @@ async fn ask(
     if status != 400 || !text.contains("Muster-Dry-Run") {
         bail!(
             "{base} answers {status} and does not seem to know dry runs, so it was not sent the \
-             request, which it might carry out; is the URL the SCIM base URL, and the token good?"
+             request, which it might carry out; is the URL the SCIM base URL, which ends in /scim/v2, \
+             and the token good?"
         );
     }
     let method = method.parse::<reqwest::Method>().context("the method")?;

@@ -2,6 +2,7 @@
 
 mod open_files;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ use crate::schemas;
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one
-    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     listen: SocketAddr,
     /// URL under which clients reach the server: https, or http on this machine
     /// [default: the address]
@@ -265,8 +266,8 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         .with_context(|| format!("could not make {url} ready"))?;
     mend_totals(&setup).await.with_context(|| format!("could not make {url} ready"))?;
     drop(setup);
-    let listener = TcpListener::bind(args.listen)
-        .with_context(|| format!("could not listen on {}", args.listen))?;
+    let listener =
+        TcpListener::bind(args.listen).map_err(|error| not_listening(args.listen, error))?;
     let address = listener.local_addr()?;
     let own_url = format!("{scheme}://{address}");
     let public_url = args.public_url.unwrap_or_else(|| own_url.clone());
@@ -357,6 +358,25 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     }
 }
 
+/// Why nobody can be listened for, with what helps.
+fn not_listening(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let why = format!("could not listen on {address}");
+    let is_taken = error.kind() == ErrorKind::AddrInUse;
+    let error = anyhow::Error::from(error);
+    if is_taken {
+        let advice = "another program listens there, or another muster: stop it, or choose another port, \
+                      such as --listen 127.0.0.1:8081";
+        return error.context(format!("{why}: {advice}"));
+    }
+    error.context(why)
+}
+
+/// An address to listen on, in words where it is none.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let advice = "write an IP address and a port, such as 127.0.0.1:8080";
+    text.parse().map_err(|_| format!("'{text}' is no address to listen on: {advice}"))
+}
+
 /// Says where the server is and, on a new store, what the identity provider's form asks for.
 fn announce(app: &App, own_url: &str, token: Option<&str>, as_json: bool) {
     let mut fields = vec![
@@ -378,9 +398,13 @@ fn announce(app: &App, own_url: &str, token: Option<&str>, as_json: bool) {
         fields.into_iter().map(|(name, _, value)| (name, value)).collect();
     output::fields(&lines);
     if token.is_some() {
-        let notice = "This is a new store with the connection 'default'. The token works for a \
-                      year, and is not shown again; 'muster token create default' makes another.";
-        lines::say(log::Level::Info, "", notice);
+        let notice = format!(
+            "This is a new store with the connection 'default'. The token works for a year, and is not \
+             shown again; 'muster token create default' makes another. The console is at {}/console, \
+             and asks for what 'muster admin-token create' prints.",
+            app.settings.public_url
+        );
+        lines::say(log::Level::Info, "", &notice);
     }
 }
 

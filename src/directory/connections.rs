@@ -278,6 +278,10 @@ impl Connection {
 pub enum AdminError {
     #[error("there is no connection '{0}'; see 'muster connection list'")]
     NoConnection(String),
+    #[error("there is no connection yet; 'muster connection create NAME' makes one")]
+    NoConnectionYet,
+    #[error("there are several connections; name one with --connection")]
+    NameOne,
     #[error("there is already a connection '{0}'")]
     NameTaken(String),
     #[error("'{0}' is no name for a connection: use 1 to 64 letters, digits, '-', '_' or '.'")]
@@ -288,7 +292,7 @@ pub enum AdminError {
     NoAdminToken(String),
     #[error("the team '{team}' does not stand for '{role}'; see 'muster role list {connection}'")]
     NotGranted { team: String, role: String, connection: String },
-    #[error("there is already an application '{0}'")]
+    #[error("there is already an application '{0}'; 'muster app list' shows its client id")]
     AppNameTaken(String),
     #[error("the connection has no team '{0}'; a team is there once it is pushed or claimed")]
     NoTeam(String),

@@ -307,7 +307,7 @@ async fn tokens_are_warned_of_before_they_end(app: TestApp) {
     let now = app.clock.now();
     app.new_token_until("default", Some(now + 40 * DAY)).await;
     use_token(&app, app.default_token()).await;
-    says(&report(&app).await, "scim-tokens", "ok", "1 of them never were");
+    says(&report(&app).await, "scim-tokens", "ok", "1 of them not yet");
     app.clock.advance(11 * 86_400);
     says(&report(&app).await, "scim-tokens", "warning", "ends in 28 days");
 }

@@ -233,7 +233,7 @@ fn scim_tokens(rows: &[TokenRow], name: &str, now: i64) -> Check {
     Check::ok(
         NAME,
         format!(
-            "{} work, last used {} ago; {unused} of them never were",
+            "{} work, last used {} ago; {unused} of them not yet",
             live.len(),
             lasting(now - used)
         ),
@@ -315,7 +315,7 @@ fn disagreements(
     if sum == 0 {
         return Ok(Check::ok(
             NAME,
-            format!("none among those who have signed in ({USERS} of them are looked at)"),
+            format!("none among those who have signed in (up to {USERS} are looked at)"),
         ));
     }
     let named: Vec<String> =
