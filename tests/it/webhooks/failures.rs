@@ -153,14 +153,15 @@ async fn a_redirect_is_a_failure(app: TestApp) {
 
 async fn a_receiver_that_cannot_be_reached_is_tried_again(app: TestApp) {
     let hook = Hook::new(&app).await;
-    // Nobody listens there: the port was free, and is again.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/", closed.local_addr().expect("an address"));
-    drop(closed);
+    // Nobody listens there, and nobody else can: the port is taken.
+    let deaf = tokio::net::TcpSocket::new_v4().expect("a socket");
+    deaf.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let url = format!("http://{}/", deaf.local_addr().expect("an address"));
     let change = Change { url: Some(url), ..Change::default() };
     hook.set(&app, change).await.expect("another address");
     assert!(hook.deliver().await.is_empty());
     assert_eq!(hook.json(&app).await["last_error"], "it cannot be connected to");
+    drop(deaf);
     let back = Change { url: Some(hook.receiver.url.clone()), ..Change::default() };
     hook.set(&app, back).await.expect("the first address");
     app.clock.advance(AFTER_ONE);
