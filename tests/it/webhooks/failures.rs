@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use muster::directory::sealing;
-use muster::directory::webhooks::{Change, From, State};
+use muster::directory::webhooks::{Change, From, New, State};
 use muster::reach::Reach;
 use muster::webhooks::Dispatcher;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = cases![
     a_receiver_that_cannot_be_reached_is_tried_again,
     a_receiver_at_a_private_address_is_not_asked,
     events_that_were_removed_disable_the_webhook,
+    what_was_removed_of_a_connection_is_not_passed_over,
     events_are_sent_again_from_a_cursor_or_a_time,
     what_is_paused_is_sent_later,
     one_that_fails_is_tried_at_once_where_it_is_resumed,
@@ -211,6 +212,24 @@ async fn events_that_were_removed_disable_the_webhook(app: TestApp) {
     hook.resume(&app).await;
     assert!(!hook.deliver().await.is_empty());
     assert_eq!(hook.json(&app).await["state"], "active");
+}
+
+/// Not even where nothing of the connection is left that it would seem to wait for.
+async fn what_was_removed_of_a_connection_is_not_passed_over(app: TestApp) {
+    let other = app.other("other").await;
+    let connection = Some("other".to_owned());
+    let hook = Hook::with(&app, New { connection, ..New::default() }).await;
+    hook.deliver().await;
+    hook.receiver.answers([Reply::Status(500)]);
+    push_user(&other, "lost").await;
+    assert_eq!(hook.deliver().await.len(), 1);
+    remove_all_events(&app).await;
+    assert!(hook.deliver().await.is_empty());
+    let token = app.new_token("other").await.1;
+    push_user(&app.with_token(&token), "late").await;
+    app.clock.advance(AFTER_ONE);
+    assert!(hook.deliver().await.is_empty(), "nothing is passed over in silence");
+    assert_eq!(hook.json(&app).await["reason"], "events-removed");
 }
 
 async fn events_are_sent_again_from_a_cursor_or_a_time(app: TestApp) {
