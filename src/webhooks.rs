@@ -5,13 +5,13 @@
 //! Entry points: [`Dispatcher::run`], and for tests [`Dispatcher::deliver_due`].
 
 mod deliver;
+mod places;
 mod schedule;
 mod send;
 pub mod signature;
 
 pub use self::send::{Message, Outcome, SendError, Sender};
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use self::places::Places;
+use self::schedule::micros;
 use crate::clock::Clock;
 use crate::db::{Db, StoreError};
 use crate::directory::feed;
@@ -29,10 +31,9 @@ use crate::reach::Reach;
 const OTHERS: Duration = Duration::from_secs(1);
 /// How long nobody looks again, however much is written meanwhile.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often webhooks of quiet connections pass over the events of others.
+/// How often webhooks of quiet connections pass over the events of others, also where nothing happens at all: the
+/// last events are passed over then, and by webhooks whose lease a crash has left behind.
 const PASS_OVER: Duration = Duration::from_mins(1);
-/// How many webhooks are delivered to at a time.
-const MOST: usize = 64;
 
 /// What the process has sent.
 #[derive(Debug, Default)]
@@ -61,8 +62,8 @@ struct Seen {
     last: Option<i64>,
     /// When something of that may be tried, in UTC microseconds.
     next: Option<i64>,
-    /// When webhooks passed over what is not theirs.
-    passed: Option<Instant>,
+    /// When webhooks passed over what is not theirs, in UTC microseconds.
+    passed: Option<i64>,
 }
 
 /// Whoever delivers in this process.
@@ -71,8 +72,8 @@ pub struct Dispatcher {
     sender: Sender,
     clock: Clock,
     seen: Mutex<Seen>,
-    /// The webhooks that are being delivered to by this process.
-    busy: Mutex<HashSet<String>>,
+    /// The webhooks that are being delivered to by this process, and those that wait for that.
+    places: Mutex<Places>,
     /// What was sent.
     pub counts: Counts,
     /// Whether nothing more is to be begun.
@@ -93,7 +94,7 @@ impl Dispatcher {
             sender: Sender::new(reach)?,
             clock,
             seen: Mutex::default(),
-            busy: Mutex::default(),
+            places: Mutex::default(),
             counts: Counts::default(),
             stopping: AtomicBool::new(false),
             lag_events: AtomicI64::new(0),
@@ -129,8 +130,7 @@ impl Dispatcher {
             match self.look().await {
                 Ok(due) => {
                     for id in due {
-                        let own = self.clone();
-                        under_way.spawn(async move { own.deliver(id).await });
+                        under_way.spawn(self.clone().deliver(id));
                     }
                 }
                 Err(error) => {
@@ -158,8 +158,7 @@ impl Dispatcher {
         let count = due.len();
         let mut under_way: JoinSet<()> = JoinSet::new();
         for id in due {
-            let own = self.clone();
-            under_way.spawn(async move { own.deliver(id).await });
+            under_way.spawn(self.clone().deliver(id));
         }
         while under_way.join_next().await.is_some() {}
         Ok(count)
@@ -174,11 +173,13 @@ impl Dispatcher {
             (seen.last, seen.next, seen.passed)
         };
         let is_quiet = !feed.is_incomplete && known == Some(feed.last);
-        if is_quiet && next.is_none_or(|next| next > now) {
+        // Where the clock was set back, it is time as well.
+        let passed = passed.filter(|at| (0..micros(PASS_OVER)).contains(&(now - at)));
+        if is_quiet && passed.is_some() && next.is_none_or(|next| next > now) {
             return Ok(Vec::new());
         }
         if !self.db.read(delivery::is_wanted).await? {
-            self.note(Due::default(), feed.last, now, passed);
+            self.note(Due::default(), feed.last, now, passed.unwrap_or(now));
             return Ok(Vec::new());
         }
         if feed.is_incomplete {
@@ -186,64 +187,66 @@ impl Dispatcher {
             feed = self.db.read(delivery::feed).await?;
         }
         let last = feed.last;
-        let passed = match passed {
-            Some(at) if at.elapsed() < PASS_OVER => Some(at),
-            _ => {
-                self.db
-                    .note("pass_over_events", move |conn| delivery::pass_over(conn, last))
-                    .await?;
-                Some(Instant::now())
-            }
-        };
+        if passed.is_none() {
+            self.db
+                .note("pass_over_events", move |conn| delivery::pass_over(conn, last, now))
+                .await?;
+        }
         let due = self.db.snapshot(move |conn| delivery::due(conn, last)).await?;
-        Ok(self.note(due, last, now, passed))
+        Ok(self.note(due, last, now, passed.unwrap_or(now)))
     }
 
     /// Notes what was seen; gives back what can be delivered at once.
-    fn note(&self, due: Due, last: i64, now: i64, passed: Option<Instant>) -> Vec<String> {
+    fn note(&self, due: Due, last: i64, now: i64, passed: i64) -> Vec<String> {
         let behind = due.webhooks.iter().map(|row| last - row.cursor).max();
         self.lag_events.store(behind.unwrap_or(0), Ordering::Relaxed);
         self.oldest.store(due.oldest.unwrap_or(0), Ordering::Relaxed);
-        let mut busy = lock(&self.busy);
+        let mut places = lock(&self.places);
         let mut next: Option<i64> = None;
-        let mut ready = Vec::new();
+        let mut able = Vec::new();
         for row in due.webhooks {
-            if busy.contains(&row.id) {
+            if places.has(&row.id) {
                 continue;
             }
             let is_leased = row.lease_until.is_some_and(|until| until > now);
             // A lease may be given back at any time, also while this was looked at.
             let at = if is_leased { now } else { row.next_attempt_at.unwrap_or(now) };
-            if !is_leased && at <= now && busy.len() < MOST {
-                busy.insert(row.id.clone());
-                ready.push(row.id);
+            if !is_leased && at <= now {
+                able.push(row.id);
             } else {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }
-        *lock(&self.seen) = Seen { last: Some(last), next, passed };
+        let ready = places.give(able);
+        if places.are_wanted() {
+            next = Some(now);
+        }
+        *lock(&self.seen) = Seen { last: Some(last), next, passed: Some(passed) };
         ready
     }
 
-    /// Delivers to a webhook as far as it goes.
-    async fn deliver(&self, id: String) {
-        // Also where the task is cut off.
-        let _done = Done { dispatcher: self, id: id.clone() };
-        if let Err(error) = self.deliver_to(&id).await {
-            log::log!(error.level(), "could not deliver to the webhook {id}: {error}");
+    /// Delivers to a webhook that was given a place, as far as it goes.
+    fn deliver(self: Arc<Self>, id: String) -> impl Future<Output = ()> {
+        // Also where the task is cut off, before it has begun too.
+        let place = Place { dispatcher: self, id };
+        async move {
+            let Place { dispatcher, id } = &place;
+            if let Err(error) = dispatcher.deliver_to(id).await {
+                log::log!(error.level(), "could not deliver to the webhook {id}: {error}");
+            }
         }
     }
 }
 
-/// A webhook that is being delivered to, until it is dropped.
-struct Done<'d> {
-    dispatcher: &'d Dispatcher,
+/// The place of a webhook that is being delivered to, until it is dropped.
+struct Place {
+    dispatcher: Arc<Dispatcher>,
     id: String,
 }
 
-impl Drop for Done<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.dispatcher.busy).remove(&self.id);
+        lock(&self.dispatcher.places).leave(&self.id);
         // There may be more by now.
         lock(&self.dispatcher.seen).last = None;
     }

@@ -22,6 +22,9 @@ const PLACE_LOCK: i64 = 0x006d_7573_7466_6565;
 /// How far apart the times of events may be that are beside each other in the log, in microseconds.
 const SLACK: i64 = 60_000_000;
 
+/// Rows that are written at a time.
+const BATCH: usize = 500;
+
 /// A row to append to `events`.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
@@ -42,6 +45,15 @@ pub struct NewEvent<'a> {
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
     on_either!(conn, |conn| diesel::insert_into(events::table).values(event).execute(conn))?;
     rehearsal::note_event(event);
+    Ok(())
+}
+
+/// Appends events in one statement, or some where there are very many.
+pub fn append_each(conn: &mut Conn, events: &[NewEvent<'_>]) -> QueryResult<()> {
+    for batch in events.chunks(BATCH) {
+        on_either!(conn, |conn| diesel::insert_into(events::table).values(batch).execute(conn))?;
+    }
+    events.iter().for_each(rehearsal::note_event);
     Ok(())
 }
 

@@ -223,7 +223,7 @@ pub struct ActiveRow {
 }
 
 /// The webhooks that may be delivered to and have events before them, which go up to `last`; of those
-/// that send some types only, some have none that are to be sent.
+/// that send some types only, some have none that are to be sent. The one farthest behind comes first.
 pub fn with_news(conn: &mut Conn, last: i64) -> QueryResult<Vec<ActiveRow>> {
     Sql::new(
         "SELECT w.id AS id, d.cursor AS cursor, d.lease_until AS lease_until, \
@@ -234,23 +234,28 @@ pub fn with_news(conn: &mut Conn, last: i64) -> QueryResult<Vec<ActiveRow>> {
     .integer(last)
     .raw(
         " AND (w.connection_id IS NULL OR EXISTS (SELECT 1 FROM events AS e \
-         WHERE e.connection_id = w.connection_id AND e.position > d.cursor)) ORDER BY w.id",
+         WHERE e.connection_id = w.connection_id AND e.position > d.cursor)) ORDER BY d.cursor, w.id",
     )
     .load(conn)
 }
 
 /// Has the webhooks whose connections are quiet pass over the events of others, up to `last`, so that
-/// those can be removed one day.
-pub fn pass_over(conn: &mut Conn, last: i64) -> QueryResult<usize> {
+/// those can be removed one day. Those that are being delivered to at `now` (UTC microseconds) do not; whoever has
+/// left a lease behind loses it. Nor do those whose own events may have been removed already: that shows
+/// by their cursor.
+pub fn pass_over(conn: &mut Conn, last: i64, now: i64) -> QueryResult<usize> {
     // All conditions are about the row that is written, so that PostgreSQL looks at them again where
     // somebody has set the cursor back meanwhile.
-    Sql::new("UPDATE webhook_deliveries SET cursor = ")
+    Sql::new("UPDATE webhook_deliveries SET lease = NULL, lease_until = NULL, cursor = ")
         .integer(last)
-        .raw(" WHERE lease IS NULL AND cursor < ")
+        .raw(" WHERE (lease IS NULL OR lease_until <= ")
+        .integer(now)
+        .raw(") AND cursor < ")
         .integer(last)
         .raw(
-            " AND EXISTS (SELECT 1 FROM webhooks AS w WHERE w.id = webhook_deliveries.webhook_id \
-             AND w.state = 'active' AND w.connection_id IS NOT NULL \
+            " AND cursor >= (SELECT MIN(position) FROM events) - 1 \
+             AND EXISTS (SELECT 1 FROM webhooks AS w WHERE w.id = webhook_deliveries.webhook_id \
+             AND w.state <> 'disabled' AND w.connection_id IS NOT NULL \
              AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.connection_id = w.connection_id \
              AND e.position > webhook_deliveries.cursor))",
         )
@@ -292,6 +297,17 @@ pub fn take(
     }
     // PostgreSQL may have waited for whoever paused the webhook, and looked at its state before.
     Ok(find(conn, id)?.filter(|(row, ..)| row.state == "active"))
+}
+
+/// Whether that is the webhook's lease.
+pub fn is_held(conn: &mut Conn, id: &str, lease: &str) -> QueryResult<bool> {
+    let held: Option<String> = deliveries::table
+        .filter(deliveries::webhook_id.eq(id))
+        .filter(deliveries::lease.eq(lease))
+        .select(deliveries::webhook_id)
+        .first(conn)
+        .optional()?;
+    Ok(held.is_some())
 }
 
 /// What came of a delivery so far.

@@ -225,7 +225,21 @@ pub struct Entry<'a> {
 /// # Errors
 /// The store's.
 pub fn append(conn: &mut Conn, entry: &Entry<'_>) -> Result<(), StoreError> {
-    let row = NewEvent {
+    Ok(rows::append(conn, &row(entry)?)?)
+}
+
+/// Appends entries about one change, in one statement. The first of them tells of what was changed.
+///
+/// # Errors
+/// The store's.
+pub fn append_each(conn: &mut Conn, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+    let new: Vec<NewEvent<'_>> = entries.iter().map(row).collect::<Result<_, _>>()?;
+    Ok(rows::append_each(conn, &new)?)
+}
+
+/// The row of an entry, which takes what was changed since the last.
+fn row<'e>(entry: &'e Entry<'_>) -> Result<NewEvent<'e>, StoreError> {
+    Ok(NewEvent {
         changes: changes::told(journal::take(), entry.subject_id, entry.data)?,
         connection_id: entry.connection_id,
         at: entry.at,
@@ -236,8 +250,7 @@ pub fn append(conn: &mut Conn, entry: &Entry<'_>) -> Result<(), StoreError> {
         subject: entry.subject.as_str(),
         subject_id: entry.subject_id,
         data: entry.data.to_string(),
-    };
-    Ok(rows::append(conn, &row)?)
+    })
 }
 
 /// Appends an entry about something of the context's connection.

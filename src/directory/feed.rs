@@ -12,8 +12,8 @@ use crate::db::{Conn, Db, StoreError};
 
 /// How many events get a position in one transaction.
 const BATCH: i64 = 2_000;
-/// How many bytes the data of a page's events may have, if there is more than one.
-const MAX_BYTES: i64 = 8 * 1024 * 1024;
+/// How many bytes the data of a page's events may have for a reader of the API, if there is more than one.
+pub const MAX_BYTES: i64 = 8 * 1024 * 1024;
 
 /// What a reader asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Wanted {
     /// The position of the last event that the reader has.
     pub after: i64,
     pub count: i64,
+    /// How many bytes the data of the events may have, if there is more than one.
+    pub bytes: i64,
 }
 
 /// A page of the feed.
@@ -86,7 +88,7 @@ pub fn page(conn: &mut Conn, wanted: &Wanted) -> Result<FeedPage, FeedError> {
         .enumerate()
         .take_while(|(place, row)| {
             bytes = bytes.saturating_add(row.size);
-            *place == 0 || bytes <= MAX_BYTES
+            *place == 0 || bytes <= wanted.bytes
         })
         .count();
     let Some(last) = fitting.checked_sub(1).and_then(|last| sizes.get(last)) else {

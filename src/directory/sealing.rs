@@ -14,7 +14,7 @@ use super::feed;
 use crate::db::events::{self as rows, LogRow};
 use crate::db::seals::{self, SealRow};
 use crate::db::state::hex;
-use crate::db::{Conn, Db, StoreError};
+use crate::db::{Conn, Db, StoreError, webhooks};
 
 /// How many events are under one seal at most.
 const BATCH: i64 = 5_000;
@@ -505,6 +505,9 @@ fn prune_next(conn: &mut Conn, before: i64, now: i64) -> Result<Option<usize>, S
         // Another process was faster.
         return Ok(Some(0));
     }
+    // A webhook whose connection is quiet misses nothing by it, also where nobody has delivered for long.
+    let last = rows::last_position(conn)?;
+    webhooks::pass_over(conn, last, now)?;
     Ok(Some(rows::remove(conn, seal.first_position, seal.last_position)?))
 }
 

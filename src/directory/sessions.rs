@@ -1,6 +1,6 @@
 //! Sessions: 256 random bits in a cookie, stored as a hash, and over at once when the user is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::events::{self, Action, Actor, By, Entry, Subject};
 use super::{Context, DirectoryResult, new_id, tokens};
@@ -173,18 +173,19 @@ pub fn revoke(
     });
     let ids: Vec<String> = ended.into_iter().map(|row| row.id).collect();
     rows::delete_each(conn, &ids)?;
-    if !ids.is_empty() {
-        let entry = Entry {
-            connection_id,
-            at: by.now,
-            actor: &by.actor,
-            request_id: by.request_id.as_deref(),
-            subject: Subject::User,
-            subject_id: user_id,
-            action: Action::SignedOut,
-            data: &json!({ "sessions": ids }),
-        };
-        events::append(conn, &entry)?;
-    }
+    // As many events as if each had been ended by its owner, so that a reader knows them all alike.
+    let data: Vec<Value> = ids.iter().map(|id| json!({ "session": id })).collect();
+    let entry = |data| Entry {
+        connection_id,
+        at: by.now,
+        actor: &by.actor,
+        request_id: by.request_id.as_deref(),
+        subject: Subject::User,
+        subject_id: user_id,
+        action: Action::SignedOut,
+        data,
+    };
+    let entries: Vec<Entry<'_>> = data.iter().map(entry).collect();
+    events::append_each(conn, &entries)?;
     Ok(ids.len())
 }

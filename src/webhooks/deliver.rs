@@ -1,13 +1,15 @@
-//! Delivering to one webhook: event by event, in the order of the feed, until there is none left or one
-//! fails.
+//! Delivering to one webhook: event by event, in the order of the feed, until there is none left, one fails, or it
+//! is another's turn.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Dispatcher;
+use tokio::sync::watch;
+
 use super::schedule::{GIVEN_UP_AFTER, micros, next_attempt};
 use super::send::{Message, Outcome, WHOLE};
+use super::{Dispatcher, lock};
 use crate::db::StoreError;
 use crate::db::webhooks::{Failure, Progress};
 use crate::directory::connections::AdminError;
@@ -21,11 +23,17 @@ const LEASE: Duration = Duration::from_mins(1);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How many events are sent at most before that.
 const SAVE_AFTER: u32 = 50;
+/// How long a delivery goes on while other webhooks wait for a place; a request under way is waited for.
+const TURN: Duration = Duration::from_secs(10);
 
 /// A delivery under way.
 struct Run<'d> {
     dispatcher: &'d Dispatcher,
     taken: Arc<Taken>,
+    /// Hears of what this process changes: it may be the webhook.
+    commits: watch::Receiver<()>,
+    /// Since when it goes on, in UTC microseconds.
+    begun: i64,
     /// Until when nobody else delivers.
     lease_until: i64,
     progress: Progress,
@@ -40,6 +48,8 @@ impl Dispatcher {
         let now = (self.clock)();
         let (webhook, lease) = (id.to_owned(), uuid::Uuid::now_v7().to_string());
         let lease_until = now.saturating_add(micros(LEASE));
+        // From before the webhook is read, so that no change of it is missed.
+        let commits = self.db.commits();
         let taken = self
             .db
             .note("take_webhook", move |conn| {
@@ -51,6 +61,8 @@ impl Dispatcher {
         let run = Run {
             dispatcher: self,
             taken: Arc::new(taken),
+            commits,
+            begun: now,
             lease_until,
             progress,
             unsaved: 0,
@@ -100,19 +112,31 @@ impl Run<'_> {
     }
 
     /// Sees to it that nobody else delivers for as long as a request or a page may take; false where somebody does,
-    /// the webhook is not what it was, or the server is about to stop.
+    /// the webhook is not what it was, it is another's turn, or the server is about to stop.
     async fn keeps_lease(&mut self) -> Result<bool, StoreError> {
-        if self.dispatcher.stopping.load(Ordering::Relaxed) {
+        let now = self.now();
+        if self.dispatcher.stopping.load(Ordering::Relaxed) || self.had_its_turn(now) {
             self.save(None).await?;
             return Ok(false);
         }
-        let now = self.now();
         let ends_soon = self.lease_until.saturating_sub(micros(WHOLE)) <= now;
         let is_due = self.unsaved >= SAVE_AFTER || self.saved.elapsed() >= SAVE_EVERY;
-        if !ends_soon && !is_due {
-            return Ok(true);
+        if ends_soon || is_due {
+            return self.save(Some(now.saturating_add(micros(LEASE)))).await;
         }
-        self.save(Some(now.saturating_add(micros(LEASE)))).await
+        // What other processes change is found when it is saved the next time.
+        if self.commits.has_changed().unwrap_or(true) {
+            self.commits.mark_unchanged();
+            let taken = self.taken.clone();
+            return self.dispatcher.db.lookup(move |conn| taken.is_held(conn)).await;
+        }
+        Ok(true)
+    }
+
+    /// Whether it has gone on for long enough, and others wait. A clock that was set back ends it as well.
+    fn had_its_turn(&self, now: i64) -> bool {
+        !(0..micros(TURN)).contains(&(now - self.begun))
+            && lock(&self.dispatcher.places).are_wanted()
     }
 
     /// Sends a message; false where it failed, and this has been seen to.

@@ -43,7 +43,7 @@ async fn counted(app: &TestApp, name: &str) -> u64 {
 }
 
 /// Waits until it is so; what never becomes so is told of, by its name.
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
         assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain until {what}");

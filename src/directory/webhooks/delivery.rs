@@ -15,6 +15,9 @@ use crate::directory::feed::{self, FeedError, Wanted};
 
 /// Events that are read at a time.
 const PAGE: i64 = 100;
+/// How many bytes the data of these events may have, if there is more than one: many webhooks have a page at a time,
+/// each for as long as its receiver takes for it.
+const PAGE_BYTES: i64 = 256 * 1024;
 
 /// How long the feed is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +67,12 @@ pub fn due(conn: &mut Conn, last: i64) -> Result<Due, StoreError> {
     Ok(Due { webhooks, oldest })
 }
 
-/// Has webhooks pass over events that are not theirs.
+/// Has webhooks pass over events that are not theirs, up to a position; `now` is in UTC microseconds.
 ///
 /// # Errors
 /// The store's.
-pub fn pass_over(conn: &mut Conn, last: i64) -> Result<(), StoreError> {
-    rows::pass_over(conn, last)?;
+pub fn pass_over(conn: &mut Conn, last: i64, now: i64) -> Result<(), StoreError> {
+    rows::pass_over(conn, last, now)?;
     Ok(())
 }
 
@@ -146,7 +149,7 @@ impl Taken {
         }
         let last = event_rows::last_position(conn)?;
         let connection_id = self.webhook.connection_id.clone();
-        let wanted = Wanted { connection_id, after, count: PAGE };
+        let wanted = Wanted { connection_id, after, count: PAGE, bytes: PAGE_BYTES };
         let page = feed::page(conn, &wanted).map_err(|error| match error {
             FeedError::Gone => PageError::End(Reason::EventsRemoved),
             FeedError::Ahead => PageError::End(Reason::CursorAhead),
@@ -172,6 +175,14 @@ impl Taken {
         is(event.get("action"), Action::Deleted.as_str())
             && is(subject.and_then(|subject| subject.get("type")), "connection")
             && is(subject.and_then(|subject| subject.get("id")), id)
+    }
+
+    /// Whether the lease is held still: nobody else has it, and nobody has changed the webhook.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn is_held(&self, conn: &mut Conn) -> Result<bool, StoreError> {
+        Ok(rows::is_held(conn, &self.webhook.id, &self.lease)?)
     }
 
     /// Writes down how far the delivery has come; the lease is kept until a time, or given back. False

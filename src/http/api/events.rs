@@ -37,7 +37,7 @@ pub async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespo
     let wait = parameters.number("wait", 0..=MAX_WAIT)?.unwrap_or(0);
     let connection_id =
         app.db.read(move |conn| read::connection_id(conn, connection.as_deref())).await?;
-    let wanted = Wanted { connection_id, after, count };
+    let wanted = Wanted { connection_id, after, count, bytes: feed::MAX_BYTES };
     let page = next(&app, &wanted, Duration::from_secs(wait.unsigned_abs())).await?;
     Ok(ok(&json!({ "events": page.events, "next": feed::cursor(page.next) })))
 }

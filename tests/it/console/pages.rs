@@ -1,5 +1,7 @@
 //! Who gets in, what the pages say, and what is done from them.
 
+use std::collections::HashSet;
+
 use muster::directory::roles;
 use serde_json::{Value, json};
 
@@ -451,6 +453,7 @@ async fn sessions_are_ended_by_hand(app: TestApp) {
     let login = Login::new(&app).await;
     let id = ann(&app).await;
     let (first, second) = (login.access_token(&app).await, login.access_token(&app).await);
+    let third = login.access_token(&app).await;
     let console = Console::open(&app).await;
     let path = format!("{AT}/users/{id}");
     let page = console.page(&path).await;
@@ -459,12 +462,26 @@ async fn sessions_are_ended_by_hand(app: TestApp) {
     let newest = newest.expect("a session").to_owned();
     let answer = console.post(&format!("{path}/sessions/{newest}/end"), &[]).await.expect(303);
     assert!(console.page(location(&answer)).await.contains("The session is over"));
-    login.userinfo(&second).await.expect(401);
+    login.userinfo(&third).await.expect(401);
     login.userinfo(&first).await.expect(200);
     let answer = console.post(&format!("{path}/sessions/{newest}/end"), &[]).await.expect(303);
     assert!(console.page(location(&answer)).await.contains("over already"));
     console.post(&format!("{path}/sign-out"), &[]).await.expect(303);
     login.userinfo(&first).await.expect(401);
+    login.userinfo(&second).await.expect(401);
+    // One event for each, like that of somebody who signs out.
+    let events = app.admin().await.get("/events?count=1000").await.expect(200).body;
+    let ended: Vec<&Value> = events["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter(|event| event["action"] == "signed-out")
+        .map(|event| &event["data"])
+        .collect();
+    let sessions: HashSet<&str> =
+        ended.iter().filter_map(|data| data["session"].as_str()).collect();
+    assert_eq!((ended.len(), sessions.len()), (3, 3), "{ended:?}");
+    assert_eq!(*ended[0], json!({ "session": newest }));
     let user = app.scim().get(&format!("/Users/{id}")).await.expect(200);
     assert_eq!(user.body["active"], true, "signing out is not deactivation");
 }

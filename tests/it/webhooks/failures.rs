@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use muster::directory::sealing;
-use muster::directory::webhooks::{Change, From, State};
+use muster::directory::webhooks::{Change, From, New, State};
 use muster::reach::Reach;
 use muster::webhooks::Dispatcher;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = cases![
     a_receiver_that_cannot_be_reached_is_tried_again,
     a_receiver_at_a_private_address_is_not_asked,
     events_that_were_removed_disable_the_webhook,
+    what_was_removed_of_a_connection_is_not_passed_over,
     events_are_sent_again_from_a_cursor_or_a_time,
     what_is_paused_is_sent_later,
     one_that_fails_is_tried_at_once_where_it_is_resumed,
@@ -153,14 +154,15 @@ async fn a_redirect_is_a_failure(app: TestApp) {
 
 async fn a_receiver_that_cannot_be_reached_is_tried_again(app: TestApp) {
     let hook = Hook::new(&app).await;
-    // Nobody listens there: the port was free, and is again.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/", closed.local_addr().expect("an address"));
-    drop(closed);
+    // Nobody listens there, and nobody else can: the port is taken.
+    let deaf = tokio::net::TcpSocket::new_v4().expect("a socket");
+    deaf.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let url = format!("http://{}/", deaf.local_addr().expect("an address"));
     let change = Change { url: Some(url), ..Change::default() };
     hook.set(&app, change).await.expect("another address");
     assert!(hook.deliver().await.is_empty());
     assert_eq!(hook.json(&app).await["last_error"], "it cannot be connected to");
+    drop(deaf);
     let back = Change { url: Some(hook.receiver.url.clone()), ..Change::default() };
     hook.set(&app, back).await.expect("the first address");
     app.clock.advance(AFTER_ONE);
@@ -210,6 +212,24 @@ async fn events_that_were_removed_disable_the_webhook(app: TestApp) {
     hook.resume(&app).await;
     assert!(!hook.deliver().await.is_empty());
     assert_eq!(hook.json(&app).await["state"], "active");
+}
+
+/// Not even where nothing of the connection is left that it would seem to wait for.
+async fn what_was_removed_of_a_connection_is_not_passed_over(app: TestApp) {
+    let other = app.other("other").await;
+    let connection = Some("other".to_owned());
+    let hook = Hook::with(&app, New { connection, ..New::default() }).await;
+    hook.deliver().await;
+    hook.receiver.answers([Reply::Status(500)]);
+    push_user(&other, "lost").await;
+    assert_eq!(hook.deliver().await.len(), 1);
+    remove_all_events(&app).await;
+    assert!(hook.deliver().await.is_empty());
+    let token = app.new_token("other").await.1;
+    push_user(&app.with_token(&token), "late").await;
+    app.clock.advance(AFTER_ONE);
+    assert!(hook.deliver().await.is_empty(), "nothing is passed over in silence");
+    assert_eq!(hook.json(&app).await["reason"], "events-removed");
 }
 
 async fn events_are_sent_again_from_a_cursor_or_a_time(app: TestApp) {

@@ -1,5 +1,6 @@
 //! What is sent is the feed, in its order.
 
+use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use muster::directory::webhooks::{New, Types};
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ pub const CASES: &[Case] = cases![
     the_deletion_of_its_connection_is_the_last_that_is_sent,
     a_large_event_is_sent_whole,
     a_quiet_connection_waits_for_nothing,
+    the_last_events_of_others_are_passed_over,
+    a_lease_that_was_left_behind_holds_up_nothing,
+    what_is_removed_is_passed_over_first,
 ];
 
 async fn what_happens_is_sent_signed_and_in_order(app: TestApp) {
@@ -195,4 +199,66 @@ async fn a_quiet_connection_waits_for_nothing(app: TestApp) {
     let quiet = app.new_token("quiet").await.1;
     push_user(&app.with_token(&quiet), "late").await;
     assert_eq!(kinds(&hook.deliver().await), ["token.created", "user.created"]);
+}
+
+/// A webhook of a connection where nothing happens any more, which has sent all there is.
+async fn quiet_hook(app: &TestApp) -> Hook {
+    app.database.without_log();
+    app.other("quiet").await;
+    let connection = Some("quiet".to_owned());
+    let hook = Hook::with(app, New { connection, ..New::default() }).await;
+    hook.deliver().await;
+    hook
+}
+
+/// Expects the webhook to send what comes after everything was removed that is there.
+async fn goes_on_after_a_removal(app: &TestApp, hook: &Hook) {
+    super::failures::remove_all_events(app).await;
+    let quiet = app.new_token("quiet").await.1;
+    push_user(&app.with_token(&quiet), "late").await;
+    assert_eq!(kinds(&hook.deliver().await), ["token.created", "user.created"]);
+}
+
+/// Also where nothing at all happens after them.
+async fn the_last_events_of_others_are_passed_over(app: TestApp) {
+    let hook = quiet_hook(&app).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let own = hook.dispatcher.clone();
+    let running = actix_web::rt::spawn(own.run(async move { drop(stopped.await) }));
+    push_user(&app.scim(), "ann").await;
+    // That one is sent by whoever runs, which so has passed over what there was before.
+    let other = Hook::new(&app).await;
+    other.receiver.wait_for(1).await;
+    push_user(&app.scim(), "last").await;
+    other.receiver.wait_for(2).await;
+    let last = other.receiver.received().last().expect("an event").cursor();
+    app.clock.advance(61);
+    let is_past = async || hook.webhook(&app).await.cursor() >= last;
+    crate::overload::eventually("the last event is passed over", is_past).await;
+    stop.send(()).expect("somebody who runs");
+    running.await.expect("a task");
+}
+
+async fn a_lease_that_was_left_behind_holds_up_nothing(app: TestApp) {
+    let hook = quiet_hook(&app).await;
+    let left = format!(
+        "UPDATE webhook_deliveries SET lease = 'gone', lease_until = {}",
+        app.clock.now() + 60_000_000
+    );
+    app.database.connect().batch_execute(&left).expect("a lease");
+    let before = hook.webhook(&app).await.cursor();
+    push_user(&app.scim(), "ann").await;
+    assert!(hook.deliver().await.is_empty());
+    assert_eq!(hook.webhook(&app).await.cursor(), before, "somebody may be about to write it");
+    app.clock.advance(61);
+    assert!(hook.deliver().await.is_empty());
+    assert!(hook.webhook(&app).await.cursor() > before);
+    goes_on_after_a_removal(&app, &hook).await;
+}
+
+/// Nobody has delivered meanwhile.
+async fn what_is_removed_is_passed_over_first(app: TestApp) {
+    let hook = quiet_hook(&app).await;
+    push_user(&app.scim(), "ann").await;
+    goes_on_after_a_removal(&app, &hook).await;
 }
