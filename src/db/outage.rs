@@ -12,7 +12,8 @@ const MAX_CAUSES: usize = 8;
 /// How long an attempt is waited for that nobody has heard of again.
 const LOST: Duration = Duration::from_mins(1);
 /// How long nobody tries again after an attempt that failed.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration =
+    if cfg!(test) { Duration::from_mins(1) } else { Duration::from_millis(200) };
 
 /// A fault that there may be.
 #[derive(Debug)]

@@ -22,8 +22,8 @@ import { startBrowser } from './support/browser.mjs';
 const CLONE = resolve(import.meta.dirname, '../..');
 const BINARY = resolve(process.env.MUSTER_BIN ?? join(CLONE, 'target/debug/muster'));
 const LIMIT = 5 * 60 * 1000;
-/** How long one block or one step may take. */
-const PATIENCE = 60_000;
+/** How long one block or one step may take; all of them together have the limit. */
+const PATIENCE = 240_000;
 
 const page = readFileSync(join(CLONE, 'docs/getting-started.md'), 'utf8');
 

@@ -528,7 +528,16 @@ async fn tolerances_are_not_counted(app: TestApp) {
     let said = rehearse(&client, &asked("PATCH", format!("/Users/{id}"), Some(off))).await;
     assert_eq!(said["status"], 200);
     let counted = app.anonymous().get("/metrics").await.expect(200).text;
-    assert!(counted.contains(r#"muster_scim_quirks_total{quirk="capitalized-operation"} 0"#));
+    for name in ["capitalized-operation", "string-boolean"] {
+        let line = format!("muster_scim_quirks_total{{quirk=\"{name}\"}} 0\n");
+        assert!(counted.contains(&line), "{name} in {counted}");
+    }
+    app.app.save_quirks().await;
+    let all = app.db.read(|conn| muster::directory::tokens::all(conn, None)).await.expect("tokens");
+    let noted: Vec<&str> =
+        all.iter().flat_map(|token| &token.quirks).map(|quirk| quirk.name.as_str()).collect();
+    assert!(!noted.contains(&"capitalized-operation"), "{noted:?}");
+    assert!(!noted.contains(&"string-boolean"), "{noted:?}");
 }
 
 async fn nothing_else_is_done_where_a_dry_run_is_asked_for(app: TestApp) {

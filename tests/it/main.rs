@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         scim::cases(),
         signin::CASES.to_vec(),
         login::cases(),
-        simulation::CASES.to_vec(),
+        simulation::cases(),
         takeover::CASES.to_vec(),
         access::cases(),
         api::cases(),

@@ -10,14 +10,14 @@ mod pages;
 mod raw;
 mod soak;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 use muster::directory::connections::AdminError;
 use reqwest::RequestBuilder;
 
-use crate::support::{Answer, Case, ScimClient, TestApp};
+use crate::support::{Answer, Case, ScimClient, TestApp, eventually};
 
 pub fn cases() -> Vec<Case> {
     let own = [
@@ -40,15 +40,6 @@ async fn counted(app: &TestApp, name: &str) -> u64 {
     let text = app.anonymous().get("/metrics").await.expect(200).text;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} in {text}")).parse().expect("a number")
-}
-
-/// Waits until it is so; what never becomes so is told of, by its name.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Waits until the server has counted at least so much.

@@ -42,7 +42,7 @@ pub async fn test_connector(api: &Client, report: &mut Report) {
         .await;
     report
         .should("the answer to it takes less than a second", async {
-            api.get(path).await?.within(std::time::Duration::from_secs(1))
+            steps::promptly(api, path, std::time::Duration::from_secs(1)).await
         })
         .await;
 }

@@ -11,6 +11,7 @@ use super::bodies::{LIST, USER, eq, fresh_user_name, search};
 use super::client::{Client, OKTA_SPEC};
 use super::expect::{Checked, Resource};
 use super::report::Report;
+use super::steps;
 
 /// How long the list of groups may take.
 const PROMPT: Duration = Duration::from_millis(600);
@@ -66,7 +67,7 @@ pub async fn run(api: &Client, report: &mut Report) {
         .await;
     report
         .step("SPEC 10: groups are listed in less than 600 ms", async {
-            api.get("/Groups").await?.list()?.within(PROMPT)
+            steps::promptly(api, "/Groups", PROMPT).await?.list()
         })
         .await;
     report

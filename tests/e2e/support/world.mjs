@@ -53,7 +53,7 @@ export async function customer(
   t.after(app.close);
   // A certificate of the tests' own is one that nobody trusts.
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000);
   const addresses = watch(context);
   t.after(async () => {
     for (const secret of [...provider.tokens, ...app.tokens]) secrets.add(secret);

@@ -11,7 +11,7 @@ use muster::directory::{feed, sealing};
 use serde_json::json;
 
 use super::verified;
-use crate::support::{Case, TestApp, cases};
+use crate::support::{Case, TestApp, cases, eventually};
 
 pub const CASES: &[Case] = cases![nobody_who_writes_waits_for_a_hash];
 
@@ -135,10 +135,11 @@ async fn nobody_who_writes_waits_for_a_hash(app: TestApp) {
         let db = db.clone();
         async move { sealing::seal(&db, now).await }
     });
-    while !gate.is_met() {
+    eventually("it reads an event", async || {
         assert!(!sealing.is_finished(), "it reads no event");
-        tokio::task::yield_now().await;
-    }
+        gate.is_met()
+    })
+    .await;
     // While the events are about to be hashed, there are new ones, and changes of what is there.
     client.post("/Users", &json!({ "userName": "ben" })).await.expect(201);
     client.delete(&format!("/Users/{ann}")).await.expect(204);

@@ -1,18 +1,15 @@
-//! `muster explain`, `muster admin-token list`, and how a stop ends a wait.
-
-use std::time::Duration;
+//! `muster explain` and `muster admin-token list`.
 
 use serde_json::{Value, json};
 
 use crate::support::process::{Server, fails, run, succeeds};
-use crate::support::{Case, TestDatabase, database_cases};
+use crate::support::{Case, ScimClient, TestDatabase, database_cases, eventually};
 
 pub const CASES: &[Case] = database_cases![
     a_membership_is_explained,
     a_user_of_several_connections_is_told_apart,
     a_user_or_team_that_is_not_there_is_named,
     admin_tokens_are_listed_with_their_use,
-    a_stop_signal_ends_a_wait,
 ];
 
 /// Sends a SCIM resource; gives its id.
@@ -120,35 +117,10 @@ async fn admin_tokens_are_listed_with_their_use(database: TestDatabase) {
     assert_eq!(list()[0]["label"], "back end");
     assert_eq!(list()[0]["last_used_at"], Value::Null);
     let base = server.field("Listening on").expect("an address");
-    // It is noted beside the request, so it may take another one until it is seen.
-    while list()[0]["last_used_at"].is_null() {
-        let request = reqwest::Client::new().get(format!("{base}/api/v1/users"));
-        let answer = request.bearer_auth(&token).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-    }
+    ScimClient::of(&format!("{base}/api/v1"), &token).get("/users").await.expect(200);
+    eventually("the use of the token is noted", async || !list()[0]["last_used_at"].is_null())
+        .await;
     let table = succeeds(&run(&database, &["admin-token", "list"]));
     assert!(table.starts_with("ID") && table.contains("LAST USED"), "{table}");
     assert!(table.contains("back end") && !table.contains(&token), "{table}");
-}
-
-async fn a_stop_signal_ends_a_wait(database: TestDatabase) {
-    let server = Server::start(&database, &[]);
-    let token = succeeds(&run(&database, &["admin-token", "create"]));
-    let base = server.field("Listening on").expect("an address");
-    let ask = async |query: &str| -> Value {
-        let request = reqwest::Client::new().get(format!("{base}/api/v1/events?{query}"));
-        let answer = request.bearer_auth(&token).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
-    };
-    let start = ask("").await["next"].as_str().expect("a cursor").to_owned();
-    let query = format!("after={start}&wait=60");
-    let mut waiting = std::pin::pin!(ask(&query));
-    // It waits: that it has not been answered after a while is all that shows it from outside.
-    let early = tokio::time::timeout(Duration::from_millis(500), &mut waiting).await;
-    assert!(early.is_err(), "{early:?}");
-    let stopping = tokio::task::spawn_blocking(move || server.stop());
-    let told = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-    assert_eq!(told.expect("an answer, soon"), json!({ "events": [], "next": start }));
-    stopping.await.expect("an end");
 }

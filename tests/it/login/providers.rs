@@ -385,7 +385,7 @@ fn those_who_wait_for_a_provider_fail_together() {
     alone(async {
         let provider = Provider::start();
         provider.answers(DISCOVERY, Instead::Silence);
-        let limits = Limits { whole: Duration::from_millis(200), ..Limits::default() };
+        let limits = Limits { whole: Duration::from_secs(2), ..Limits::default() };
         let providers = Providers::with(limits, Reach::default()).expect("providers");
         let now = muster::clock::system()();
         let (registration, asked) = (registration(&provider), Asked::default());

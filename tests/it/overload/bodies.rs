@@ -49,7 +49,8 @@ async fn a_body_that_does_not_come_is_not_waited_for(database: TestDatabase) {
 async fn a_body_that_drips_is_ended_and_one_that_flows_is_not(database: TestDatabase) {
     // A chunk brings two seconds.
     const CHUNK: usize = 128 * 1024;
-    const PATIENCE: Duration = Duration::from_secs(3);
+    const PATIENCE: Duration = Duration::from_secs(6);
+    const CHUNKS: usize = 13;
     let set = |settings: &mut muster::config::Settings| settings.body_patience = PATIENCE;
     let app = TestApp::start_with(database, set).await;
     let token = app.default_token();
@@ -70,12 +71,12 @@ async fn a_body_that_drips_is_ended_and_one_that_flows_is_not(database: TestData
         assert!(answer.contains("too slowly"), "{answer}");
     };
     let flows = async {
-        // It takes more than twice the patience, and is ahead of it by three seconds or more.
+        // It takes more than twice the patience, and is ahead of it by six seconds or more.
         let group = "{\"displayName\":\"flows\"}";
         let begun = Instant::now();
-        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", 7 * CHUNK + group.len(), "");
+        let mut raw = Raw::begin(&app, token, "/scim/v2/Groups", CHUNKS * CHUNK + group.len(), "");
         let mut pace = tokio::time::interval(Duration::from_millis(1_100));
-        for _ in 0..7 {
+        for _ in 0..CHUNKS {
             pace.tick().await;
             raw.send(&" ".repeat(CHUNK));
         }

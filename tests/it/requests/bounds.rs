@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::logged;
 use crate::support::process::{Server, run, succeeds};
-use crate::support::{Case, ScimClient, TestApp, TestDatabase, cases, database_cases};
+use crate::support::{
+    Case, ScimClient, TestApp, TestDatabase, cases, database_cases, eventually_some,
+};
 
 pub fn cases() -> Vec<Case> {
     let apps: &[Case] =
@@ -298,10 +300,11 @@ async fn a_server_writes_its_log_and_the_command_follows_it(database: TestDataba
         let arguments = [&["requests", "default"], more].concat();
         succeeds(&run(&database, &arguments))
     };
-    let mut found: Value = json!([]);
-    while found.as_array().is_some_and(|found| found.len() < 2) {
-        found = serde_json::from_str(&requests(&["--json"])).expect("JSON");
-    }
+    let found = eventually_some("both are written", async || {
+        let found: Value = serde_json::from_str(&requests(&["--json"])).expect("JSON");
+        found.as_array().is_some_and(|found| found.len() >= 2).then_some(found)
+    });
+    let found = found.await;
     assert_eq!((&found[0]["status"], &found[1]["status"]), (&json!(404), &json!(201)));
     let table = requests(&["--user", "ANN"]);
     assert!(table.starts_with("ID") && table.lines().count() == 2, "{table}");

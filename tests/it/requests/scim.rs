@@ -364,6 +364,7 @@ async fn whoever_waits_is_shown_the_next_request(app: TestApp) {
     let admin = app.admin().await;
     let waiting = admin.get("/requests?after=0&wait=60");
     let asking = async {
+        app.until_somebody_waits().await;
         let client = app.scim();
         client.post("/Users", &json!({ "userName": "ann" })).await.expect(201);
     };
@@ -409,6 +410,9 @@ async fn a_deleted_connection_takes_its_requests_along(app: TestApp) {
 }
 
 async fn a_summary_says_how_things_are(app: TestApp) {
+    // It is of whole hours: all of this happens in the first minutes of one.
+    let past = app.clock.now().rem_euclid(3_600_000_000) / 1_000_000;
+    app.clock.advance(3_600 - past + 60);
     let summary = async || {
         // Reading writes what is there first.
         logged(&app, "").await;

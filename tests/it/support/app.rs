@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::database::TestDatabase;
+use super::wait::eventually;
 
 /// A clock that starts at the real time and can be moved.
 #[derive(Clone, Default)]
@@ -110,13 +111,17 @@ impl TestApp {
 
     /// Waits until it is noted that a token was used, since a time: that is done behind the answer's back.
     pub async fn until_used(&self, since: i64) {
-        loop {
+        eventually("the use of a token is noted", async || {
             let all = self.db.read(|conn| tokens::all(conn, None)).await.expect("tokens");
-            if all.iter().any(|token| token.last_used_at.is_some_and(|at| at >= since)) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
+            all.iter().any(|token| token.last_used_at.is_some_and(|at| at >= since))
+        })
+        .await;
+    }
+
+    /// Waits until a request waits for something to happen.
+    pub async fn until_somebody_waits(&self) {
+        let most = self.app.settings.max_waiting;
+        eventually("somebody waits", async || self.app.waiting.available_permits() < most).await;
     }
 
     async fn connection_settings(&self, name: &str) -> Option<Connection> {

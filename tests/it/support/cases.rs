@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -13,6 +14,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use super::app::TestApp;
 use super::database::{Backend, TestDatabase};
 use super::{database, log, postgres};
+
+/// How long a case on a database may take: longer than any does on a slow machine.
+const LIMIT: Duration = Duration::from_mins(10);
+/// Who says how much some of them do takes the time that it takes.
+const LONGER: [&str; 5] = [
+    "MUSTER_CRASH_KILLS",
+    "MUSTER_CRASH_WRITES",
+    "MUSTER_RACE_ROUNDS",
+    "MUSTER_SOAK_SECONDS",
+    "MUSTER_TEST_HISTORIES",
+];
 
 /// What a case needs.
 #[derive(Clone, Copy)]
@@ -180,6 +192,15 @@ fn counted(count: &Count, test: impl FnOnce()) -> Result<(), Failed> {
     })
 }
 
+/// Carries a test out; one that has no end fails.
+async fn in_time(test: impl Future<Output = ()>) {
+    if LONGER.iter().any(|name| std::env::var_os(name).is_some()) {
+        return test.await;
+    }
+    let done = tokio::time::timeout(LIMIT, test).await;
+    assert!(done.is_ok(), "it has not come to an end after {LIMIT:?}");
+}
+
 fn on_database(run: Run, backend: Backend) {
     let database = TestDatabase::migrated(backend);
     actix_web::rt::System::new().block_on(async move {
@@ -191,7 +212,7 @@ fn on_database(run: Run, backend: Backend) {
                 };
                 let stop = app.stopper();
                 let (database, now) = (app.database.clone(), app.clock.now());
-                let done = AssertUnwindSafe(test(app)).catch_unwind().await;
+                let done = AssertUnwindSafe(in_time(test(app))).catch_unwind().await;
                 stop.await;
                 if let Err(panic) = done {
                     std::panic::resume_unwind(panic);
@@ -200,7 +221,7 @@ fn on_database(run: Run, backend: Backend) {
                     log::tells_all(&database, now).await;
                 }
             }
-            Run::Database(test) => test(database).await,
+            Run::Database(test) => in_time(test(database)).await,
             Run::Pure(test) | Run::Needing(_, test) => test(),
         }
     });

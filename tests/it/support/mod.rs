@@ -12,6 +12,7 @@ pub mod provider;
 pub mod receiver;
 mod scratch;
 pub mod strict;
+mod wait;
 
 pub use answer::Answer;
 pub use app::{ScimClient, TestApp, patch_body};
@@ -20,3 +21,4 @@ pub(crate) use cases::{cases, database_cases, needing, pure_cases, schema_cases}
 pub use database::{Backend, TestDatabase};
 pub use postgres::Cluster;
 pub use scratch::scratch;
+pub use wait::{eventually, eventually_some};

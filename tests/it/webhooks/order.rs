@@ -234,7 +234,7 @@ async fn the_last_events_of_others_are_passed_over(app: TestApp) {
     let last = other.receiver.received().last().expect("an event").cursor();
     app.clock.advance(61);
     let is_past = async || hook.webhook(&app).await.cursor() >= last;
-    crate::overload::eventually("the last event is passed over", is_past).await;
+    crate::support::eventually("the last event is passed over", is_past).await;
     stop.send(()).expect("somebody who runs");
     running.await.expect("a task");
 }
