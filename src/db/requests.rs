@@ -14,7 +14,7 @@ use super::sql::Sql;
 const APPEND_LOCK: i64 = 0x006d_7573_7472_6571;
 
 /// A row to add to `requests`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Insertable)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Insertable, QueryableByName)]
 #[diesel(table_name = requests, treat_none_as_default_value = false)]
 pub struct NewRequest {
     pub connection_id: Option<String>,
@@ -49,39 +49,12 @@ pub struct NewRequest {
 }
 
 /// A row of `requests`; in a list the bodies are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 #[diesel(table_name = requests)]
 pub struct RequestRow {
     pub id: i64,
-    pub connection_id: Option<String>,
-    pub at: i64,
-    pub duration: i64,
-    pub kind: String,
-    pub method: String,
-    pub path: String,
-    pub query: Option<String>,
-    pub status: i64,
-    pub outcome: Option<String>,
-    pub scim_type: Option<String>,
-    pub detail: Option<String>,
-    pub token_id: Option<String>,
-    pub request_id: String,
-    pub resource_type: Option<String>,
-    pub user_id: Option<String>,
-    pub user_name: Option<String>,
-    pub user_name_fold: Option<String>,
-    pub team_id: Option<String>,
-    pub team_name: Option<String>,
-    pub team_name_fold: Option<String>,
-    pub client: Option<String>,
-    pub user_agent: Option<String>,
-    pub quirks: Option<String>,
-    pub resources: Option<i64>,
-    pub request_size: Option<i64>,
-    pub request_body: Option<String>,
-    pub answer_size: Option<i64>,
-    pub answer_body: Option<String>,
-    pub facts: Option<String>,
+    #[diesel(embed)]
+    pub request: NewRequest,
 }
 
 /// A row of `request_hours`.
@@ -220,7 +193,7 @@ pub fn page(conn: &mut Conn, wanted: &Wanted<'_>) -> QueryResult<Vec<RequestRow>
 
 /// The row with that id.
 pub fn find(conn: &mut Conn, id: i64) -> QueryResult<Option<RequestRow>> {
-    requests::table.filter(requests::id.eq(id)).first(conn).optional()
+    Sql::new("SELECT * FROM requests WHERE id = ").integer(id).get_result(conn).optional()
 }
 
 /// The last row's id; 0 if there is none.

@@ -177,10 +177,11 @@ pub struct Entry {
 
 impl Entry {
     fn of(row: RequestRow, names: &BTreeMap<String, String>) -> Result<Self, StoreError> {
+        let RequestRow { id, request: row } = row;
         let kind = Kind::from_name(&row.kind)
             .ok_or_else(|| StoreError::Corrupt(format!("a request of the kind {}", row.kind)))?;
         Ok(Self {
-            id: row.id,
+            id,
             connection: row.connection_id.as_ref().and_then(|id| names.get(id)).cloned(),
             connection_id: row.connection_id,
             at: row.at,
@@ -298,14 +299,15 @@ pub fn one(
     id: i64,
 ) -> Result<Option<Entry>, StoreError> {
     let is_asked_for = |row: &RequestRow| {
-        connection_id.is_none_or(|asked| row.connection_id.as_deref() == Some(asked))
+        connection_id.is_none_or(|asked| row.request.connection_id.as_deref() == Some(asked))
     };
     let found = rows::find(conn, id)?.filter(is_asked_for);
     Ok(entries(conn, found.into_iter().collect())?.pop())
 }
 
 fn entries(conn: &mut Conn, found: Vec<RequestRow>) -> Result<Vec<Entry>, StoreError> {
-    let ids: BTreeSet<&str> = found.iter().filter_map(|row| row.connection_id.as_deref()).collect();
+    let ids: BTreeSet<&str> =
+        found.iter().filter_map(|row| row.request.connection_id.as_deref()).collect();
     let ids: Vec<&str> = ids.into_iter().collect();
     let names = rows::connection_names(conn, &ids)?.into_iter().collect();
     found.into_iter().map(|row| Entry::of(row, &names)).collect()
