@@ -414,9 +414,11 @@ pub fn event_at(conn: &mut Conn, position: i64) -> QueryResult<Option<(i64, i64)
     on_either!(conn, |conn| found.load(conn)).map(|rows: Vec<(i64, i64)>| rows.first().copied())
 }
 
-/// An event that came of a request.
+/// An event that came of a request, without its data.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct ChangeRow {
+    #[diesel(sql_type = BigInt)]
+    pub sequence: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub position: Option<i64>,
     #[diesel(sql_type = BigInt)]
@@ -427,8 +429,9 @@ pub struct ChangeRow {
     pub subject: String,
     #[diesel(sql_type = Text)]
     pub subject_id: String,
-    #[diesel(sql_type = Text)]
-    pub data: String,
+    /// Bytes of its data.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
 }
 
 /// The events of a connection that came of a request: of those from one position to another, and of
@@ -440,22 +443,21 @@ pub fn events_of(
     (first, last): (i64, i64),
     limit: i64,
 ) -> QueryResult<Vec<ChangeRow>> {
-    let columns = "SELECT sequence, position, at, action, subject, subject_id, data FROM events";
-    Sql::new(format!(
-        "SELECT position, at, action, subject, subject_id, data FROM ({columns} WHERE connection_id = "
-    ))
-    .text(connection_id)
-    .raw(" AND position BETWEEN ")
-    .integer(first)
-    .raw(" AND ")
-    .integer(last)
-    .raw(" AND request_id = ")
-    .text(request_id)
-    .raw(format!(" UNION ALL {columns} WHERE position IS NULL AND connection_id = "))
-    .text(connection_id)
-    .raw(" AND request_id = ")
-    .text(request_id)
-    .raw(") AS found ORDER BY sequence LIMIT ")
-    .integer(limit)
-    .load(conn)
+    let columns = "SELECT sequence, position, at, action, subject, subject_id, \
+                   CAST(octet_length(data) AS BIGINT) AS size FROM events";
+    Sql::new(format!("SELECT * FROM ({columns} WHERE connection_id = "))
+        .text(connection_id)
+        .raw(" AND position BETWEEN ")
+        .integer(first)
+        .raw(" AND ")
+        .integer(last)
+        .raw(" AND request_id = ")
+        .text(request_id)
+        .raw(format!(" UNION ALL {columns} WHERE position IS NULL AND connection_id = "))
+        .text(connection_id)
+        .raw(" AND request_id = ")
+        .text(request_id)
+        .raw(") AS found ORDER BY sequence LIMIT ")
+        .integer(limit)
+        .load(conn)
 }

@@ -26,6 +26,8 @@ pub const HOURS: i64 = 24;
 const SLACK: i64 = 60_000_000;
 /// The most changes that are shown of one request.
 const MAX_CHANGES: i64 = 1_000;
+/// How many bytes the data of these may have together.
+const MAX_BYTES: i64 = 8 * 1024 * 1024;
 /// What stands among the compatibility rules of a request that was a dry run.
 pub const DRY_RUN: &str = "dry-run";
 /// What stands at the end of a body that was cut.
@@ -323,7 +325,8 @@ pub fn last_id(conn: &mut Conn) -> Result<i64, StoreError> {
 
 /// What a request has changed: the events that carry its id, in order.
 ///
-/// They are looked for among the connection's events of about that time.
+/// They are looked for among the connection's events of about that time. Of those that are more than
+/// [`MAX_BYTES`] together, those that do not fit have no data, which may be megabytes for each.
 ///
 /// # Errors
 /// The store's.
@@ -334,14 +337,27 @@ pub fn changes(conn: &mut Conn, entry: &Entry) -> Result<Vec<Value>, StoreError>
     let last = first_since(conn, end)?;
     let found =
         rows::events_of(conn, connection_id, &entry.request_id, (first, last), MAX_CHANGES)?;
+    let mut bytes = 0_i64;
+    let fits = |row: &&rows::ChangeRow| {
+        let with = bytes.saturating_add(row.size);
+        let fits = with <= MAX_BYTES;
+        if fits {
+            bytes = with;
+        }
+        fits
+    };
+    let fitting: Vec<i64> = found.iter().filter(fits).map(|row| row.sequence).collect();
+    let data = event_rows::data_of(conn, &fitting)?;
     let shown = |row: &rows::ChangeRow| {
-        let data: Value = serde_json::from_str(&row.data)?;
+        let data: Option<&String> = data.get(&row.sequence);
+        let data: Option<Value> = data.map(|data| serde_json::from_str(data)).transpose()?;
         Ok(json!({
             "cursor": row.position.map(cursor),
             "time": rfc3339(row.at),
             "action": row.action,
             "subject": { "type": row.subject, "id": row.subject_id },
             "data": data,
+            "size": row.size,
         }))
     };
     found.iter().map(shown).collect()
