@@ -327,6 +327,16 @@ pub fn prune_nobody(conn: &mut Conn, most: i64, limit: i64) -> QueryResult<usize
     .execute(conn)
 }
 
+/// Removes rows of a connection, at most `limit`; says how many it was.
+pub fn remove_of(conn: &mut Conn, connection_id: &str, limit: i64) -> QueryResult<usize> {
+    Sql::new("DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" ORDER BY id LIMIT ")
+        .integer(limit)
+        .raw(")")
+        .execute(conn)
+}
+
 /// Removes what is counted of hours before one.
 pub fn prune_hours(conn: &mut Conn, before: i64) -> QueryResult<usize> {
     diesel::delete(request_hours::table.filter(request_hours::hour.lt(before))).execute(conn)

@@ -28,6 +28,8 @@ const SLACK: i64 = 60_000_000;
 const MAX_CHANGES: i64 = 1_000;
 /// How many bytes the data of these may have together.
 const MAX_BYTES: i64 = 8 * 1024 * 1024;
+/// Rows of a connection that are removed in one transaction, before it is deleted.
+const FORGOTTEN: i64 = 500;
 /// What stands among the compatibility rules of a request that was a dry run.
 pub const DRY_RUN: &str = "dry-run";
 /// What stands at the end of a body that was cut.
@@ -321,6 +323,16 @@ fn entries(conn: &mut Conn, found: Vec<RequestRow>) -> Result<Vec<Entry>, StoreE
 /// The store's.
 pub fn last_id(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(rows::last_id(conn)?)
+}
+
+/// Removes some of what is logged of a connection, in a write transaction that does nothing else; says
+/// whether there may be more.
+///
+/// # Errors
+/// The store's.
+pub fn forget_some(conn: &mut Conn, connection_id: &str) -> Result<bool, StoreError> {
+    let removed = rows::remove_of(conn, connection_id, FORGOTTEN)?;
+    Ok(i64::try_from(removed).is_ok_and(|removed| removed >= FORGOTTEN))
 }
 
 /// What a request has changed: the events that carry its id, in order.
