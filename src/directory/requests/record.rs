@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::mask::{Masks, cleaned};
-use super::{HOUR, Kind};
+use super::{DRY_RUN, HOUR, Kind};
 use crate::db::requests::{self as rows, HourRow, NewRequest};
 use crate::db::{Conn, StoreError};
 use crate::directory::claims;
@@ -391,11 +391,16 @@ pub fn counted(done: &[NewRequest]) -> Vec<HourRow> {
             counted.errors += 1;
         } else if row.kind == Kind::SignIn.as_str() {
             counted.last_sign_in_at = counted.last_sign_in_at.max(Some(row.at));
-        } else if is_change(&row.method, &row.path) {
+        } else if is_change(&row.method, &row.path) && !is_dry_run(row) {
             counted.last_push_at = counted.last_push_at.max(Some(row.at));
         }
     }
     hours.into_values().collect()
+}
+
+/// Whether nothing was kept of what a request asked for.
+fn is_dry_run(row: &NewRequest) -> bool {
+    row.quirks.iter().flat_map(|quirks| quirks.split(' ')).any(|quirk| quirk == DRY_RUN)
 }
 
 /// The endpoint that a path names, and the id behind it.
