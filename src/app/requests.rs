@@ -409,6 +409,28 @@ mod tests {
     }
 
     #[test]
+    fn long_heads_have_the_same_bounds() {
+        let long = || "x".repeat(60 * 1024);
+        let heads: [fn(String) -> Record; 4] = [
+            |text| Record { path: text, ..record(303) },
+            |text| Record { query: Some(text), ..record(303) },
+            |text| Record { user_agent: Some(text), ..record(303) },
+            |text| {
+                let facts = SignIn { facts: Some(text), ..SignIn::default() };
+                let connection_id = Some("c".to_owned());
+                Record { sign_in: Some(Box::new(SignIn { connection_id, ..facts })), ..record(303) }
+            },
+        ];
+        for head in heads {
+            let mut queue = Queue::default();
+            let lost: u64 = (0..300).map(|_| queue.push(head(long()))).sum();
+            assert!(queue.size <= MAX_SIZE && lost >= 300 - 16 * 1024 / 60, "{lost}");
+            queue.take();
+            assert_eq!(queue.size, 0);
+        }
+    }
+
+    #[test]
     fn nobody_fills_the_log() {
         let mut queue = Queue::default();
         let lost: u64 = (0..25).map(|_| queue.push(nobodys(1_500_000))).sum();

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use super::token::duration;
 use super::{output, store};
 use crate::clock::{rfc3339, system};
-use crate::db::DatabaseUrl;
+use crate::db::{Conn, DatabaseUrl};
 use crate::directory::brake::Limit;
 use crate::directory::connections::{
     self, AdminError, Connection, Provider, Settings, SignInSettings, UnknownMembers,
 };
 use crate::directory::membership::Policy;
+use crate::directory::requests;
 use crate::oidc;
 
 /// How long the token works that a store starts with, in microseconds: a year.
@@ -274,6 +275,11 @@ pub async fn run(
                 );
             }
             let db = store::existing(url).await?;
+            let named = name.clone();
+            let id = db.read(move |conn| connections::find(conn, &named)).await?.id;
+            // It would go with the connection, but a million rows at once keep others from writing.
+            let forget = move |conn: &mut Conn| requests::forget_some(conn, &id);
+            while db.note("forget_requests", forget.clone()).await? {}
             let deleted = db
                 .write("delete_connection", move |conn| connections::delete(conn, &name, now))
                 .await?;

@@ -261,16 +261,23 @@ fn lines(change: &Value) -> Vec<String> {
             }
         }
     }
+    let more = |list: &str| {
+        let more = at(change, &format!("/more/{list}")).as_u64().unwrap_or(0);
+        usize::try_from(more).unwrap_or(usize::MAX)
+    };
     for (list, word) in [("added", "adds"), ("removed", "removes")] {
         lines.extend(
-            named_list(at(change, &format!("/members/{list}")))
+            named_list(at(change, &format!("/members/{list}")), more(list))
                 .map(|all| format!("  {word} {all}")),
         );
     }
     if let Some(skipped) = at(change, "/members/skipped").as_array() {
-        lines.push(format!("  passes over {} unknown members", skipped.len()));
+        let count = skipped.len().saturating_add(more("skipped"));
+        lines.push(format!("  passes over {count} unknown members"));
     }
-    lines.extend(named_list(at(change, "/teams")).map(|all| format!("  leaves {all}")));
+    lines.extend(
+        named_list(at(change, "/teams"), more("teams")).map(|all| format!("  leaves {all}")),
+    );
     if let Some(sessions) = at(change, "/sessionsEnded").as_array() {
         lines.push(format!("  ends {} sessions", sessions.len()));
     }
@@ -285,14 +292,17 @@ fn at<'a>(value: &'a Value, place: &str) -> &'a Value {
     value.pointer(place).unwrap_or(&Value::Null)
 }
 
-/// Names in a line, as far as it is not too long.
-fn named_list(list: &Value) -> Option<String> {
-    let list = list.as_array().filter(|list| !list.is_empty())?;
+/// Names in a line, as far as it is not too long; `more` are not in the list.
+fn named_list(list: &Value, more: usize) -> Option<String> {
+    let list = list.as_array().filter(|list| !list.is_empty() || more > 0)?;
     let name = |one: &Value| {
         at(one, "/name").as_str().or(at(one, "/id").as_str()).unwrap_or("?").to_owned()
     };
     let text = list.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
-    let rest = list.len().saturating_sub(MOST);
+    let rest = list.len().saturating_sub(MOST).saturating_add(more);
+    if list.is_empty() {
+        return Some(format!("{more} of whom no names are told"));
+    }
     Some(if rest > 0 { format!("{text} and {rest} more") } else { text })
 }
 
@@ -337,8 +347,11 @@ mod tests {
     #[test]
     fn a_long_list_is_cut() {
         let list: Value = (0..25).map(|n| json!({ "id": n.to_string(), "name": null })).collect();
-        let text = named_list(&list).expect("a list");
+        let text = named_list(&list, 0).expect("a list");
         assert!(text.starts_with("0, 1, ") && text.ends_with("19 and 5 more"), "{text}");
-        assert_eq!(named_list(&json!([])), None);
+        let text = named_list(&list, 7).expect("a list");
+        assert!(text.ends_with("19 and 12 more"), "{text}");
+        assert_eq!(named_list(&json!([]), 0), None);
+        assert_eq!(named_list(&json!([]), 7).expect("a line"), "7 of whom no names are told");
     }
 }

@@ -8,6 +8,8 @@
 
 #![expect(clippy::ref_option_ref, reason = "the library derives it for borrowed columns")]
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
@@ -332,56 +334,90 @@ pub fn latest_data(
         .optional()
 }
 
-/// The columns of the feed, of an event as `e` and its connection as `c`; those without a position
-/// have none to show.
-const SHOWN: &str = "COALESCE(e.position, 0) AS position, e.connection_id AS connection_id, \
-     c.name AS connection, e.at AS at, e.actor AS actor, e.actor_id AS actor_id, \
-     e.request_id AS request_id, e.action AS action, e.subject AS subject, \
-     e.subject_id AS subject_id, e.data AS data \
-     FROM events AS e LEFT JOIN connections AS c ON c.id = e.connection_id WHERE e.connection_id = ";
+/// So many bytes the data of an event may have that is read together with others, where each may have
+/// megabytes.
+const READABLE: i64 = 64 * 1024;
 
-#[derive(QueryableByName)]
-struct SequenceRow {
+/// An event as people look through the log.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct HistoryRow {
+    /// Its sequence or position, whichever it was looked for by.
     #[diesel(sql_type = BigInt)]
-    sequence: i64,
-    #[diesel(embed)]
-    row: FeedRow,
+    pub place: i64,
+    #[diesel(sql_type = BigInt)]
+    pub at: i64,
+    #[diesel(sql_type = Text)]
+    pub actor: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub actor_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub request_id: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub action: String,
+    #[diesel(sql_type = Text)]
+    pub subject: String,
+    #[diesel(sql_type = Text)]
+    pub subject_id: String,
+    /// None where it has more than [`READABLE`] bytes.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub data: Option<String>,
+    /// Bytes of its data.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
 }
 
-/// The events about one thing, each beside its sequence, newest first, before one.
+/// The beginning of a statement that reads events of a connection, by the column that is their place.
+/// Neither database reads data for its length.
+fn history(place: &str, connection_id: &str) -> Sql {
+    Sql::new(format!(
+        "SELECT {place} AS place, at, actor, actor_id, request_id, action, subject, subject_id, \
+         CASE WHEN octet_length(data) <= {READABLE} THEN data END AS data, \
+         CAST(octet_length(data) AS BIGINT) AS size FROM events WHERE connection_id = "
+    ))
+    .text(connection_id)
+}
+
+/// The events about one thing, by their sequence, newest first, before one.
 pub fn of_subject(
     conn: &mut Conn,
     connection_id: &str,
     subject_id: &str,
     before: Option<i64>,
     limit: i64,
-) -> QueryResult<Vec<(i64, FeedRow)>> {
-    let found: Vec<SequenceRow> = Sql::new(format!("SELECT e.sequence AS sequence, {SHOWN}"))
-        .text(connection_id)
-        .raw(" AND e.subject_id = ")
+) -> QueryResult<Vec<HistoryRow>> {
+    history("sequence", connection_id)
+        .raw(" AND subject_id = ")
         .text(subject_id)
-        .raw(" AND e.sequence < ")
+        .raw(" AND sequence < ")
         .integer(before.unwrap_or(i64::MAX))
-        .raw(" ORDER BY e.sequence DESC LIMIT ")
+        .raw(" ORDER BY sequence DESC LIMIT ")
         .integer(limit)
-        .load(conn)?;
-    Ok(found.into_iter().map(|found| (found.sequence, found.row)).collect())
+        .load(conn)
 }
 
-/// The events of a connection that have a position, newest first, before one.
+/// The events of a connection that have a position, by that, newest first, before one.
 pub fn latest(
     conn: &mut Conn,
     connection_id: &str,
     before: Option<i64>,
     limit: i64,
-) -> QueryResult<Vec<FeedRow>> {
-    Sql::new(format!("SELECT {SHOWN}"))
-        .text(connection_id)
-        .raw(" AND e.position < ")
+) -> QueryResult<Vec<HistoryRow>> {
+    history("position", connection_id)
+        .raw(" AND position < ")
         .integer(before.unwrap_or(i64::MAX))
-        .raw(" ORDER BY e.position DESC LIMIT ")
+        .raw(" ORDER BY position DESC LIMIT ")
         .integer(limit)
         .load(conn)
+}
+
+/// The data of events, by their sequence.
+pub fn data_of(conn: &mut Conn, sequences: &[i64]) -> QueryResult<BTreeMap<i64, String>> {
+    if sequences.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = events::table.filter(events::sequence.eq_any(sequences));
+    let found = found.select((events::sequence, events::data)).load(conn)?;
+    Ok(found.into_iter().collect())
 }
 
 /// The position before the first event that was at a time or after it; that of the last event if there

@@ -447,7 +447,7 @@ impl Db {
         let Some(witness) = self.witness.clone() else {
             return self.carry_out(operation, work, committed).await;
         };
-        let rehearsed = move |conn: &mut Conn| rehearse(conn, &work, &*witness);
+        let rehearsed = move |conn: &mut Conn| rehearse(conn, &work, &witness);
         match self.carry_out(operation, rehearsed, || ()).await {
             Ok(never) => match never {},
             Err(Rehearsed::Done(done)) => Ok(done),

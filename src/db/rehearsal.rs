@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
@@ -28,25 +29,37 @@ pub struct ToldEvent {
 }
 
 /// What a rehearsed write has done so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Told {
     pub events: Vec<ToldEvent>,
     /// The sessions that it ends.
     pub sessions: Vec<SessionRow>,
     /// How much of [`MOST`] is used up, also by what was undone since.
     bytes: usize,
+    /// Whoever looks at it in the end.
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Told {
-    /// Whether there is room for something of that size.
+    /// Whether there is room for something of that size. Once there was none, nothing more is kept.
     fn has_room(&mut self, size: usize) -> bool {
         self.bytes = self.bytes.saturating_add(size);
+        let witness = self.witness.as_ref().filter(|_| self.bytes <= MOST);
+        if witness.is_some_and(|witness| !witness.has_room(size)) {
+            self.bytes = usize::MAX;
+        }
         self.bytes <= MOST
     }
 }
 
 /// Looks at what a rehearsed write has done, before it is undone.
 pub trait Witness: Send + Sync {
+    /// Whether there is memory to keep so many bytes more until it looks. Where there is not, the
+    /// rehearsal is given up.
+    fn has_room(&self, _bytes: usize) -> bool {
+        true
+    }
+
     /// Looks. What was seen before counts no more: the transaction may have begun anew.
     ///
     /// # Errors
@@ -136,7 +149,7 @@ impl<T, E: MayBeStore> MayBeStore for Rehearsed<T, E> {
 pub(super) fn rehearse<T, E: MayBeStore>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, E>,
-    witness: &dyn Witness,
+    witness: &Arc<dyn Witness>,
 ) -> Result<Infallible, Rehearsed<T, E>> {
     /// Nothing is taken down of what this thread does later, however this ends.
     struct Over;
@@ -145,7 +158,7 @@ pub(super) fn rehearse<T, E: MayBeStore>(
             TOLD.set(None);
         }
     }
-    TOLD.set(Some(Told::default()));
+    TOLD.set(Some(Told { witness: Some(witness.clone()), ..Told::default() }));
     let _over = Over;
     let done = work(conn).map_err(Rehearsed::Failed)?;
     if is_too_large() {

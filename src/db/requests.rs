@@ -14,7 +14,7 @@ use super::sql::Sql;
 const APPEND_LOCK: i64 = 0x006d_7573_7472_6571;
 
 /// A row to add to `requests`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Insertable)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Insertable, QueryableByName)]
 #[diesel(table_name = requests, treat_none_as_default_value = false)]
 pub struct NewRequest {
     pub connection_id: Option<String>,
@@ -49,39 +49,12 @@ pub struct NewRequest {
 }
 
 /// A row of `requests`; in a list the bodies are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 #[diesel(table_name = requests)]
 pub struct RequestRow {
     pub id: i64,
-    pub connection_id: Option<String>,
-    pub at: i64,
-    pub duration: i64,
-    pub kind: String,
-    pub method: String,
-    pub path: String,
-    pub query: Option<String>,
-    pub status: i64,
-    pub outcome: Option<String>,
-    pub scim_type: Option<String>,
-    pub detail: Option<String>,
-    pub token_id: Option<String>,
-    pub request_id: String,
-    pub resource_type: Option<String>,
-    pub user_id: Option<String>,
-    pub user_name: Option<String>,
-    pub user_name_fold: Option<String>,
-    pub team_id: Option<String>,
-    pub team_name: Option<String>,
-    pub team_name_fold: Option<String>,
-    pub client: Option<String>,
-    pub user_agent: Option<String>,
-    pub quirks: Option<String>,
-    pub resources: Option<i64>,
-    pub request_size: Option<i64>,
-    pub request_body: Option<String>,
-    pub answer_size: Option<i64>,
-    pub answer_body: Option<String>,
-    pub facts: Option<String>,
+    #[diesel(embed)]
+    pub request: NewRequest,
 }
 
 /// A row of `request_hours`.
@@ -220,7 +193,7 @@ pub fn page(conn: &mut Conn, wanted: &Wanted<'_>) -> QueryResult<Vec<RequestRow>
 
 /// The row with that id.
 pub fn find(conn: &mut Conn, id: i64) -> QueryResult<Option<RequestRow>> {
-    requests::table.filter(requests::id.eq(id)).first(conn).optional()
+    Sql::new("SELECT * FROM requests WHERE id = ").integer(id).get_result(conn).optional()
 }
 
 /// The last row's id; 0 if there is none.
@@ -354,6 +327,16 @@ pub fn prune_nobody(conn: &mut Conn, most: i64, limit: i64) -> QueryResult<usize
     .execute(conn)
 }
 
+/// Removes rows of a connection, at most `limit`; says how many it was.
+pub fn remove_of(conn: &mut Conn, connection_id: &str, limit: i64) -> QueryResult<usize> {
+    Sql::new("DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE connection_id = ")
+        .text(connection_id)
+        .raw(" ORDER BY id LIMIT ")
+        .integer(limit)
+        .raw(")")
+        .execute(conn)
+}
+
 /// Removes what is counted of hours before one.
 pub fn prune_hours(conn: &mut Conn, before: i64) -> QueryResult<usize> {
     diesel::delete(request_hours::table.filter(request_hours::hour.lt(before))).execute(conn)
@@ -441,9 +424,11 @@ pub fn event_at(conn: &mut Conn, position: i64) -> QueryResult<Option<(i64, i64)
     on_either!(conn, |conn| found.load(conn)).map(|rows: Vec<(i64, i64)>| rows.first().copied())
 }
 
-/// An event that came of a request.
+/// An event that came of a request, without its data.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct ChangeRow {
+    #[diesel(sql_type = BigInt)]
+    pub sequence: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub position: Option<i64>,
     #[diesel(sql_type = BigInt)]
@@ -454,8 +439,9 @@ pub struct ChangeRow {
     pub subject: String,
     #[diesel(sql_type = Text)]
     pub subject_id: String,
-    #[diesel(sql_type = Text)]
-    pub data: String,
+    /// Bytes of its data.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
 }
 
 /// The events of a connection that came of a request: of those from one position to another, and of
@@ -467,22 +453,21 @@ pub fn events_of(
     (first, last): (i64, i64),
     limit: i64,
 ) -> QueryResult<Vec<ChangeRow>> {
-    let columns = "SELECT sequence, position, at, action, subject, subject_id, data FROM events";
-    Sql::new(format!(
-        "SELECT position, at, action, subject, subject_id, data FROM ({columns} WHERE connection_id = "
-    ))
-    .text(connection_id)
-    .raw(" AND position BETWEEN ")
-    .integer(first)
-    .raw(" AND ")
-    .integer(last)
-    .raw(" AND request_id = ")
-    .text(request_id)
-    .raw(format!(" UNION ALL {columns} WHERE position IS NULL AND connection_id = "))
-    .text(connection_id)
-    .raw(" AND request_id = ")
-    .text(request_id)
-    .raw(") AS found ORDER BY sequence LIMIT ")
-    .integer(limit)
-    .load(conn)
+    let columns = "SELECT sequence, position, at, action, subject, subject_id, \
+                   CAST(octet_length(data) AS BIGINT) AS size FROM events";
+    Sql::new(format!("SELECT * FROM ({columns} WHERE connection_id = "))
+        .text(connection_id)
+        .raw(" AND position BETWEEN ")
+        .integer(first)
+        .raw(" AND ")
+        .integer(last)
+        .raw(" AND request_id = ")
+        .text(request_id)
+        .raw(format!(" UNION ALL {columns} WHERE position IS NULL AND connection_id = "))
+        .text(connection_id)
+        .raw(" AND request_id = ")
+        .text(request_id)
+        .raw(") AS found ORDER BY sequence LIMIT ")
+        .integer(limit)
+        .load(conn)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::db::events::{self as rows, FeedRow};
+use crate::db::events::{self as rows, HistoryRow};
 use crate::db::{Conn, StoreError};
 
 /// An entry of the log, as people read it.
@@ -20,14 +20,16 @@ pub struct Happened {
     /// The kind of what it is about, such as `user`.
     pub subject: String,
     pub subject_id: String,
-    /// What was before and what is after.
-    pub data: Value,
+    /// What was before and what is after; none where it is too large to be read with others.
+    pub data: Option<Value>,
+    /// Bytes of that.
+    pub size: i64,
 }
 
 impl Happened {
-    fn from_row(row: FeedRow, sequence: i64) -> Result<Self, StoreError> {
+    fn from_row(row: HistoryRow) -> Result<Self, StoreError> {
         Ok(Self {
-            sequence,
+            sequence: row.place,
             at: row.at,
             actor: row.actor,
             actor_id: row.actor_id,
@@ -35,7 +37,8 @@ impl Happened {
             action: row.action,
             subject: row.subject,
             subject_id: row.subject_id,
-            data: serde_json::from_str(&row.data)?,
+            data: row.data.as_deref().map(serde_json::from_str).transpose()?,
+            size: row.size,
         })
     }
 }
@@ -53,7 +56,7 @@ pub fn of_subject(
 ) -> Result<Vec<Happened>, StoreError> {
     // By their sequence, which the index of subjects has.
     let found = rows::of_subject(conn, connection_id, subject_id, before, count)?;
-    found.into_iter().map(|(sequence, row)| Happened::from_row(row, sequence)).collect()
+    found.into_iter().map(Happened::from_row).collect()
 }
 
 /// What happened in a connection, newest first, before a place of the feed. Events that have no place
@@ -68,13 +71,7 @@ pub fn of_connection(
     count: i64,
 ) -> Result<Vec<Happened>, StoreError> {
     let found = rows::latest(conn, connection_id, before, count)?;
-    found
-        .into_iter()
-        .map(|row| {
-            let position = row.position;
-            Happened::from_row(row, position)
-        })
-        .collect()
+    found.into_iter().map(Happened::from_row).collect()
 }
 
 /// Whether events wait for a place in the feed.

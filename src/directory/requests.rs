@@ -26,6 +26,10 @@ pub const HOURS: i64 = 24;
 const SLACK: i64 = 60_000_000;
 /// The most changes that are shown of one request.
 const MAX_CHANGES: i64 = 1_000;
+/// How many bytes the data of these may have together.
+const MAX_BYTES: i64 = 8 * 1024 * 1024;
+/// Rows of a connection that are removed in one transaction, before it is deleted.
+const FORGOTTEN: i64 = 500;
 /// What stands among the compatibility rules of a request that was a dry run.
 pub const DRY_RUN: &str = "dry-run";
 /// What stands at the end of a body that was cut.
@@ -177,10 +181,11 @@ pub struct Entry {
 
 impl Entry {
     fn of(row: RequestRow, names: &BTreeMap<String, String>) -> Result<Self, StoreError> {
+        let RequestRow { id, request: row } = row;
         let kind = Kind::from_name(&row.kind)
             .ok_or_else(|| StoreError::Corrupt(format!("a request of the kind {}", row.kind)))?;
         Ok(Self {
-            id: row.id,
+            id,
             connection: row.connection_id.as_ref().and_then(|id| names.get(id)).cloned(),
             connection_id: row.connection_id,
             at: row.at,
@@ -298,14 +303,15 @@ pub fn one(
     id: i64,
 ) -> Result<Option<Entry>, StoreError> {
     let is_asked_for = |row: &RequestRow| {
-        connection_id.is_none_or(|asked| row.connection_id.as_deref() == Some(asked))
+        connection_id.is_none_or(|asked| row.request.connection_id.as_deref() == Some(asked))
     };
     let found = rows::find(conn, id)?.filter(is_asked_for);
     Ok(entries(conn, found.into_iter().collect())?.pop())
 }
 
 fn entries(conn: &mut Conn, found: Vec<RequestRow>) -> Result<Vec<Entry>, StoreError> {
-    let ids: BTreeSet<&str> = found.iter().filter_map(|row| row.connection_id.as_deref()).collect();
+    let ids: BTreeSet<&str> =
+        found.iter().filter_map(|row| row.request.connection_id.as_deref()).collect();
     let ids: Vec<&str> = ids.into_iter().collect();
     let names = rows::connection_names(conn, &ids)?.into_iter().collect();
     found.into_iter().map(|row| Entry::of(row, &names)).collect()
@@ -319,9 +325,20 @@ pub fn last_id(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(rows::last_id(conn)?)
 }
 
+/// Removes some of what is logged of a connection, in a write transaction that does nothing else; says
+/// whether there may be more.
+///
+/// # Errors
+/// The store's.
+pub fn forget_some(conn: &mut Conn, connection_id: &str) -> Result<bool, StoreError> {
+    let removed = rows::remove_of(conn, connection_id, FORGOTTEN)?;
+    Ok(i64::try_from(removed).is_ok_and(|removed| removed >= FORGOTTEN))
+}
+
 /// What a request has changed: the events that carry its id, in order.
 ///
-/// They are looked for among the connection's events of about that time.
+/// They are looked for among the connection's events of about that time. Of those that are more than
+/// [`MAX_BYTES`] together, those that do not fit have no data, which may be megabytes for each.
 ///
 /// # Errors
 /// The store's.
@@ -332,14 +349,27 @@ pub fn changes(conn: &mut Conn, entry: &Entry) -> Result<Vec<Value>, StoreError>
     let last = first_since(conn, end)?;
     let found =
         rows::events_of(conn, connection_id, &entry.request_id, (first, last), MAX_CHANGES)?;
+    let mut bytes = 0_i64;
+    let fits = |row: &&rows::ChangeRow| {
+        let with = bytes.saturating_add(row.size);
+        let fits = with <= MAX_BYTES;
+        if fits {
+            bytes = with;
+        }
+        fits
+    };
+    let fitting: Vec<i64> = found.iter().filter(fits).map(|row| row.sequence).collect();
+    let data = event_rows::data_of(conn, &fitting)?;
     let shown = |row: &rows::ChangeRow| {
-        let data: Value = serde_json::from_str(&row.data)?;
+        let data: Option<&String> = data.get(&row.sequence);
+        let data: Option<Value> = data.map(|data| serde_json::from_str(data)).transpose()?;
         Ok(json!({
             "cursor": row.position.map(cursor),
             "time": rfc3339(row.at),
             "action": row.action,
             "subject": { "type": row.subject, "id": row.subject_id },
             "data": data,
+            "size": row.size,
         }))
     };
     found.iter().map(shown).collect()

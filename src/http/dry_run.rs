@@ -2,16 +2,15 @@
 //! transaction, and rolled back. The answer says how it would have been answered and what it would have
 //! changed, with a status of its own, so that nobody takes it for the real thing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{
@@ -19,6 +18,10 @@ use super::answer::{
 };
 use super::client::Identified;
 use super::outgoing;
+use crate::app::App;
+use crate::app::budget::{Held, Spent};
+use crate::db::rehearsal::{Told, Witness};
+use crate::db::{Conn, StoreError};
 use crate::directory::rehearsal::{Changes, DRY_RUN_SCHEMA};
 use crate::scim::{ScimError, ScimResult};
 
@@ -37,7 +40,45 @@ struct DryRun<'a> {
     status: u16,
     /// Its body, if it has one.
     response: Option<&'a RawValue>,
-    changes: Vec<Value>,
+    changes: Vec<Box<RawValue>>,
+}
+
+/// Looks at what a rehearsed write does, as far as there is memory for it.
+struct Counting {
+    app: web::Data<App>,
+    changes: Changes,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    held: Held,
+    /// Why there was none left.
+    refused: Option<ScimError>,
+}
+
+impl Counting {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Nothing panics with it.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Witness for Counting {
+    fn has_room(&self, bytes: usize) -> bool {
+        let mut memory = self.memory();
+        // Each is there as it was written and as it is told, and one of them is read meanwhile.
+        match memory.held.take(bytes.saturating_mul(3)) {
+            Err(Spent::TooMuch) => false,
+            taken => {
+                memory.refused = outgoing::told(&self.app, taken).err();
+                memory.refused.is_none()
+            }
+        }
+    }
+
+    fn look(&self, conn: &mut Conn, told: Told) -> Result<(), StoreError> {
+        self.changes.look(conn, told)
+    }
 }
 
 /// Whether the request is to be a dry run.
@@ -79,10 +120,17 @@ pub async fn rehearse(
         return Ok(request.error_response(Failure::from(internal_error())));
     };
     let (app, connection_id) = (client.app.clone(), client.connection().id.clone());
-    let now = (app.clock)();
-    let changes = Arc::new(Changes::new(client.connection().clone().into(), now));
-    request.extensions_mut().insert(Identified(client.rehearsing(changes.clone())));
+    let connection = client.connection().clone().into();
+    let witness = Arc::new(Counting {
+        changes: Changes::new(connection, (app.clock)()),
+        memory: Mutex::new(Memory { held: app.answers.begin(Some(&connection_id)), refused: None }),
+        app: app.clone(),
+    });
+    request.extensions_mut().insert(Identified(client.rehearsing(witness.clone())));
     let (request, response) = next.call(request).await?.into_parts();
+    if let Some(refused) = witness.memory().refused.take() {
+        return Ok(ServiceResponse::new(request, refusal(&refused)));
+    }
     if response.extensions().get::<NotRehearsed>().is_some() {
         let response = response.map_into_boxed_body();
         return Ok(ServiceResponse::new(request, response));
@@ -92,16 +140,24 @@ pub async fn rehearse(
         return Ok(ServiceResponse::new(request, refusal(&too_large_to_rehearse())));
     };
     let body = body.map_err(Into::into)?;
-    let response = serde_json::from_slice(&body).ok();
-    let answer = DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes: changes.take() };
-    let answer = match serde_json::to_vec(&answer) {
-        Ok(body) => match outgoing::counted(&app, &connection_id, body) {
-            Ok(body) => HttpResponse::Ok()
-                .insert_header((DRY_RUN, HeaderValue::from_static("true")))
-                .insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON)))
-                .body(body),
-            Err(refused) => refusal(&refused),
-        },
+    let changes = witness.changes.take();
+    // What it took until it was told is free again; from here on it is an answer.
+    witness.memory().held = app.answers.begin(None);
+    let size = changes.iter().fold(body.len(), |size, change| size + change.get().len());
+    let memory = match outgoing::memory(&app, &connection_id, size) {
+        Ok(memory) => memory,
+        Err(refused) => return Ok(ServiceResponse::new(request, refusal(&refused))),
+    };
+    let write = move || {
+        let response = serde_json::from_slice(&body).ok();
+        serde_json::to_vec(&DryRun { schemas: [DRY_RUN_SCHEMA], status, response, changes })
+    };
+    let written = if size < outgoing::LARGE { write() } else { web::block(write).await? };
+    let answer = match written {
+        Ok(body) => HttpResponse::Ok()
+            .insert_header((DRY_RUN, HeaderValue::from_static("true")))
+            .insert_header((CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON)))
+            .body(outgoing::counted(body, memory)),
         Err(error) => {
             log::error!("could not write an answer: {error}");
             refusal(&internal_error())

@@ -20,7 +20,7 @@ use crate::metrics::TurnedAway;
 use crate::scim::{ScimError, ScimResult};
 
 /// Answers below this size, in bytes, are not counted: the system's own buffers take as much.
-const LARGE: usize = 64 * 1024;
+pub const LARGE: usize = 64 * 1024;
 /// How much of an answer is handed over at a time; the rest waits until that is sent.
 const PIECE: usize = 64 * 1024;
 
@@ -113,21 +113,28 @@ pub async fn hold(
     }
 }
 
-/// The body of an answer that may be refused, which counts for its memory until it is sent.
+/// Memory for an answer of so many bytes that may be refused.
 ///
 /// # Errors
-/// There is no memory left for it.
-pub fn counted(app: &App, connection_id: &str, body: Vec<u8>) -> ScimResult<BoxBody> {
-    if body.len() < LARGE {
-        return Ok(BoxBody::new(body));
-    }
+/// There is none left.
+pub fn memory(app: &App, connection_id: &str, size: usize) -> ScimResult<Held> {
     let mut memory = app.answers.begin(Some(connection_id));
-    told(app, memory.take(body.len()))?;
-    Ok(BoxBody::new(Outgoing { rest: body.into(), _memory: memory }))
+    if size >= LARGE {
+        told(app, memory.take(size))?;
+    }
+    Ok(memory)
+}
+
+/// The body of an answer that counts for its memory until it is sent.
+pub fn counted(body: Vec<u8>, memory: Held) -> BoxBody {
+    BoxBody::new(Outgoing { rest: body.into(), _memory: memory })
 }
 
 /// Why there is no memory for an answer, if there is none.
-fn told(app: &App, taken: Result<(), Spent>) -> ScimResult<()> {
+///
+/// # Errors
+/// That.
+pub fn told(app: &App, taken: Result<(), Spent>) -> ScimResult<()> {
     match taken {
         // One that is too large for all of it is at least alone in that.
         Ok(()) | Err(Spent::TooMuch) => Ok(()),

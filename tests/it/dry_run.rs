@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         a_bulk_job_is_rehearsed_whole,
         sessions_that_would_end_are_listed,
         members_are_named,
+        of_many_members_the_first_are_named,
         what_the_brake_would_hold_is_said_and_the_brake_stays_off,
         writers_beside_it_keep_what_is_theirs,
         who_may_not_may_not_try_either,
@@ -393,6 +394,18 @@ async fn members_are_named(app: TestApp) {
     assert_eq!(said["changes"][0]["subject"]["name"], "Staff");
     let said = rehearse(&client, &asked("DELETE", format!("/Users/{id}"), None)).await;
     assert_eq!(said["changes"][0]["teams"], json!([{ "id": team, "name": "Staff" }]));
+}
+
+async fn of_many_members_the_first_are_named(app: TestApp) {
+    let ids = app.seed(10_005);
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let body = json!({ "displayName": "All", "members": members(&ids) });
+    let said = rehearse(&app.scim(), &asked("POST", "/Groups", Some(body))).await;
+    assert_eq!(said["status"], 201);
+    let change = &said["changes"][0];
+    let added = change["members"]["added"].as_array().expect("members");
+    assert!(added.iter().all(|member| member["name"].is_string()));
+    assert_eq!((added.len(), &change["more"]), (10_000, &json!({ "added": 5 })));
 }
 
 async fn what_the_brake_would_hold_is_said_and_the_brake_stays_off(app: TestApp) {

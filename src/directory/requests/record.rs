@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::mask::{Masks, cleaned};
-use super::{HOUR, Kind};
+use super::{DRY_RUN, HOUR, Kind};
 use crate::db::requests::{self as rows, HourRow, NewRequest};
 use crate::db::{Conn, StoreError};
 use crate::directory::claims;
@@ -25,7 +25,7 @@ const MAX_TEXT: usize = 2048;
 const MAX_NAME: usize = 512;
 /// How many claims are named at most.
 const MAX_CLAIMS: usize = 100;
-/// What a record takes besides its bodies, in bytes, give or take.
+/// What a record takes besides its bodies and the texts of others, in bytes, give or take.
 const RECORD: usize = 1024;
 
 /// A body, or the beginning of one.
@@ -136,8 +136,8 @@ pub struct SignIn {
     pub detail: Option<String>,
     pub user_id: Option<String>,
     pub user_name: Option<String>,
-    /// See [`claims_seen`].
-    pub facts: Option<Value>,
+    /// See [`claims_seen`]; JSON.
+    pub facts: Option<String>,
 }
 
 /// What an ID token's claims are like: their names, and what there is to say of the one that lists
@@ -208,7 +208,18 @@ pub enum Weight {
 impl Record {
     /// What it takes in memory, in bytes, give or take.
     pub fn size(&self) -> usize {
-        RECORD + self.request.held() + self.answer.held()
+        // The head of a request may be as long as some bodies.
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_sign_in = self.sign_in.as_ref().map_or(0, |found| {
+            length(&found.detail) + length(&found.user_name) + length(&found.facts)
+        });
+        RECORD
+            + self.path.len()
+            + length(&self.query)
+            + length(&self.user_agent)
+            + self.request.held()
+            + self.answer.held()
+            + of_sign_in
     }
 
     /// How much the log would lose with it.
@@ -282,7 +293,7 @@ impl Record {
             row.detail = sign_in.detail.map(|detail| short(&detail, MAX_TEXT));
             row.user_id = sign_in.user_id;
             row.user_name = sign_in.user_name.map(|name| short(&name, MAX_NAME));
-            row.facts = sign_in.facts.map(|facts| facts.to_string());
+            row.facts = sign_in.facts;
         }
         Draft { row, token_hash: self.token_hash }
     }
@@ -391,11 +402,16 @@ pub fn counted(done: &[NewRequest]) -> Vec<HourRow> {
             counted.errors += 1;
         } else if row.kind == Kind::SignIn.as_str() {
             counted.last_sign_in_at = counted.last_sign_in_at.max(Some(row.at));
-        } else if is_change(&row.method, &row.path) {
+        } else if is_change(&row.method, &row.path) && !is_dry_run(row) {
             counted.last_push_at = counted.last_push_at.max(Some(row.at));
         }
     }
     hours.into_values().collect()
+}
+
+/// Whether nothing was kept of what a request asked for.
+fn is_dry_run(row: &NewRequest) -> bool {
+    row.quirks.iter().flat_map(|quirks| quirks.split(' ')).any(|quirk| quirk == DRY_RUN)
 }
 
 /// The endpoint that a path names, and the id behind it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::failure::ConsoleFailure;
 use super::guard::Seat;
-use super::parts::{clock, last_of_full};
+use super::parts::{clock, last_of_full, number};
 use super::shell::{self, Tab};
 use crate::directory::history::{self, Happened};
 use crate::http::api::events::put_in_order;
@@ -75,12 +75,14 @@ fn row(entry: &Happened) -> Markup {
             td data-name="When" { (clock(entry.at)) }
             td data-name="What" {
                 (entry.subject) " " strong { (entry.action) }
-                @let lines = differences(&entry.data);
-                @if !lines.is_empty() {
-                    details {
-                        summary { "What changed" span.visually-hidden { " at " (entry.sequence) } }
-                        ul.plain.small {
-                            @for line in &lines { li.mono { (line) } }
+                @match entry.data.as_ref().map(differences) {
+                    None => (too_large(entry.size)),
+                    Some(lines) => @if !lines.is_empty() {
+                        details {
+                            summary { "What changed" span.visually-hidden { " at " (entry.sequence) } }
+                            ul.plain.small {
+                                @for line in &lines { li.mono { (line) } }
+                            }
                         }
                     }
                 }
@@ -89,6 +91,15 @@ fn row(entry: &Happened) -> Markup {
                 (actor(entry))
                 @if let Some(request) = &entry.request_id { br; span.small.soft.mono { (request) } }
             }
+        }
+    }
+}
+
+/// What stands in place of what an event says where that has too many bytes.
+pub(super) fn too_large(size: i64) -> Markup {
+    html! {
+        p.small.soft {
+            "Too large to be shown here: " (number(size)) " bytes; " code { "muster events export" } " has it."
         }
     }
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::events::differences;
+use super::events::{differences, too_large};
 use super::failure::ConsoleFailure;
 use super::guard::{FOLLOWING, Seat};
 use super::parts::{Tone, badge, clock, last_of_full, notice, query};
@@ -336,9 +336,10 @@ fn changed(entry: &Entry, changes: &[Value]) -> Markup {
             }
             @for change in changes {
                 h3 { (text(change, "/subject/type")) " " (text(change, "/action")) }
-                ul.plain.small {
-                    @for line in differences(change.get("data").unwrap_or(&Value::Null)) {
-                        li.mono { (line) }
+                @match change.get("data").filter(|data| !data.is_null()) {
+                    None => (too_large(change.get("size").and_then(Value::as_i64).unwrap_or(0))),
+                    Some(data) => ul.plain.small {
+                        @for line in differences(data) { li.mono { (line) } }
                     }
                 }
             }

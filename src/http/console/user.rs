@@ -228,7 +228,8 @@ fn source(path: &str, document: &Value, happened: &[Happened], scim_owned: bool)
     let name = names.filter(|name| path.starts_with(name.as_str())).max_by_key(|name| name.len());
     let Some(name) = name else { return owner(scim_owned) };
     let brought = |entry: &&Happened| {
-        let side = |side: &str| entry.data.get(side).and_then(|side| side.get(name));
+        let data = entry.data.as_ref();
+        let side = |side: &str| data.and_then(|data| data.get(side)?.get(name));
         side("after").is_some() && side("after") != side("before")
     };
     match happened.iter().find(brought).map(|entry| entry.actor.as_str()) {
@@ -294,7 +295,8 @@ mod tests {
             action: String::new(),
             subject: String::new(),
             subject_id: String::new(),
-            data: json!({ "before": before, "after": after }),
+            data: Some(json!({ "before": before, "after": after })),
+            size: 0,
         };
         let all = [
             happened(

@@ -161,7 +161,7 @@ async fn enter(
     let settings = &flow.connection.settings.sign_in;
     let claimed = claims::identifier(&identity.claims, &settings.user_name_claim);
     notes::sign_in(request, |sign_in| {
-        sign_in.facts = Some(claims_seen(settings, &identity.claims));
+        sign_in.facts = Some(claims_seen(settings, &identity.claims).to_string());
         sign_in.user_name = claimed.map(str::to_owned);
     });
     let because = |detail: &str| because(request, detail);

@@ -31,6 +31,7 @@ pub const CASES: &[Case] = cases![
     sessions_are_ended_by_hand,
     a_team_is_shown_with_who_says_so,
     changes_are_listed_newest_first,
+    what_is_too_large_to_be_shown_is_told_by_its_size,
     the_brake_is_released_by_hand,
     the_diagnosis_is_a_page_too,
     text_of_others_is_no_markup,
@@ -522,6 +523,24 @@ async fn changes_are_listed_newest_first(app: TestApp) {
         let earlier = console.page(&format!("{list}?before={}", next.expect("earlier ones"))).await;
         assert!(earlier.contains("title: t3 → t4"), "{list}: {earlier}");
         assert!(!earlier.contains("t58 → t59"), "{list}");
+    }
+}
+
+async fn what_is_too_large_to_be_shown_is_told_by_its_size(app: TestApp) {
+    let id = ann(&app).await;
+    let members: Vec<_> = app.seed(6_000).iter().map(|id| json!({ "value": id })).collect();
+    let long = "x".repeat(40_000);
+    let body = patch_body(json!([{ "op": "add", "value": { "title": long, "nickName": long } }]));
+    app.scim().patch(&format!("/Users/{id}"), &body).await.expect(200);
+    let group = json!({ "displayName": "All", "members": members });
+    let team = app.scim().post("/Groups", &group).await.expect(201).id();
+    let console = Console::open(&app).await;
+    for (path, count) in
+        [("events".to_owned(), 2), (format!("users/{id}"), 1), (format!("teams/{team}"), 1)]
+    {
+        let page = console.page(&format!("{AT}/{path}")).await;
+        assert_eq!(page.matches("Too large to be shown here: ").count(), count, "{path}");
+        assert!(!page.contains("title = x"), "{path}");
     }
 }
 

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = database_cases![
     a_body_of_tiny_values_is_weighed_before_it_is_parsed,
     compressed_bodies_are_refused_unread,
     answers_that_nobody_reads_have_a_budget,
+    dry_runs_have_the_budget_of_answers,
 ];
 
 const BODIES: &str = "muster_bodies_bytes";
@@ -227,6 +228,40 @@ async fn answers_that_nobody_reads_have_a_budget(database: TestDatabase) {
     until_none(&app, ANSWERS).await;
     assert_eq!(client.get("/Users").await.expect(200).body["totalResults"], 21);
     until_none(&app, ANSWERS).await;
+}
+
+async fn dry_runs_have_the_budget_of_answers(database: TestDatabase) {
+    const ANSWERS: &str = "muster_answers_bytes";
+    let app = TestApp::start_with(database, |settings| settings.body_memory = 4_000_000).await;
+    let client = app.scim();
+    let user = |name: &str, count: usize| {
+        let address = |n: usize| json!({ "formatted": format!("{n}{}", "x".repeat(60_000)) });
+        json!({ "userName": name, "addresses": (0..count).map(address).collect::<Vec<_>>() })
+    };
+    let ann = client.post("/Users", &user("ann", 5)).await.expect(201).id();
+    let path = format!("/Users/{ann}");
+    let dry = async |method: &str, body: &serde_json::Value| {
+        let request = client.request(method, &path).header("Muster-Dry-Run", "true");
+        let request = request.header("content-type", "application/scim+json");
+        client.send(request.body(body.to_string())).await
+    };
+    let nothing = json!({});
+    assert_eq!(dry("DELETE", &nothing).await.expect(200).body["status"], 204);
+    until_none(&app, ANSWERS).await;
+    let id = app.db.read(|conn| muster::directory::connections::find(conn, "default"));
+    let id = id.await.expect("the connection").id;
+    let mut others = app.app.answers.begin(Some(&id));
+    others.take(1_900_000).expect("memory");
+    let answer = dry("DELETE", &nothing).await;
+    assert_eq!(answer.header("muster-dry-run"), None);
+    comes_back(answer, 429);
+    client.put(&path, &user("anna", 5)).await.expect(200);
+    drop(others);
+    // What never fits comes to nothing however often it is tried.
+    let answer = dry("PUT", &user("ann", 16)).await;
+    assert!(answer.expect_error(413, None).contains("too large for a dry run"));
+    until_none(&app, ANSWERS).await;
+    assert_eq!(dry("DELETE", &nothing).await.expect(200).body["status"], 204);
 }
 
 async fn a_large_group_is_sent_as_its_reader_can_take_it(database: TestDatabase) {

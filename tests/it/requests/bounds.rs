@@ -7,8 +7,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use muster::config::{LogRequests, Settings};
 use muster::db::connection::Conn;
+use muster::db::events::{self, NewEvent};
 use muster::db::requests::{self as rows, About, NewRequest, Wanted, Whose};
 use muster::db::sql::Sql;
+use muster::directory::connections;
 use serde_json::{Value, json};
 
 use super::logged;
@@ -23,6 +25,8 @@ pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         what_is_too_old_or_too_much_is_removed,
         of_nobodys_only_so_many_are_kept,
+        a_connection_is_forgotten_a_few_rows_at_a_time,
+        of_large_changes_those_are_told_that_fit,
         a_log_of_writes_has_no_reads,
         a_log_without_bodies_still_says_who,
         nothing_is_logged_where_it_is_off,
@@ -100,6 +104,56 @@ async fn of_nobodys_only_so_many_are_kept(database: TestDatabase) {
     assert_eq!(rows::prune_nobody(&mut conn, 15, 500).expect("the rest"), 2);
     assert_eq!(rows::prune_nobody(&mut conn, 15, 500).expect("none"), 0);
     assert_eq!(count(&mut conn, Sql::new("SELECT MIN(at) AS total FROM requests")), 5);
+}
+
+async fn a_connection_is_forgotten_a_few_rows_at_a_time(database: TestDatabase) {
+    for name in ["acme", "other"] {
+        succeeds(&run(&database, &["connection", "create", name]));
+    }
+    let mut conn = database.connect();
+    let mut id = |name: &str| connections::find(&mut conn, name).expect("a connection").id;
+    let (acme, other) = (id("acme"), id("other"));
+    let ids = [acme.clone(), other].into_iter().flat_map(|id| vec![id; 7]);
+    let all: Vec<NewRequest> =
+        ids.map(|id| NewRequest { connection_id: Some(id), ..row(1) }).collect();
+    rows::append(&mut conn, &all, &[]).expect("rows");
+    let left = |conn: &mut Conn| count(conn, Sql::new("SELECT COUNT(*) AS total FROM requests"));
+    for (removed, rest) in [(5, 9), (2, 7), (0, 7)] {
+        assert_eq!(rows::remove_of(&mut conn, &acme, 5).expect("some"), removed);
+        assert_eq!(left(&mut conn), rest);
+    }
+    succeeds(&run(&database, &["connection", "delete", "other", "--yes"]));
+    assert_eq!(left(&mut conn), 0);
+}
+
+async fn of_large_changes_those_are_told_that_fit(database: TestDatabase) {
+    let app = start(database, |_| {}).await;
+    let done = app.scim().post("/Users", &json!({ "userName": "ann" })).await.expect(201);
+    let request_id = done.header("x-request-id").expect("an id");
+    let mut conn = app.database.connect();
+    let connection = connections::find(&mut conn, "default").expect("the connection");
+    for number in 0..3 {
+        let event = NewEvent {
+            connection_id: &connection.id,
+            at: app.clock.now(),
+            actor: "token",
+            actor_id: None,
+            request_id: Some(request_id),
+            action: "updated",
+            subject: "team",
+            subject_id: "t",
+            data: json!({ "number": number, "text": "x".repeat(5 << 20) }).to_string(),
+            changes: String::new(),
+        };
+        events::append(&mut conn, &event).expect("an event");
+    }
+    let found = super::newest(&app, &format!("requestId={request_id}")).await;
+    let changes = found["changes"].as_array().expect("changes");
+    let told: Vec<_> = changes.iter().map(|change| change["data"].is_object()).collect();
+    assert_eq!(told, [true, true, false, false]);
+    assert_eq!(changes[1]["data"]["number"], 0);
+    assert_eq!(changes[3]["size"], changes[1]["size"]);
+    app.stopper().await;
 }
 
 async fn start(database: TestDatabase, set: impl FnOnce(&mut Settings)) -> TestApp {

@@ -438,7 +438,9 @@ async fn a_summary_says_how_things_are(app: TestApp) {
     client.post("/Users", &json!({ "userName": "ann" })).await.expect(201);
     client.post("/Users", &json!({ "userName": "ann" })).await.expect(409);
     app.clock.advance(2 * 3_600);
-    client.get("/Users").await.expect(200);
+    let dry = client.request("POST", "/Users").header("Muster-Dry-Run", "true");
+    let dry = dry.header("content-type", "application/scim+json").body(r#"{"userName":"ben"}"#);
+    assert_eq!(client.send(dry).await.expect(200).body["status"], 201);
     let found = summary().await;
     let pushed = found.last_push_at.expect("a push");
     assert!(pushed >= before && pushed < app.clock.now());
