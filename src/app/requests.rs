@@ -32,6 +32,13 @@ const MAX_READS: usize = 1_000;
 const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Records of nobody's that are taken in a second.
 const NOBODY_A_SECOND: u32 = 10;
+/// How long after a sign-in that could not begin another one of the same connection is taken, in
+/// microseconds: those rows have a connection, so that they are not among nobody's that are bounded in all.
+const NOT_BEGUN_EVERY: i64 = 10 * 1_000_000;
+/// Sign-ins that could not begin that are taken in a minute, of all connections.
+const NOT_BEGUN_A_MINUTE: usize = 10;
+/// A minute in microseconds.
+const MINUTE: i64 = 60 * 1_000_000;
 /// Rows of nobody's that are kept in all.
 const MAX_NOBODY: i64 = 10_000;
 /// Rows that are written in one statement.
@@ -69,12 +76,18 @@ struct Queue {
     size: usize,
     /// The second in which the last of nobody's came, and how many had in it.
     nobody: (i64, u32),
+    /// The sign-ins of the last minute that could not begin: when, and of which connection.
+    not_begun: VecDeque<(i64, String)>,
 }
 
 impl Queue {
     /// Adds a record; says how many were given up for it.
     fn push(&mut self, record: Record) -> u64 {
         let weight = record.weight();
+        if record.not_begun().is_some_and(|connection| !self.takes_not_begun(connection, record.at))
+        {
+            return 1;
+        }
         if weight == Weight::Nobody {
             let second = record.at.div_euclid(1_000_000);
             if self.nobody.0 != second {
@@ -101,6 +114,17 @@ impl Queue {
             lost += 1;
         }
         lost
+    }
+
+    /// Whether one more sign-in that could not begin is taken. Anybody can send them.
+    fn takes_not_begun(&mut self, connection: &str, at: i64) -> bool {
+        self.not_begun.retain(|(then, _)| (at - MINUTE..=at).contains(then));
+        let is_new = |(then, of): &(i64, String)| of != connection || at - then >= NOT_BEGUN_EVERY;
+        let takes = self.not_begun.len() < NOT_BEGUN_A_MINUTE && self.not_begun.iter().all(is_new);
+        if takes {
+            self.not_begun.push_back((at, connection.to_owned()));
+        }
+        takes
     }
 
     fn of(&mut self, weight: Weight) -> &mut VecDeque<(u64, Record)> {
@@ -437,5 +461,22 @@ mod tests {
         assert_eq!(lost, 15);
         assert_eq!(queue.push(nobodys(2_000_000)), 0);
         assert_eq!(queue.len(), 11);
+    }
+
+    #[test]
+    fn sign_ins_that_cannot_begin_do_not_fill_the_log() {
+        let failed = |second: i64, connection: usize| {
+            let connection_id = Some(connection.to_string());
+            let sign_in = SignIn { not_begun: true, connection_id, ..SignIn::default() };
+            Record { at: second * 1_000_000, sign_in: Some(Box::new(sign_in)), ..record(502) }
+        };
+        assert_eq!(failed(0, 1).weight(), Weight::Nobody);
+        let mut queue = Queue::default();
+        let lost: u64 = (0..60).map(|second| queue.push(failed(second, 1))).sum();
+        assert_eq!(lost, 54, "one in ten seconds of a connection");
+        let lost: u64 = (2..22).map(|connection| queue.push(failed(60, connection))).sum();
+        assert_eq!(lost, 16, "ten in a minute of all, of which six were there");
+        assert_eq!(queue.push(failed(120, 1)), 0);
+        assert_eq!(queue.push(failed(500, 1)), 0);
     }
 }

@@ -24,8 +24,12 @@ pub struct RosterRow {
     pub claim_issued_at: Option<i64>,
     #[diesel(sql_type = Bool)]
     pub scim: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub scim_at: Option<i64>,
     #[diesel(sql_type = Bool)]
     pub claim: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub claim_at: Option<i64>,
 }
 
 /// The users of whom something is said in a team, after an id, in the order of their ids.
@@ -38,7 +42,7 @@ pub fn of_team(
     Sql::new(
         "SELECT m.user_id AS user_id, u.user_name AS user_name, u.display_name AS display_name, \
          u.active AS active, u.scim_owned AS scim_owned, u.claim_issued_at AS claim_issued_at, \
-         m.scim AS scim, m.claim AS claim \
+         m.scim AS scim, m.scim_at AS scim_at, m.claim AS claim, m.claim_at AS claim_at \
          FROM memberships AS m JOIN users AS u ON u.id = m.user_id WHERE m.team_id = ",
     )
     .text(team_id)

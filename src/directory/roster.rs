@@ -20,8 +20,12 @@ pub struct Member {
     pub active: bool,
     /// SCIM says that the user is a member.
     pub scim: bool,
+    /// Since when it says what it says, in UTC microseconds; `None` where it has said nothing.
+    pub scim_since: Option<i64>,
     /// The latest complete claim says so.
     pub claim: bool,
+    /// The same of the claim.
+    pub claim_since: Option<i64>,
     /// Whether the user is one.
     pub effective: bool,
     /// Whether a claim differs from what SCIM decides.
@@ -70,7 +74,9 @@ pub fn of_team(
             display_name: row.display_name,
             active: row.active,
             scim: row.scim,
+            scim_since: row.scim_at,
             claim: row.claim,
+            claim_since: row.claim_at,
         }
     };
     Ok(found.into_iter().map(member).collect())

@@ -32,7 +32,26 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub what: String,
+    /// Of a request that said for nobody: when it came, and from where.
+    pub stray: Option<Stray>,
     pub advice: String,
+}
+
+/// Where a request came from that said for nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// UTC microseconds.
+    pub at: i64,
+    /// The address, and the program as far as it says which one it is.
+    pub from: String,
+}
+
+impl Stray {
+    fn of(entry: &Entry) -> Self {
+        let client = entry.client.as_deref().unwrap_or("an unknown address");
+        let program = entry.user_agent.as_ref().map(|agent| format!(" ({agent})"));
+        Self { at: entry.at, from: format!("{client}{}", program.unwrap_or_default()) }
+    }
 }
 
 /// What has arrived.
@@ -66,10 +85,10 @@ pub fn steps(facts: &Facts<'_>) -> Vec<Step> {
         scim(facts, test, facts.last_use.is_some(), |entry| {
             entry.method == "GET" && !is_resource(&entry.path)
         }),
-        scim(facts, "First user pushed", facts.has_users, |entry| {
+        scim(facts, "Latest user pushed", facts.has_users, |entry| {
             is_write(entry) && is_about(entry, "/Users")
         }),
-        scim(facts, "First group pushed", facts.has_teams, |entry| {
+        scim(facts, "Latest group pushed", facts.has_teams, |entry| {
             is_write(entry) && is_about(entry, "/Groups")
         }),
         registration(facts),
@@ -130,7 +149,7 @@ fn registration(facts: &Facts<'_>) -> Step {
 }
 
 fn sign_in(facts: &Facts<'_>) -> Step {
-    let title = "First sign-in";
+    let title = "Latest sign-in";
     let newest = facts.newest(|entry| entry.kind == Kind::SignIn);
     let Some(entry) = facts.newest(is_signed_in).or(newest) else {
         return waiting(title, "waiting for somebody to sign in");
@@ -272,8 +291,18 @@ impl<'a> Claim<'a> {
 pub fn mistakes(facts: &Facts<'_>) -> Vec<Mistake> {
     let mut found = Vec::new();
     let mut add = |what: String, advice: &str| {
-        found.push(Mistake { what, advice: advice.to_owned() });
+        found.push(Mistake { what, stray: None, advice: advice.to_owned() });
     };
+    let issuer = facts.connection.settings.sign_in.issuer.as_deref().unwrap_or_default();
+    if facts.connection.settings.provider == Provider::Okta && issuer.ends_with('/') {
+        add(
+            format!("The issuer {issuer} ends in a slash."),
+            &format!(
+                "Okta writes its issuer without a slash at the end: {}.",
+                issuer.trim_end_matches('/')
+            ),
+        );
+    }
     if facts.recent.iter().any(|entry| entry.quirks.iter().any(|quirk| quirk == "bearer-twice")) {
         add(
             "The token comes as 'Bearer Bearer …'.".to_owned(),
@@ -281,26 +310,17 @@ pub fn mistakes(facts: &Facts<'_>) -> Vec<Mistake> {
         );
     }
     let wrong_path = |entry: &&Entry| entry.status == 404 && !entry.path.starts_with("/scim/v2/");
-    if let Some(entry) = facts.stray.iter().chain(facts.recent).find(wrong_path) {
+    if let Some(entry) = facts.recent.iter().find(wrong_path) {
         add(
-            format!("Somebody asks for {}, where nothing is.", entry.path),
-            "The SCIM connector base URL ends in /scim/v2; copy it from above.",
+            format!("The provider asks for {}, where nothing is.", entry.path),
+            "The SCIM connector base URL ends in /scim/v2; copy it from below.",
         );
     }
-    if let Some(entry) = facts.stray.iter().find(|entry| entry.status == 401) {
-        let detail = entry.detail.as_deref().unwrap_or("the token is not known");
-        add(
-            format!("Somebody comes with a token that is not accepted: {detail}."),
-            "Make a new token here and enter it in the provider's form, without quotes or spaces.",
-        );
-    }
+    // A newer request that went well has settled it.
+    let well = facts.newest(|newer| newer.kind == Kind::Scim && !newer.is_error());
+    let is_open = |entry: &&Entry| well.is_none_or(|newer| newer.at < entry.at);
     let refused = facts.recent.iter().find(|entry| entry.status == 401);
-    if let Some(entry) = refused.filter(|entry| {
-        // A newer request that went well has settled it.
-        facts
-            .newest(|newer| newer.kind == Kind::Scim && !newer.is_error())
-            .is_none_or(|newer| newer.at < entry.at)
-    }) {
+    if let Some(entry) = refused.filter(is_open) {
         let detail = entry.detail.as_deref().unwrap_or("it is not accepted any more");
         add(
             format!("The provider still uses an old token: {detail}."),
@@ -321,6 +341,26 @@ pub fn mistakes(facts: &Facts<'_>) -> Vec<Mistake> {
                  application alone cannot be deactivated by a push.",
             );
         }
+    }
+    let stray = |is_it: &dyn Fn(&&Entry) -> bool| facts.stray.iter().find(is_it).filter(is_open);
+    if let Some(entry) = stray(&wrong_path) {
+        found.push(Mistake {
+            what: format!("A request for {}, where nothing is, came", entry.path),
+            stray: Some(Stray::of(entry)),
+            advice: "If that was this customer's provider: the SCIM connector base URL ends in \
+                     /scim/v2; copy it from below."
+                .to_owned(),
+        });
+    }
+    if let Some(entry) = stray(&|entry| entry.status == 401) {
+        found.push(Mistake {
+            what: "A request without a token that is known came".to_owned(),
+            stray: Some(Stray::of(entry)),
+            advice:
+                "If that was this customer's provider, enter the token again, without quotes or \
+                     spaces."
+                    .to_owned(),
+        });
     }
     found
 }
@@ -498,6 +538,16 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_after_oktas_issuer_is_named() {
+        let mut connection = connection();
+        connection.settings.sign_in.issuer = Some("https://example.okta.com/".to_owned());
+        let found = mistakes(&facts(&connection, &[], &[]));
+        assert!(found[0].advice.ends_with("at the end: https://example.okta.com."), "{found:?}");
+        connection.settings.provider = Provider::Generic;
+        assert!(mistakes(&facts(&connection, &[], &[])).is_empty());
+    }
+
+    #[test]
     fn the_usual_mistakes_are_named_when_they_are_made() {
         let connection = connection();
         let said = |recent: &[Entry], stray: &[Entry]| {
@@ -510,10 +560,15 @@ mod tests {
             ..entry(1, "GET", "/scim/v2/Users", 200)
         };
         assert!(said(&[twice], &[]).contains("Bearer Bearer"));
-        assert!(said(&[], &[entry(1, "GET", "/Users", 404)]).contains("asks for /Users"));
+        assert!(said(&[], &[entry(1, "GET", "/Users", 404)]).contains("request for /Users"));
+        assert!(said(&[entry(1, "GET", "/Users", 404)], &[]).contains("asks for /Users"));
         // A resource that is not there is no wrong address.
         assert_eq!(said(&[entry(1, "GET", "/scim/v2/Users/7", 404)], &[]), "");
-        assert!(said(&[], &[entry(1, "GET", "/scim/v2/Users", 401)]).contains("not accepted"));
+        assert!(said(&[], &[entry(2, "GET", "/scim/v2/Users", 401)]).contains("without a token"));
+        let stray = [entry(2, "GET", "/scim/v2/Users", 401), entry(2, "GET", "/Users", 404)];
+        let well = |at| [entry(at, "GET", "/scim/v2/Users", 200)];
+        assert_eq!(said(&well(1), &stray).split('|').count(), 2);
+        assert_eq!(said(&well(3), &stray), "", "what came later went well");
         let old = entry(1, "GET", "/scim/v2/Users", 401);
         assert!(said(std::slice::from_ref(&old), &[]).contains("an old token"));
         assert_eq!(said(&[entry(2, "GET", "/scim/v2/Users", 200), old], &[]), "", "it is settled");

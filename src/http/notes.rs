@@ -13,7 +13,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use super::client::{bearer, pasted};
 use super::dry_run;
 use crate::app::App;
-use crate::directory::requests::record::{Kept, Record, SignIn, is_change, resource_type};
+use crate::directory::requests::record::{Kept, Outcome, Record, SignIn, is_change, resource_type};
 use crate::directory::requests::{DRY_RUN, Kind};
 use crate::directory::tokens::{self, Authenticated};
 use crate::scim::quirks::Quirks;
@@ -100,6 +100,28 @@ pub fn sign_in(request: &HttpRequest, note: impl FnOnce(&mut SignIn)) {
     }
 }
 
+/// Notes that a sign-in could not begin, and has it logged: one that begins says nothing until it is over.
+pub fn not_begun(
+    app: &App,
+    request: &HttpRequest,
+    connection_id: &str,
+    outcome: Outcome,
+    detail: &str,
+) {
+    if !app.requests.is_on() {
+        return;
+    }
+    let notes = Notes { kind: Kind::SignIn, noted: Arc::default() };
+    notes.noted().sign_in = SignIn {
+        not_begun: true,
+        connection_id: Some(connection_id.to_owned()),
+        outcome: Some(outcome),
+        detail: Some(detail.to_owned()),
+        ..SignIn::default()
+    };
+    request.extensions_mut().insert(notes);
+}
+
 /// What is known of a request besides what was noted.
 pub struct About {
     pub id: String,
@@ -121,6 +143,9 @@ pub fn end<B: MessageBody + 'static>(
     done: Result<ServiceResponse<B>, Error>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let done = done.map(ServiceResponse::map_into_boxed_body);
+    // Those of a sign-in that could not begin were made on the way.
+    let late = done.as_ref().ok().and_then(|response| Notes::of(response.request()));
+    let notes = notes.or(late.as_ref());
     let kind = match (notes, &done) {
         (Some(notes), _) => notes.kind,
         // A directory that was told a wrong address.

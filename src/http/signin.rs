@@ -8,7 +8,7 @@ pub(super) mod failure;
 pub mod initiate;
 pub mod logout;
 pub mod metadata;
-mod page;
+pub mod page;
 pub(super) mod parameters;
 pub mod refused;
 pub mod revoke;

@@ -122,8 +122,8 @@ struct Known {
     fetched_at: i64,
     /// When a fetch was last tried, with or without success.
     tried_at: Option<i64>,
-    /// When a fetch last came to nothing: whoever waited for it then need not try it again.
-    failed: Option<Instant>,
+    /// When a fetch last came to nothing, and why: whoever waited for it then need not try it again.
+    failed: Option<(Instant, OidcError)>,
     /// When keys were last asked for out of turn, with or without success. A provider may change
     /// its keys a moment after it was discovered, so the one does not count for the other.
     keys_tried_at: Option<i64>,
@@ -132,6 +132,16 @@ struct Known {
 /// Whether something that was last tried then may be tried again.
 fn is_due(tried_at: Option<i64>, now: i64, interval: i64) -> bool {
     tried_at.is_none_or(|at| now - at >= interval)
+}
+
+/// What is said of a provider that is not asked again yet.
+fn again(why: Option<&OidcError>) -> OidcError {
+    let text = "it failed a moment ago";
+    match why {
+        Some(OidcError::Provider(why)) => OidcError::Provider(format!("{text}: {why}")),
+        Some(other) => other.clone(),
+        None => OidcError::Provider(text.to_owned()),
+    }
 }
 
 impl Providers {
@@ -162,19 +172,19 @@ impl Providers {
         let entry = self.entry(issuer);
         let begun = Instant::now();
         let mut known = entry.lock().await;
-        let has_waited = known.failed.is_some_and(|failed| failed >= begun);
+        let has_waited = known.failed.as_ref().is_some_and(|(failed, _)| *failed >= begun);
         match &known.metadata {
             Some(metadata) if now - known.fetched_at < LIFETIME => return Ok(metadata.clone()),
             Some(metadata) if !is_due(known.tried_at, now, INTERVAL) => return Ok(metadata.clone()),
             None if has_waited || !is_due(known.tried_at, now, FAILURE_INTERVAL) => {
-                return Err(OidcError::Provider("it failed a moment ago".to_owned()));
+                return Err(again(known.failed.as_ref().map(|(_, why)| why)));
             }
             _ => {}
         }
         let discovered = self.discover(issuer).await;
         // Not before: a client that hangs up ends the fetch, which then is no failure of the provider's.
         known.tried_at = Some(now);
-        known.failed = discovered.is_err().then(Instant::now);
+        known.failed = discovered.as_ref().err().map(|error| (Instant::now(), error.clone()));
         match discovered {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);

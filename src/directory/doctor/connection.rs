@@ -275,7 +275,7 @@ fn activity(connection: &Connection, rows: &[TokenRow], recent: &[Recent], now: 
                 "{found}; the last person to sign in was refused {} ago ({reason})",
                 lasting(now - refused.at)
             ),
-            "See docs/sign-in.md for what the reason means; 'muster explain' says what is known of a \
+            "See 'Sign-ins' in docs/log.md for what the reason means; 'muster explain' says what is known of a \
              person.",
         );
     }

@@ -130,6 +130,8 @@ impl Outcome {
 /// What is known of a sign-in.
 #[derive(Debug, Clone, Default)]
 pub struct SignIn {
+    /// Whether it could not even begin: then anybody may have asked, for any connection.
+    pub not_begun: bool,
     pub connection_id: Option<String>,
     pub outcome: Option<Outcome>,
     /// What was in its way, in words of ours.
@@ -222,9 +224,18 @@ impl Record {
             + of_sign_in
     }
 
+    /// The connection at which a sign-in could not begin.
+    pub fn not_begun(&self) -> Option<&str> {
+        let sign_in = self.sign_in.as_ref().filter(|sign_in| sign_in.not_begun)?;
+        sign_in.connection_id.as_deref()
+    }
+
     /// How much the log would lose with it.
     pub fn weight(&self) -> Weight {
-        let of_sign_in = self.sign_in.as_ref().is_some_and(|found| found.connection_id.is_some());
+        let of_sign_in = self
+            .sign_in
+            .as_ref()
+            .is_some_and(|found| found.connection_id.is_some() && !found.not_begun);
         if self.token.is_none() && !of_sign_in {
             Weight::Nobody
         } else if self.kind == Kind::Scim

@@ -92,7 +92,7 @@ pub async fn ask_revoke_token(
         @if others == 0 {
             (notice(Tone::Bad, "It is the only token that works: without another one nothing can be pushed."))
         } @else {
-            p { (others) " other token" @if others > 1 { "s" } " of the connection go on working." }
+            p { (others) " other token" @if others > 1 { "s" } " of the connection " @if others > 1 { "go" } @else { "goes" } " on working." }
         }
     };
     let back = seat.connection_path(&connection);

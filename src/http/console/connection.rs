@@ -49,7 +49,7 @@ pub async fn overview(
         (brake(&seat, &one, &overview))
         div.grid {
             section.card aria-labelledby="health" {
-                h2 id="health" { "How it is" }
+                h2 id="health" { "State" }
                 div id="how" data-live="10" {
                     p { (health(&one, &overview, now)) }
                     dl.facts {

@@ -68,10 +68,10 @@ pub async fn list(
                 table.stack {
                     caption { (number(total)) " in all" }
                     thead { tr {
-                        th scope="col" { "Connection" } th scope="col" { "How it is" }
+                        th scope="col" { "Connection" } th scope="col" { "State" }
                         th scope="col" { "Users" } th scope="col" { "Teams" }
                         th scope="col" { "Last push" } th scope="col" { "Last sign-in" }
-                        th scope="col" { "A day" }
+                        th scope="col" { "Last 24 hours" }
                     } }
                     tbody {
                         @for (one, overview) in &found { (row(&seat, one, overview)) }
@@ -91,7 +91,7 @@ fn row(seat: &Seat, one: &Connection, overview: &Overview) -> Markup {
                 a href=(seat.connection_path(&one.name)) { (one.name) }
                 " " span.soft.small { (one.settings.provider.as_str()) }
             }
-            td data-name="How it is" { (health(one, overview, seat.now)) }
+            td data-name="State" { (health(one, overview, seat.now)) }
             td data-name="Users" {
                 (number(overview.users))
                 @if overview.inactive > 0 {
@@ -101,7 +101,7 @@ fn row(seat: &Seat, one: &Connection, overview: &Overview) -> Markup {
             td data-name="Teams" { (number(overview.teams)) }
             td data-name="Last push" { (lately(overview.log.last_push_at, seat.now)) }
             td data-name="Last sign-in" { (lately(overview.log.last_sign_in_at, seat.now)) }
-            td data-name="A day" { (chart(&overview.log.hours)) }
+            td data-name="Last 24 hours" { (chart(&overview.log.hours)) }
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn health(one: &Connection, overview: &Overview, now: i64) -> Markup 
             span.badge.warn { "token ends " (time(end, now)) } " "
         }
         @if !is_used { (badge(Tone::Warn, "nothing pushed yet")) " " }
-        @if is_fine && !overview.is_ending(now) { (badge(Tone::Good, "pushes")) " " }
+        @if is_fine && !overview.is_ending(now) { (badge(Tone::Good, "receiving pushes")) " " }
         @if one.settings.sign_in.issuer.is_none() { (badge(Tone::Calm, "no sign-in")) }
     }
 }

@@ -1,5 +1,7 @@
 //! `/console/connections/{name}/events`: what was changed, by whom, newest first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use actix_web::{HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -9,7 +11,11 @@ use super::failure::ConsoleFailure;
 use super::guard::Seat;
 use super::parts::{clock, last_of_full, number};
 use super::shell::{self, Tab};
+use crate::db::{Conn, StoreError, requests as rows};
+use crate::directory::connections::Connection;
+use crate::directory::events::CLIENT;
 use crate::directory::history::{self, Happened};
+use crate::directory::tokens;
 use crate::http::api::events::put_in_order;
 use crate::http::signin::parameters::PageQuery;
 
@@ -31,18 +37,20 @@ pub async fn list(
 ) -> Result<HttpResponse, ConsoleFailure> {
     let connection = seat.connection(&name).await?;
     put_in_order(&seat.app).await?;
-    let (id, before) = (connection.id.clone(), parameters.0.before);
-    let happened = seat
-        .app
-        .db
-        .snapshot(move |conn| history::of_connection(conn, &id, before, PER_PAGE))
-        .await?;
+    let (of, before) = (connection.clone(), parameters.0.before);
+    let home = seat.connection_path(&connection.name);
+    let look = move |conn: &mut Conn| {
+        let happened = history::of_connection(conn, &of.id, before, PER_PAGE)?;
+        let names = Names::of(conn, &of, home, &happened)?;
+        Ok::<_, StoreError>((happened, names))
+    };
+    let (happened, names) = seat.app.db.snapshot(look).await?;
     let base = format!("{}/events", seat.connection_path(&connection.name));
     let oldest = last_of_full(&happened, PER_PAGE);
     let body = html! {
         p.soft { "Every change, whoever made it, in the order in which " code { "/api/v1/events" } " has it." }
         section.card id="changes" data-live=[before.is_none().then_some("3")] {
-            (timeline(&happened))
+            (timeline(&happened, Some(&names)))
         }
         nav.pager aria-label="Pages" {
             @if before.is_some() { a.button href=(base) rel="first" { "Newest" } }
@@ -54,8 +62,71 @@ pub async fn list(
     Ok(shell::of_connection(&seat, &connection.name, Tab::Events, "Changes", &body))
 }
 
-/// Entries of the log as a list.
-pub(super) fn timeline(happened: &[Happened]) -> Markup {
+/// How what a page of changes tells of is called.
+pub(super) struct Names {
+    /// The connection's page.
+    home: String,
+    /// Of users and teams that are there, by id.
+    subjects: BTreeMap<String, String>,
+    /// The labels of tokens, by id.
+    labels: BTreeMap<String, String>,
+}
+
+impl Names {
+    /// Looks up the names for a page.
+    fn of(
+        conn: &mut Conn,
+        connection: &Connection,
+        home: String,
+        happened: &[Happened],
+    ) -> Result<Self, StoreError> {
+        let mut subjects = BTreeMap::new();
+        for (kind, is_user) in [("user", true), ("team", false)] {
+            let ids: BTreeSet<&str> = happened
+                .iter()
+                .filter(|entry| entry.subject == kind)
+                .map(|entry| entry.subject_id.as_str())
+                .collect();
+            let ids: Vec<&str> = ids.into_iter().collect();
+            let found = rows::names_of(conn, is_user, &ids)?;
+            subjects.extend(found.into_iter().map(|(id, _, name)| (id, name)));
+        }
+        let labels = tokens::of(conn, connection)?.into_iter();
+        let labels = labels.filter(|token| !token.label.is_empty());
+        Ok(Self { home, subjects, labels: labels.map(|token| (token.id, token.label)).collect() })
+    }
+
+    /// Whom an entry is about, with a link where there is a page.
+    fn subject(&self, entry: &Happened) -> Markup {
+        let (attribute, pages) = match entry.subject.as_str() {
+            "user" => ("userName", "users"),
+            "team" => ("displayName", "teams"),
+            "token" => ("label", ""),
+            _ => return html! {},
+        };
+        // As it was called then, as far as the entry says so.
+        let said = |side: &str| entry.data.as_ref()?.get(side)?.get(attribute)?.as_str();
+        let now = self.subjects.get(&entry.subject_id);
+        let name = said("after").or_else(|| said("before")).or(now.map(String::as_str));
+        html! {
+            @if let Some(name) = name.filter(|name| !name.is_empty()) {
+                " "
+                @if now.is_some() {
+                    a href={ (self.home) "/" (pages) "/" (entry.subject_id) } { (name) }
+                } @else { (name) }
+            }
+        }
+    }
+
+    /// The label of the token that did it.
+    fn label(&self, entry: &Happened) -> Option<&String> {
+        let id = entry.actor_id.as_ref().filter(|_| entry.actor == CLIENT)?;
+        self.labels.get(id)
+    }
+}
+
+/// Entries of the log as a list; without names where the page is that of what they are about.
+pub(super) fn timeline(happened: &[Happened], names: Option<&Names>) -> Markup {
     html! {
         @if happened.is_empty() { p.soft { "Nothing has happened." } }
         @else {
@@ -63,18 +134,19 @@ pub(super) fn timeline(happened: &[Happened]) -> Markup {
                 thead { tr {
                     th scope="col" { "When (UTC)" } th scope="col" { "What" } th scope="col" { "By" }
                 } }
-                tbody { @for entry in happened { (row(entry)) } }
+                tbody { @for entry in happened { (row(entry, names)) } }
             }
         }
     }
 }
 
-fn row(entry: &Happened) -> Markup {
+fn row(entry: &Happened, names: Option<&Names>) -> Markup {
     html! {
         tr {
             td data-name="When" { (clock(entry.at)) }
             td data-name="What" {
                 (entry.subject) " " strong { (entry.action) }
+                @if let Some(names) = names { (names.subject(entry)) }
                 @match entry.data.as_ref().map(differences) {
                     None => (too_large(entry.size)),
                     Some(lines) => @if !lines.is_empty() {
@@ -88,8 +160,8 @@ fn row(entry: &Happened) -> Markup {
                 }
             }
             td data-name="By" {
-                (actor(entry))
-                @if let Some(request) = &entry.request_id { br; span.small.soft.mono { (request) } }
+                (actor(entry, names.and_then(|names| names.label(entry))))
+                @if let Some(request) = &entry.request_id { br; span.small.soft { "request " span.mono { (request) } } }
             }
         }
     }
@@ -104,7 +176,7 @@ pub(super) fn too_large(size: i64) -> Markup {
     }
 }
 
-fn actor(entry: &Happened) -> Markup {
+fn actor(entry: &Happened, label: Option<&String>) -> Markup {
     let kind = match entry.actor.as_str() {
         "token" => "SCIM token",
         "sign-in" => "sign-in",
@@ -115,6 +187,7 @@ fn actor(entry: &Happened) -> Markup {
     };
     html! {
         (kind)
+        @if let Some(label) = label { " " (label) }
         @if let Some(id) = &entry.actor_id { " " span.small.soft.mono { (id) } }
     }
 }

@@ -15,6 +15,7 @@ use crate::directory::connections::AdminError;
 use crate::directory::shares::Refused;
 use crate::http::door::Denied;
 use crate::http::signin::failure::{PageFailure, Unreadable};
+use crate::http::signin::page::sentence;
 
 /// Why a page cannot be shown, or a thing not be done.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ impl From<AdminError> for ConsoleFailure {
             AdminError::NoUser(_) => Self::Missing("There is no such user.".to_owned()),
             AdminError::NoTeam(_) => Self::Missing("There is no such team.".to_owned()),
             AdminError::NoToken(_) => Self::Missing("There is no such token.".to_owned()),
-            other => Self::Wrong(other.to_string()),
+            other => Self::Wrong(sentence(&other.to_string())),
         }
     }
 }
@@ -120,13 +121,22 @@ impl ResponseError for ConsoleFailure {
 }
 
 impl ConsoleFailure {
-    /// The page, where the console is at `base`.
+    /// The page for operators, where the console is at `base`.
     pub fn page(&self, base: &str) -> HttpResponse {
+        self.page_with(base, &format!("{base}/connections"), "To the connections")
+    }
+
+    /// The page for guests, whose own page is at `path`.
+    pub fn guest_page(&self, base: &str, path: &str) -> HttpResponse {
+        self.page_with(base, path, "Back to the set-up page")
+    }
+
+    fn page_with(&self, base: &str, back: &str, back_text: &str) -> HttpResponse {
         let (title, text) = match self {
             Self::Missing(text) => ("Not found", text.clone()),
             Self::Wrong(text) | Self::Outdated(text) => ("This was not done", text.clone()),
             Self::Forbidden(text) => ("Not allowed", text.clone().into_owned()),
-            Self::TooOften(error) => ("Too many attempts", error.to_string()),
+            Self::TooOften(error) => ("Too many attempts", sentence(&error.to_string())),
             Self::Store(error) if error.is_unavailable() => {
                 log::log!(error.level(), "the store is unavailable: {error}");
                 ("Not now", "The database cannot be reached. Try again in a minute.".to_owned())
@@ -137,7 +147,7 @@ impl ConsoleFailure {
                 ("Not now", text.to_owned())
             }
         };
-        let body = html! { h1 { (title) } p { (text) } };
+        let body = html! { h1 { (title) } p { (text) } p { a href=(back) { (back_text) } } };
         let mut response = shell::open_page(self.status_code(), base, title, &body);
         let wait = match self {
             Self::TooOften(error) => Some(error.seconds.into()),

@@ -164,10 +164,37 @@ fn line_of(entry: &Entry) -> Markup {
     match entry.kind {
         Kind::Scim => html! {
             span.mono { (entry.method) " " (entry.path) }
-            @if let Some(query) = &entry.query { br; span.small.soft.mono { (query) } }
+            @if let Some(query) = &entry.query { br; span.small.soft.mono { (readable(query)) } }
         },
         Kind::SignIn => html! { "sign-in" },
     }
+}
+
+/// A query as people read it: what stands in it in percent signs is written out. For the eye alone: a `&`
+/// of a value looks like one between two.
+fn readable(query: &str) -> String {
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = match rest {
+            [b'%', high, low, ..] => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        let (byte, length) =
+            code.map_or((first, after.len()), |(high, low)| (high * 16 + low, after.len() - 2));
+        bytes.push(byte);
+        rest = after.get(after.len() - length..).unwrap_or_default();
+    }
+    // Neither what moves the caret nor what turns the direction of writing.
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    String::from_utf8_lossy(&bytes).replace(is_hidden, "?")
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 fn status(entry: &Entry) -> Markup {
@@ -201,7 +228,7 @@ fn about(base: &str, entry: &Entry) -> Markup {
                 None => (name.map_or("", |name| name)),
             }
         }
-        @if let Some(resources) = entry.resources { span.small.soft { (resources) " found" } }
+        @if let Some(resources) = entry.resources { " " span.small.soft { (resources) " found" } }
     }
 }
 
@@ -365,4 +392,22 @@ fn pretty(text: &str) -> String {
     let value = serde_json::from_str::<Value>(text).ok();
     let lines = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
     lines.unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn a_query_is_written_out() {
+        for (query, shown) in [
+            ("filter=userName%20eq%20%22ann%22", "filter=userName eq \"ann\""),
+            ("a=%C3%BC%", "a=ü%"),
+            ("a=%4&b=%zz", "a=%4&b=%zz"),
+            ("a=%00%1b%0A%E2%80%AEx%ff", "a=????x\u{fffd}"),
+            ("", ""),
+        ] {
+            assert_eq!(readable(query), shown, "{query}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::connections;
 use crate::directory::flows::{Request, Wanted};
-use crate::directory::{operators, sessions};
+use crate::directory::{operators, sessions, tokens};
 use crate::http::api::admin;
 use crate::http::origin::is_own_page;
 use crate::http::signin::failure::PageFailure;
@@ -72,8 +72,14 @@ pub async fn enter(
     let Some(token) = token else {
         return form(&app, next.as_deref(), Some("Paste an admin token.")).await;
     };
+    let is_scim = token.expose().starts_with(tokens::PREFIX);
     let Some(admin) = admin::admin(&app, &request, token).await? else {
-        let wrong = "This is no live admin token. 'muster admin-token list' shows which there are.";
+        let wrong = if is_scim {
+            "This is a SCIM token; the console wants an admin token. 'muster admin-token create' makes one."
+        } else {
+            "This admin token is not known, has ended or was revoked. 'muster admin-token list' shows \
+             which there are."
+        };
         return form(&app, next.as_deref(), Some(wrong)).await;
     };
     let now = (app.clock)();

@@ -70,15 +70,21 @@ pub fn clock(at: i64) -> Markup {
     html! { time datetime=(full) title=(full) { (shown) } }
 }
 
-/// How long before or after now a time is, in the largest unit that fits.
+/// How long before or after now a time is, rounded, in the largest unit that fits.
 fn distance(at: i64, now: i64) -> String {
-    let (seconds, is_past) = ((now - at).abs() / SECOND, at <= now);
-    let (number, unit) = match seconds {
-        0..5 => return "just now".to_owned(),
-        5..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
+    let (micros, is_past) = ((now - at).abs(), at <= now);
+    let rounded = |unit: i64| micros.saturating_add(unit * SECOND / 2) / (unit * SECOND);
+    let (seconds, minutes, hours) = (rounded(1), rounded(60), rounded(3_600));
+    let (number, unit) = if seconds < 5 {
+        return "just now".to_owned();
+    } else if seconds < 60 {
+        (seconds, "second")
+    } else if minutes < 60 {
+        (minutes, "minute")
+    } else if hours < 24 {
+        (hours, "hour")
+    } else {
+        (rounded(86_400), "day")
     };
     let plural = if number == 1 { "" } else { "s" };
     if is_past {
@@ -182,6 +188,12 @@ mod tests {
             (7_200, "2 hours ago"),
             (86_400, "1 day ago"),
             (-86_400 * 3, "in 3 days"),
+            (59, "59 seconds ago"),
+            (89, "1 minute ago"),
+            (3_599, "1 hour ago"),
+            (86_399, "1 day ago"),
+            (1 - 86_400 * 365, "in 365 days"),
+            (30 - 86_400 * 7, "in 7 days"),
         ] {
             assert_eq!(distance(now - seconds * SECOND, now), text);
         }

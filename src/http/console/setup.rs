@@ -12,17 +12,18 @@ use serde::Deserialize;
 
 use self::fields::{Form, Value, forms};
 use super::failure::ConsoleFailure;
-use super::guard::Seat;
+use super::guard::{Seat, base};
 use super::log::{is_off, save_unless_following};
 use super::parts::{Tone, badge, clock, copied, notice};
 use super::shell::{self, Tab};
 use crate::app::App;
 use crate::db::{Conn, teams as team_rows, users as user_rows};
-use crate::directory::connections::{self, AdminError, Connection};
+use crate::directory::connections::{self, AdminError, Connection, Provider};
 use crate::directory::overview::Overview;
 use crate::directory::requests::{self, Entry, Kind, Query};
 use crate::directory::setup::{self, Facts, Mistake, State, Step};
 use crate::directory::{overview, shares as links};
+use crate::http::signin::page::sentence;
 use crate::http::signin::parameters::{PageForm, PageQuery};
 use crate::http::signin::redirect;
 use crate::oidc::{self, OidcError};
@@ -33,6 +34,10 @@ const LATEST: i64 = 200;
 const SIGN_INS: i64 = 50;
 /// Requests of nobody's are of this set-up if they came within so many microseconds: 15 minutes.
 const STRAY: i64 = 15 * 60 * 1_000_000;
+
+/// What a guest is told of a provider that fails.
+const PROVIDER_FAILED: &str = "Muster cannot reach the identity provider, or it does not answer as one: see that \
+     the issuer is right, letter by letter.";
 
 /// What the page shows.
 pub struct View {
@@ -68,6 +73,13 @@ fn view(conn: &mut Conn, name: &str, is_operator: bool, now: i64) -> Result<View
     let mut recent = requests::page(conn, &of(Kind::Scim, LATEST))?;
     recent.extend(requests::page(conn, &of(Kind::SignIn, SIGN_INS))?);
     recent.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
+    if !is_operator {
+        // The errors of a network tell about ours, and a guest may choose where Muster asks.
+        let failed = |entry: &&mut Entry| entry.outcome.as_deref() == Some("provider_failed");
+        for entry in recent.iter_mut().filter(failed) {
+            entry.detail = Some(PROVIDER_FAILED.to_owned());
+        }
+    }
     let mut stray: Vec<Entry> = Vec::new();
     if is_operator {
         stray = requests::page(conn, &Query { nobody: true, count: LATEST, ..Query::default() })?;
@@ -141,10 +153,10 @@ fn page(app: &App, view: &View, path: &str, may_set_up: bool, link: Option<&str>
     html! {
         (is_off(app))
         section.card aria-labelledby="progress" {
-            h2 id="progress" { "How far it is" }
+            h2 id="progress" { "Progress" }
             div id="watch" data-live="2" aria-live="polite" {
                 (progress(&view.steps))
-                (mistakes(&view.mistakes))
+                (mistakes(app, &view.mistakes))
             }
         }
         @for form in &forms(&app.settings, &view.connection) {
@@ -176,11 +188,23 @@ fn progress(steps: &[Step]) -> Markup {
     }
 }
 
-fn mistakes(mistakes: &[Mistake]) -> Markup {
+fn mistakes(app: &App, mistakes: &[Mistake]) -> Markup {
     html! {
         @for mistake in mistakes {
             div.notice.warn {
-                strong { (mistake.what) } " " (mistake.advice)
+                strong {
+                    (mistake.what)
+                    // To the second: "a minute ago" would be read out again each time it changes.
+                    @if let Some(stray) = &mistake.stray {
+                        " at " (clock(stray.at)) " UTC from " (stray.from) "."
+                    }
+                }
+                " " (mistake.advice)
+                // Strays are shown to operators alone.
+                @if mistake.stray.is_some() {
+                    " It is among the "
+                    a href={ (base(app)) "/strays" } { "requests without a connection" } "."
+                }
             }
         }
     }
@@ -218,7 +242,14 @@ fn form_section(view: &View, form: &Form, asks: &Asks<'_>) -> Markup {
                     Value::Token => (token_field(view, field.name, asks)),
                 }
             }
-            @if form.has_registration && asks.may_set_up { (registration(&view.connection, asks)) }
+            @if form.has_registration {
+                @if asks.may_set_up { (registration(&view.connection, asks)) }
+                @else {
+                    p { "Tell whoever sent you this link the Issuer"
+                        @if view.connection.settings.provider == Provider::Okta { " (your Okta URL)" }
+                        " and the Client ID of this application." }
+                }
+            }
         }
     }
 }
@@ -228,9 +259,11 @@ fn token_field(view: &View, name: &str, asks: &Asks<'_>) -> Markup {
     html! {
         div.field {
             strong { (name) } br;
-            "The token alone. It is shown once, when it is made"
-            @if live > 0 { "; there " @if live == 1 { "is one" } @else { "are " (live) } " already" }
-            "."
+            @if asks.may_set_up {
+                "The token alone. It is shown once, when it is made"
+                @if live > 0 { "; there " @if live == 1 { "is one" } @else { "are " (live) } " already" }
+                "."
+            } @else { "Ask whoever sent you this link for the token, and enter it alone." }
             @if asks.may_set_up {
                 form.line method="post" action={ (asks.path) "/token" } {
                     (asks.mark())
@@ -279,7 +312,7 @@ impl Registration {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let (issuer, client_id) = (trimmed(&self.issuer), trimmed(&self.client_id));
-        let wrong = |error: OidcError| ConsoleFailure::Wrong(error.to_string());
+        let wrong = |error: OidcError| ConsoleFailure::Wrong(sentence(&error.to_string()));
         if let Some(issuer) = &issuer {
             if issuer.contains("/.well-known/") {
                 let advice = "The issuer is what comes before /.well-known/, such as \

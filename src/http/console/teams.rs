@@ -188,14 +188,19 @@ pub async fn show(
         }
         section.card aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            (timeline(&happened))
+            (timeline(&happened, None))
         }
     };
     Ok(shell::of_connection(&seat, &connection.name, Tab::Teams, &team.display_name, &body))
 }
 
 fn member(base: &str, one: &Member) -> Markup {
-    let said = |says: bool| if says { "member" } else { "not a member" };
+    let said = |says: bool, since: Option<i64>| {
+        html! {
+            @if since.is_none() { span.soft { "nothing" } }
+            @else if says { "member" } @else { "not a member" }
+        }
+    };
     html! {
         tr {
             th scope="row" {
@@ -207,8 +212,8 @@ fn member(base: &str, one: &Member) -> Markup {
                 @if one.effective { (badge(Tone::Good, "yes")) } @else { (badge(Tone::Calm, "no")) }
                 @if one.disagree { " " (badge(Tone::Warn, "disagreement")) }
             }
-            td data-name="SCIM says" { (said(one.scim)) }
-            td data-name="The claim says" { (said(one.claim)) }
+            td data-name="SCIM says" { (said(one.scim, one.scim_since)) }
+            td data-name="The claim says" { (said(one.claim, one.claim_since)) }
         }
     }
 }

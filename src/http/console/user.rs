@@ -270,7 +270,7 @@ fn timeline_of(own: &str, happened: &[Happened]) -> Markup {
     html! {
         section.card aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            (timeline(happened))
+            (timeline(happened, None))
             @if let Some(oldest) = oldest {
                 p { a href={ (own) "?before=" (oldest.sequence) "#timeline" } { "Earlier" } }
             }

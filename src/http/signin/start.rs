@@ -14,8 +14,9 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::directory::connections::Connection;
 use crate::directory::flows::{self, Request};
+use crate::directory::requests::record::Outcome;
 use crate::directory::tokens::{self, PlainToken};
-use crate::http::address;
+use crate::http::{address, notes};
 use crate::metrics::SignInEnd;
 use crate::oidc::{Asked, Registration, Secret, is_safe};
 
@@ -41,6 +42,7 @@ pub async fn start(
         Ok(registration) => registration,
         Err(text) => {
             app.metrics.count_sign_in(SignInEnd::NotSetUp);
+            notes::not_begun(app, request, &connection.id, Outcome::NotSetUp, text);
             return Ok(page::provider_failed(text));
         }
     };
@@ -53,6 +55,8 @@ pub async fn start(
                 "sign-in cannot begin: {error}"
             );
             app.metrics.count_sign_in(SignInEnd::ProviderFailed);
+            let detail = error.to_string();
+            notes::not_begun(app, request, &connection.id, Outcome::ProviderFailed, &detail);
             return Ok(page::provider_failed(
                 "Muster cannot reach the identity provider, or does not understand it. Try again \
                  in a minute; if it stays so, tell the administrator to look into Muster's log.",

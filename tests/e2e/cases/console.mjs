@@ -189,16 +189,16 @@ test('the assistant turns green while a provider is set up', async (t) => {
   // Where it fails, that is told where it is awaited.
   check.catch(() => {});
   await step('Test Connector Configuration').getByText('answered 200').waitFor();
-  await step('First user pushed').getByText('done', { exact: true }).waitFor();
-  await step('First group pushed').getByText('done', { exact: true }).waitFor();
+  await step('Latest user pushed').getByText('done', { exact: true }).waitFor();
+  await step('Latest group pushed').getByText('done', { exact: true }).waitFor();
   await check;
   const ann = provider.add('ann.lee@example.com', { groups: ['Engineering'] });
   const user = await scim.pushUser(ann);
-  await step('First user pushed').getByText('ann.lee@example.com').waitFor();
+  await step('Latest user pushed').getByText('ann.lee@example.com').waitFor();
   await scim.pushTeam('Engineering', user);
-  await step('First group pushed').getByText('Engineering').waitFor();
+  await step('Latest group pushed').getByText('Engineering').waitFor();
   await signIn(world.page, app, ann);
-  await step('First sign-in').getByText('signed in').waitFor();
+  await step('Latest sign-in').getByText('signed in').waitFor();
   await step('Groups claim').getByText('present').waitFor();
   assert.equal(await page.locator('ol.steps').getByText('waiting', { exact: true }).count(), 0);
   await isAccessible(page, 'the assistant when it is done');

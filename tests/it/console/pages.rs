@@ -62,6 +62,8 @@ async fn nobody_gets_in_without_an_admin_token(app: TestApp) {
         let answer = nobody.post("/console/login", &[("token", wrong)]).await.expect(403);
         assert!(cookie(&answer).is_none(), "{wrong}");
         assert!(wrong.len() < 3 || !answer.text.contains(wrong), "a token is not repeated");
+        let is_scim = answer.text.contains("This is a SCIM token");
+        assert_eq!(is_scim, wrong == app.default_token(), "{}", answer.text);
     }
     // The tokens made above are the only ones: nothing was added by nobody.
     let console = Console::open(&app).await;
@@ -500,6 +502,7 @@ async fn a_team_is_shown_with_who_says_so(app: TestApp) {
         let rest = page.split(&format!("/users/{id}\"")).nth(1).expect("a row").to_owned();
         rest.split("</tr>").next().expect("an end").to_owned()
     };
+    assert!(row(&bob).contains("claim says\"><span class=\"soft\">nothing<"), "{page}");
     assert!(row(&bob).contains(">yes<") && !row(&bob).contains("disagreement"), "{page}");
     assert!(row(&id).contains(">no<") && row(&id).contains("disagreement"), "{page}");
     console.get(&format!("{AT}/teams/{id}")).await.expect(404);
@@ -513,6 +516,9 @@ async fn changes_are_listed_newest_first(app: TestApp) {
         app.scim().patch(&format!("/Users/{id}"), &body).await.expect(200);
     }
     let console = Console::open(&app).await;
+    let page = console.page(&format!("{AT}/events")).await;
+    assert!(page.contains(&format!("<a href=\"{AT}/users/{id}\">ann@example.com</a>")), "{page}");
+    assert!(page.contains("request <span") && page.contains("SCIM token"), "{page}");
     for list in [format!("{AT}/events"), format!("{AT}/users/{id}")] {
         let page = console.page(&list).await;
         assert!(page.contains("title: t58 → t59"), "{list}: {page}");

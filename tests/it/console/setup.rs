@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::browser::{AT, Console, ann, is_slowed_down, location};
 use crate::login::harness::{Login, encoded, is_refusal};
+use crate::support::provider::{DISCOVERY, Instead};
 use crate::support::{Answer, Case, TestApp, cases, patch_body};
 
 pub const CASES: &[Case] = cases![
@@ -13,6 +14,7 @@ pub const CASES: &[Case] = cases![
     the_log_is_one_connections_alone,
     the_log_is_narrowed_down,
     the_assistant_follows_the_provider,
+    the_assistant_shows_a_sign_in_that_cannot_begin,
     the_assistant_names_a_missing_claim,
     the_assistant_names_a_filter_that_matches_nothing,
     the_assistant_names_a_wrong_address_to_operators_alone,
@@ -100,7 +102,7 @@ async fn the_assistant_follows_the_provider(app: TestApp) {
     let look = async || console.page(&format!("{AT}/setup")).await;
     let page = look().await;
     assert!(page.contains(&format!("value=\"{}/scim/v2\"", app.base_url)), "{page}");
-    for title in ["Test Connector Configuration", "First user", "First group", "First sign-in"] {
+    for title in ["Test Connector Configuration", "Latest user", "Latest group", "Latest sign-in"] {
         assert!(step(&page, title).contains(">waiting<"), "{title}: {page}");
     }
     app.scim().get("/Users?startIndex=1&count=2").await.expect(200);
@@ -109,14 +111,14 @@ async fn the_assistant_follows_the_provider(app: TestApp) {
     assert!(test.contains(">done<") && test.contains("answered 200"), "{page}");
     let id = ann(&app).await;
     let page = look().await;
-    assert!(step(&page, "First user").contains("answered 201: ann@example.com"), "{page}");
+    assert!(step(&page, "Latest user").contains("answered 201: ann@example.com"), "{page}");
     let staff = json!({ "displayName": "Staff", "members": [{ "value": id }] });
     app.scim().post("/Groups", &staff).await.expect(201);
     let page = look().await;
-    assert!(step(&page, "First group").contains(">done<"), "{page}");
+    assert!(step(&page, "Latest group").contains(">done<"), "{page}");
     login.sign_in(&app, &login.code_request()).await.expect(303);
     let page = look().await;
-    assert!(step(&page, "First sign-in").contains("signed in: ann@example.com"), "{page}");
+    assert!(step(&page, "Latest sign-in").contains("signed in: ann@example.com"), "{page}");
     assert!(step(&page, "Groups claim").contains("present; groups in it: 1"), "{page}");
     assert!(!page.contains(">waiting<") && !page.contains(">problem<"), "{page}");
     // What is refused later is told.
@@ -124,8 +126,26 @@ async fn the_assistant_follows_the_provider(app: TestApp) {
     app.scim().patch(&format!("/Users/{id}"), &off).await.expect(200);
     is_refusal(&login.sign_in(&app, &login.code_request()).await, 403, "inactive");
     let page = look().await;
-    let first = step(&page, "First sign-in");
+    let first = step(&page, "Latest sign-in");
     assert!(first.contains(">done<") && first.contains("deactivated by SCIM"), "{page}");
+}
+
+async fn the_assistant_shows_a_sign_in_that_cannot_begin(app: TestApp) {
+    let login = Login::new(&app).await;
+    login.provider.answers(DISCOVERY, Instead::status(500));
+    login.get(&login.code_request(), None).await.expect(502);
+    let console = Console::open(&app).await;
+    let page = console.page(&format!("{AT}/setup")).await;
+    let first = step(&page, "Latest sign-in");
+    assert!(first.contains(">problem<") && first.contains("provider failed"), "{page}");
+    assert!(first.contains("discovery document"), "{page}");
+    // What networks say is nothing for guests.
+    let page = guest(&app, &console, false).await.page("/setup").await;
+    let first = step(&page, "Latest sign-in");
+    assert!(first.contains("see that the issuer is right"), "{page}");
+    assert!(!page.contains("discovery document"), "{page}");
+    let log = console.page(&format!("{AT}/log?kind=sign_in")).await;
+    assert!(log.contains("provider failed"), "{log}");
 }
 
 /// Signs Ann in with a groups claim of this value, or without one.
@@ -172,19 +192,23 @@ async fn the_assistant_names_a_wrong_address_to_operators_alone(app: TestApp) {
     app.anonymous().get("/scim/Users?startIndex=1&count=2").await;
     // What nobody's provider asks for is nobody's mistake.
     app.anonymous().get("/console/users/of/nobody").await;
-    app.with_token("muster_scim_wrong").get("/Users?startIndex=1&count=2").await.expect(401);
     let twice = app.with_authorization(Some(format!("Bearer Bearer {}", app.default_token())));
     twice.get("/Users?startIndex=1&count=2").await.expect(200);
+    app.with_token("muster_scim_wrong").get("/Users?startIndex=1&count=2").await.expect(401);
     let console = Console::open(&app).await;
     let page = console.page(&format!("{AT}/setup")).await;
-    assert!(page.contains("a token that is not accepted"), "{page}");
+    assert!(page.contains("without a token that is known") && page.contains("127.0.0.1"), "{page}");
     assert!(page.contains("Bearer Bearer"), "{page}");
+    assert!(page.contains("href=\"/console/strays\""), "{page}");
     let strays = console.page("/console/strays").await;
     assert!(strays.contains("the token is not known") && !strays.contains("of/nobody"), "{strays}");
     let guest = guest(&app, &console, false).await;
     let page = guest.page("/setup").await;
     assert!(page.contains("Bearer Bearer"), "it is the connection's own: {page}");
-    assert!(!page.contains("a token that is not accepted"), "whose that is, nobody knows: {page}");
+    assert!(!page.contains("a token that is known"), "whose that is, nobody knows: {page}");
+    app.scim().get("/Users?startIndex=1&count=2").await.expect(200);
+    let page = console.page(&format!("{AT}/setup")).await;
+    assert!(!page.contains("a token that is known"), "what came later went well: {page}");
 }
 
 async fn the_forms_are_those_of_the_provider(app: TestApp) {
@@ -218,7 +242,7 @@ async fn a_dry_run_is_no_push(app: TestApp) {
     client.send(request).await.expect(200);
     let console = Console::open(&app).await;
     let page = console.page(&format!("{AT}/setup")).await;
-    assert!(step(&page, "First user").contains(">waiting<"), "{page}");
+    assert!(step(&page, "Latest user").contains(">waiting<"), "{page}");
     let log = console.page(&format!("{AT}/log")).await;
     let entry = console.page(&format!("{AT}/log/{}", entry_of(&log, "POST /scim/v2/Users"))).await;
     assert!(entry.contains("dry-run"), "{entry}");
@@ -244,6 +268,13 @@ async fn where_people_sign_in_is_set_on_the_page(app: TestApp) {
     let page = console.page(AT).await;
     assert!(page.contains("https://example.okta.com<") && !page.contains("well-known"), "{page}");
     // Empty fields unset them.
+    let slash = [("issuer", "https://example.okta.com/"), ("client_id", "0oa1")];
+    let answer = console.post(&path, &slash).await.expect(303);
+    let page = console.page(location(&answer)).await;
+    assert!(page.contains("without a slash at the end: https://example.okta.com."), "{page}");
+    let answer = console.post(&path, &[("issuer", "example.okta.com")]).await.expect(400);
+    assert!(answer.text.contains(">The issuer example.okta.com"), "{}", answer.text);
+    assert!(answer.text.contains(">To the connections<"), "{}", answer.text);
     console.post(&path, &[("issuer", ""), ("client_id", "")]).await.expect(303);
     assert!(console.page(AT).await.contains("no sign-in"));
 }
@@ -294,10 +325,14 @@ async fn a_guest_sees_one_page_and_may_do_what_the_link_says(app: TestApp) {
     let page = onlooker.page("/setup").await;
     assert!(page.contains("Set up default") && page.contains("SCIM connector base URL"), "{page}");
     assert!(!page.contains("Make a token") && !page.contains("Let the customer"), "{page}");
-    onlooker.post("/setup/token", &[]).await.expect(403);
+    assert!(page.contains("Ask whoever sent you this link for the token"), "{page}");
+    assert!(page.contains("the Issuer (your Okta URL) and the Client ID"), "{page}");
+    let refused = onlooker.post("/setup/token", &[]).await.expect(403);
+    assert!(refused.text.contains("href=\"/setup\">Back to the set-up page<"), "{}", refused.text);
     onlooker.post("/setup/sign-in", &[("issuer", "https://evil.example")]).await.expect(403);
     let helper = guest(&app, &console, true).await;
-    assert!(helper.page("/setup").await.contains("Make a token"));
+    let page = helper.page("/setup").await;
+    assert!(page.contains("Make a token") && !page.contains("whoever sent you"), "{page}");
     let answer = send(&helper, "/setup/token", &[]).await.expect(200);
     assert!(answer.text.contains("A new token for default"), "{}", answer.text);
     let start = answer.text.find("muster_scim_").expect("a token");
@@ -475,7 +510,7 @@ async fn sign_ins_are_seen_however_much_is_pushed(app: TestApp) {
     stream::iter(pushes).buffer_unordered(16).collect::<()>().await;
     let console = Console::open(&app).await;
     let page = console.page(&format!("{AT}/setup")).await;
-    assert!(step(&page, "First sign-in").contains(">done<"), "{page}");
+    assert!(step(&page, "Latest sign-in").contains(">done<"), "{page}");
     assert!(step(&page, "Groups claim").contains(">done<"), "{page}");
 }
 

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = cases![
     a_provider_that_says_no_is_told,
     a_token_that_stands_no_check_is_told,
     a_provider_that_does_not_answer_is_told,
+    a_sign_in_that_cannot_begin_is_told,
     a_sign_in_that_is_not_under_way_is_nobodys,
     nothing_secret_of_a_sign_in_is_kept,
 ];
@@ -155,6 +156,19 @@ async fn a_provider_that_does_not_answer_is_told(app: TestApp) {
     assert_eq!(entry["status"], answer.status);
     assert_eq!(entry["outcome"], "provider_failed");
     login.provider.mends(TOKEN);
+}
+
+async fn a_sign_in_that_cannot_begin_is_told(app: TestApp) {
+    let login = Login::new(&app).await;
+    login.begin(&login.code_request()).await;
+    assert_eq!(logged(&app, "").await.len(), 0, "what begins is not logged until it is over");
+    app.set(|settings| settings.sign_in.issuer = None).await;
+    login.get(&format!("{}&login_hint=s3cr3t-hint", login.code_request()), None).await.expect(502);
+    let entry = newest(&app, "kind=sign_in").await;
+    assert_eq!((&entry["connection"], &entry["status"]), (&json!("default"), &json!(502)));
+    assert_eq!((&entry["outcome"], &entry["path"]), (&json!("not_set_up"), &json!("/authorize")));
+    assert!(entry["detail"].as_str().is_some_and(|detail| detail.contains("issuer")), "{entry}");
+    assert_eq!(super::bounds::rows_with(&mut app.database.connect(), "s3cr3t"), 0);
 }
 
 async fn a_sign_in_that_is_not_under_way_is_nobodys(app: TestApp) {

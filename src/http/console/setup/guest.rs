@@ -57,7 +57,7 @@ pub async fn show(
         };
         Ok(shell::open_page(StatusCode::OK, &base(&app), "Set-up", &body))
     };
-    shown.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
+    shown.await.unwrap_or_else(|failure| failed(&app, &failure))
 }
 
 /// The page that takes a link's secret.
@@ -124,7 +124,7 @@ pub async fn open(
             .map_err(|_| StoreError::Corrupt("a cookie that is none".to_owned()))?;
         Ok(response)
     };
-    opened.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
+    opened.await.unwrap_or_else(|failure| failed(&app, &failure))
 }
 
 /// The form that makes a token.
@@ -156,7 +156,7 @@ pub async fn make_token(
         };
         Ok(shell::open_page(StatusCode::OK, &base(&app), "A new token", &body))
     };
-    made.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
+    made.await.unwrap_or_else(|failure| failed(&app, &failure))
 }
 
 /// `POST /setup/sign-in`
@@ -175,7 +175,7 @@ pub async fn register(
         app.people.write("set_up_sign_in", set).await?;
         Ok(redirect(&format!("{}?done=sign-in", guest_path(&app))))
     };
-    set.await.unwrap_or_else(|failure: ConsoleFailure| failure.page(&base(&app)))
+    set.await.unwrap_or_else(|failure| failed(&app, &failure))
 }
 
 /// Whether a guest may name an issuer: Muster asks there, and not for what only Muster can reach. A
@@ -198,6 +198,10 @@ fn visit(
     }
     let secret = cookie::share_value(app, request).ok_or(shares::Refused::OnlyLooks)?;
     Ok(Visit { secret, page_of, request_id: RequestId::of(request), now: (app.clock)() })
+}
+
+fn failed(app: &App, failure: &ConsoleFailure) -> HttpResponse {
+    failure.guest_page(&base(app), &guest_path(app))
 }
 
 /// Who comes with the cookie of a link, if that is a live one.
