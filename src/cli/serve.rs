@@ -165,6 +165,20 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// How requests are logged.
+    fn request_log(&self) -> RequestLogSettings {
+        RequestLogSettings {
+            which: match self.log_requests.as_str() {
+                "off" => LogRequests::Off,
+                "writes" => LogRequests::Writes,
+                _ => LogRequests::All,
+            },
+            bodies: self.log_bodies == "on",
+            keep: self.keep_requests,
+            most: self.max_requests,
+        }
+    }
+
     fn scheme(&self) -> &'static str {
         if self.tls_cert.is_some() { "https" } else { "http" }
     }
@@ -257,7 +271,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
     let tls = args.tls()?;
     args.check_address()?;
     let proxy = args.proxy()?;
-    let scheme = args.scheme();
+    let (scheme, request_log) = (args.scheme(), args.request_log());
     // What is done before anybody is served may take its time.
     let setup = Db::new(url.clone(), 1);
     setup.migrate().await.with_context(|| format!("could not migrate {url}"))?;
@@ -291,16 +305,7 @@ async fn serve(args: ServeArgs, url: DatabaseUrl, as_json: bool) -> anyhow::Resu
         reach: Reach::with(args.allow_issuer_network).by_proxy(proxy),
         webhook_reach: Reach::with(args.allow_webhook_network),
         seal_every: args.seal_every,
-        request_log: RequestLogSettings {
-            which: match args.log_requests.as_str() {
-                "off" => LogRequests::Off,
-                "writes" => LogRequests::Writes,
-                _ => LogRequests::All,
-            },
-            bodies: args.log_bodies == "on",
-            keep: args.keep_requests,
-            most: args.max_requests,
-        },
+        request_log,
         ..Settings::new(public_url)
     };
     let db = open_store(url, args.pool_size, &settings);

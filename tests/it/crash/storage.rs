@@ -130,13 +130,18 @@ impl Fixture {
         TestDatabase::at(Backend::Sqlite, &url).integrity()
     }
 
-    /// Creates users until one cannot be stored; returns the ids of the others.
+    /// Creates users, each of whom is a good part of what there is room for, until one cannot be stored;
+    /// returns the ids of the others.
     async fn write_until_refused(&self) -> Vec<String> {
+        self.write_until_refused_like("user", 20_000).await
+    }
+
+    /// The same with users of that name and so many characters.
+    async fn write_until_refused_like(&self, name: &str, size: usize) -> Vec<String> {
         let mut ids = Vec::new();
         loop {
-            // Each is a good part of what there is room for.
-            let name = format!("user-{}", ids.len());
-            let body = json!({ "userName": name, "title": "x".repeat(20_000) });
+            let name = format!("{name}-{}", ids.len());
+            let body = json!({ "userName": name, "title": "x".repeat(size) });
             match self.client.scim("POST", "/Users", Some(&body)).await {
                 Outcome::Answered { status: 201, body, .. } => {
                     ids.push(body["id"].as_str().expect("an id").to_owned());
@@ -251,8 +256,10 @@ fn a_disk_that_is_full_is_no_end() {
         let to_provider =
             ["connection", "update", "default", "--issuer", &provider.issuer, "--client-id", "m"];
         fixture.muster(&to_provider);
-        let ids = fixture.write_until_refused().await;
+        let mut ids = fixture.write_until_refused().await;
         std::fs::write(fixture.file("ballast"), vec![0; 8_000_000]).expect_err("a full disk");
+        // There may be room left in SQLite's own files, if they were emptied meanwhile.
+        ids.extend(fixture.write_until_refused_like("small", 1).await);
         fixture.reads_and_refuses(&ids).await;
         let browser = reqwest::Client::builder()
             .no_proxy()
