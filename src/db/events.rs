@@ -358,7 +358,7 @@ pub struct HistoryRow {
     pub subject: String,
     #[diesel(sql_type = Text)]
     pub subject_id: String,
-    /// None where it has more than [`READABLE`] bytes.
+    /// None where it has more than 64 KiB.
     #[diesel(sql_type = Nullable<Text>)]
     pub data: Option<String>,
     /// Bytes of its data.

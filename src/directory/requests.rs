@@ -338,7 +338,7 @@ pub fn forget_some(conn: &mut Conn, connection_id: &str) -> Result<bool, StoreEr
 /// What a request has changed: the events that carry its id, in order.
 ///
 /// They are looked for among the connection's events of about that time. Of those that are more than
-/// [`MAX_BYTES`] together, those that do not fit have no data, which may be megabytes for each.
+/// 8 MiB together, those that do not fit have no data, which may be megabytes for each.
 ///
 /// # Errors
 /// The store's.
