@@ -144,7 +144,8 @@ pub fn end<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let done = done.map(ServiceResponse::map_into_boxed_body);
     // Those of a sign-in that could not begin were made on the way.
-    let late = done.as_ref().ok().and_then(|response| Notes::of(response.request()));
+    let late = || done.as_ref().ok().and_then(|response| Notes::of(response.request()));
+    let late = if notes.is_none() { late() } else { None };
     let notes = notes.or(late.as_ref());
     let kind = match (notes, &done) {
         (Some(notes), _) => notes.kind,

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::events::{differences, too_large};
 use super::failure::ConsoleFailure;
@@ -173,28 +174,18 @@ fn line_of(entry: &Entry) -> Markup {
 /// A query as people read it: what stands in it in percent signs is written out. For the eye alone: a `&`
 /// of a value looks like one between two.
 fn readable(query: &str) -> String {
-    let mut bytes = Vec::with_capacity(query.len());
-    let mut rest = query.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = match rest {
-            [b'%', high, low, ..] => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        let (byte, length) =
-            code.map_or((first, after.len()), |(high, low)| (high * 16 + low, after.len() - 2));
-        bytes.push(byte);
-        rest = after.get(after.len() - length..).unwrap_or_default();
-    }
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let pairs = pairs.map(|(name, value)| match &*value {
+        "" => name.into_owned(),
+        value => format!("{name}={value}"),
+    });
+    let written: Vec<String> = pairs.collect();
     // Neither what moves the caret nor what turns the direction of writing.
     let is_hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    String::from_utf8_lossy(&bytes).replace(is_hidden, "?")
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    written.join("&").replace(is_hidden, "?")
 }
 
 fn status(entry: &Entry) -> Markup {

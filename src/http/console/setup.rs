@@ -263,13 +263,11 @@ fn token_field(view: &View, name: &str, asks: &Asks<'_>) -> Markup {
                 "The token alone. It is shown once, when it is made"
                 @if live > 0 { "; there " @if live == 1 { "is one" } @else { "are " (live) } " already" }
                 "."
-            } @else { "Ask whoever sent you this link for the token, and enter it alone." }
-            @if asks.may_set_up {
                 form.line method="post" action={ (asks.path) "/token" } {
                     (asks.mark())
                     button.main { "Make a token" }
                 }
-            }
+            } @else { "Ask whoever sent you this link for the token, and enter it alone." }
         }
     }
 }
