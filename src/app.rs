@@ -261,6 +261,8 @@ impl App {
         self.metrics.set_bodies(self.bodies.in_use());
         self.metrics.set_answers(self.answers.in_use());
         self.metrics.set_bulk(self.bulk.in_use());
+        let free = self.waiting.available_permits();
+        self.metrics.set_long_waits(self.settings.max_waiting.saturating_sub(free));
         let (counts, lag) = (&self.webhooks.counts, self.webhooks.lag());
         for (result, count) in [
             ("delivered", &counts.delivered),

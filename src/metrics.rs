@@ -220,6 +220,7 @@ pub struct Metrics {
     bodies: Gauge,
     answers: Gauge,
     bulk: Gauge,
+    long_waits: Gauge,
     not_logged: Counter,
     webhook_deliveries: Family<ResultLabels, Counter>,
     webhook_lag_events: Gauge,
@@ -256,7 +257,7 @@ impl Metrics {
             drop(sign_ins.get_or_create(&end.labels()));
         }
         let (in_use, waiting) = (Family::default(), Family::default());
-        let [bodies, answers, bulk] = [(); 3].map(|()| Gauge::default());
+        let [bodies, answers, bulk, long_waits] = [(); 4].map(|()| Gauge::default());
         let webhook_deliveries = Family::<ResultLabels, Counter>::default();
         let [webhook_lag_events, webhook_lag_seconds] = [(); 2].map(|()| Gauge::default());
         let mut registry = Registry::default();
@@ -310,6 +311,8 @@ impl Metrics {
             not_logged.clone(),
         );
         registry.register("muster_bulk_jobs", "Bulk requests that are carried out", bulk.clone());
+        let help = "Requests that wait for something to be logged";
+        registry.register("muster_long_waits", help, long_waits.clone());
         registry.register(
             "muster_webhook_deliveries",
             "Attempts to send an event to a webhook, and webhooks that were disabled",
@@ -335,6 +338,7 @@ impl Metrics {
             bodies,
             answers,
             bulk,
+            long_waits,
             not_logged,
             webhook_deliveries,
             webhook_lag_events,
@@ -409,6 +413,11 @@ impl Metrics {
     /// Notes how many bulk requests are carried out.
     pub fn set_bulk(&self, jobs: usize) {
         self.bulk.set(whole(jobs));
+    }
+
+    /// Notes how many requests wait for something to be logged.
+    pub fn set_long_waits(&self, requests: usize) {
+        self.long_waits.set(whole(requests));
     }
 
     /// Notes how many requests are not in the log of requests.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::client::{Client, Outcome};
 use crate::support::process::{Server, run, serve, succeeds};
-use crate::support::{Case, TestDatabase, database_cases};
+use crate::support::{Case, TestDatabase, database_cases, eventually};
 
 /// A server that has nothing to wait for ends sooner than the time it would wait.
 const SOON: Duration = Duration::from_secs(10);
@@ -117,6 +117,12 @@ async fn what_was_begun_is_finished(database: TestDatabase) {
     let page: serde_json::Value = serde_json::from_str(&page).expect("a page");
     let next = page["next"].as_str().expect("a cursor").to_owned();
     waiting.head("GET", &format!("/api/v1/events?wait=60&after={next}"), "");
+    // What is on its way there when the server is told to stop was not begun, and may be cut off.
+    eventually("a request waits for an event", async || {
+        idle.head("GET", "/metrics", "");
+        idle.answer().1.contains("\nmuster_long_waits 1\n")
+    })
+    .await;
     let mut begun = Raw::to(&server, &token);
     let rest = begun.begin("ann");
 
