@@ -4,7 +4,7 @@
 //! The queue is bounded. Where more comes than is written, what tells least is given up, and counted.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct RequestLog {
     settings: RequestLogSettings,
     masks: Arc<Masks>,
     queue: Mutex<Queue>,
+    /// Whether the queue takes no more reads, for those that ask without waiting for it.
+    is_full_of_reads: AtomicBool,
     /// Records that were taken from the queue and are not written yet; who has it writes.
     taken: AsyncMutex<Taken>,
     /// How many records were given up.
@@ -98,14 +100,14 @@ impl Queue {
             }
             self.nobody.1 += 1;
         }
+        if weight == Weight::Read && self.is_full_of_reads() {
+            return 1;
+        }
         self.size += record.size();
         let number = self.next;
         self.next += 1;
         self.of(weight).push_back((number, record));
         let mut lost = 0;
-        if self.reads.len() > MAX_READS {
-            lost += u64::from(self.give_up(Weight::Read));
-        }
         while self.len() > MAX_RECORDS || self.size > MAX_SIZE {
             let order = [Weight::Read, Weight::Nobody, Weight::Telling];
             if !order.into_iter().any(|weight| self.give_up(weight)) {
@@ -125,6 +127,10 @@ impl Queue {
             self.not_begun.push_back((at, connection.to_owned()));
         }
         takes
+    }
+
+    fn is_full_of_reads(&self) -> bool {
+        self.reads.len() >= MAX_READS
     }
 
     fn of(&mut self, weight: Weight) -> &mut VecDeque<(u64, Record)> {
@@ -163,6 +169,7 @@ impl RequestLog {
             settings,
             masks: Arc::new(Masks::of(registry)),
             queue: Mutex::default(),
+            is_full_of_reads: AtomicBool::new(false),
             taken: AsyncMutex::default(),
             lost: AtomicU64::new(0),
             written: watch::Sender::new(()),
@@ -174,17 +181,35 @@ impl RequestLog {
         self.settings.which != LogRequests::Off
     }
 
+    /// Whether a read is left out, which is counted where it should have been logged. Asked before its
+    /// record is put together: that takes about as long as to look a user up.
+    pub fn leaves_read_out(&self) -> bool {
+        let is_full = self.settings.which == LogRequests::All
+            && self.is_full_of_reads.load(Ordering::Relaxed);
+        if is_full {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        is_full || self.settings.which != LogRequests::All
+    }
+
     /// Adds a record, which waits for nothing.
     pub fn push(&self, record: Record) {
-        let is_left_out = match self.settings.which {
-            LogRequests::All => false,
-            LogRequests::Writes => record.weight() == Weight::Read,
-            LogRequests::Off => true,
-        };
-        if !is_left_out {
-            let lost = self.queue().push(record);
-            self.lost.fetch_add(lost, Ordering::Relaxed);
+        if !self.is_on() {
+            return;
         }
+        let mut queue = self.queue();
+        let lost = queue.push(record);
+        self.is_full_of_reads.store(queue.is_full_of_reads(), Ordering::Relaxed);
+        drop(queue);
+        self.lost.fetch_add(lost, Ordering::Relaxed);
+    }
+
+    /// Takes all records, in the order in which they came.
+    fn take(&self) -> Vec<Record> {
+        let mut queue = self.queue();
+        let records = queue.take();
+        self.is_full_of_reads.store(false, Ordering::Relaxed);
+        records
     }
 
     /// How many records were given up.
@@ -224,7 +249,7 @@ impl App {
             if is_last {
                 return;
             }
-            let records = log.queue().take();
+            let records = log.take();
             if records.is_empty() {
                 return;
             }
@@ -403,21 +428,39 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_reads_are_given_up_first() {
+    fn reads_are_given_up_first() {
         let mut queue = Queue::default();
         let most = u16::try_from(MAX_READS).expect("a small number");
         let lost: u64 = (0..most + 3).map(|number| queue.push(read(number))).sum();
-        assert_eq!(lost, 3);
+        assert_eq!(lost, 3, "the first are kept, so that it is known beforehand what is not");
         for _ in 0..MAX_RECORDS - MAX_READS {
             assert_eq!(queue.push(record(303)), 0);
         }
         assert_eq!(queue.push(record(403)), 1);
         assert_eq!(queue.len(), MAX_RECORDS);
         let all = queue.take();
-        assert_eq!(all.first().expect("the oldest read").request_id, "4");
+        assert_eq!(all.first().expect("the oldest read").request_id, "1");
         assert_eq!(all.last().expect("the newest").request_id, "403");
         assert_eq!(all.iter().filter(|record| record.weight() == Weight::Telling).count(), 9_001);
         assert_eq!((queue.len(), queue.size), (0, 0));
+    }
+
+    #[test]
+    fn reads_beyond_the_first_are_counted_without_a_record() {
+        let registry = Registry::load(&[]).expect("a registry");
+        let settings = |which| RequestLogSettings { which, ..RequestLogSettings::default() };
+        let log = RequestLog::new(settings(LogRequests::All), &registry);
+        for number in 0..u16::try_from(MAX_READS).expect("a small number") {
+            assert!(!log.leaves_read_out(), "{number}");
+            log.push(read(number));
+        }
+        assert!(log.leaves_read_out());
+        assert_eq!(log.lost(), 1);
+        assert_eq!(log.take().len(), MAX_READS);
+        assert!(!log.leaves_read_out());
+        let log = RequestLog::new(settings(LogRequests::Writes), &registry);
+        assert!(log.leaves_read_out());
+        assert_eq!(log.lost(), 0, "it was not to be logged");
     }
 
     #[test]

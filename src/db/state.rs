@@ -36,17 +36,7 @@ pub fn digest(conn: &mut Conn) -> Result<String, StoreError> {
     for row in &hashes {
         hash.update(row);
     }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Ok(hex::encode(hash.finalize()))
 }
 
 /// Shows each row of the state as text. Has to be called in a snapshot.

@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use super::feed;
 use crate::db::events::{self as rows, LogRow};
 use crate::db::seals::{self, SealRow};
-use crate::db::state::hex;
 use crate::db::{Conn, Db, StoreError, webhooks};
 
 /// How many events are under one seal at most.
@@ -117,7 +116,7 @@ impl EventsHash {
     }
 
     fn finish(self) -> String {
-        hex(&self.0.finalize())
+        hex::encode(&self.0.finalize())
     }
 }
 
@@ -125,7 +124,7 @@ impl EventsHash {
 fn chained(seal: &SealRow, before: Option<&str>) -> String {
     let SealRow { number, first_position, last_position, events_hash, sealed_at, .. } = seal;
     let before = before.unwrap_or(BEGINNING);
-    hex(&Sha256::digest(format!(
+    hex::encode(&Sha256::digest(format!(
         "{before} {number} {first_position} {last_position} {events_hash} {sealed_at}"
     )))
 }

@@ -13,7 +13,9 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use super::client::{bearer, pasted};
 use super::dry_run;
 use crate::app::App;
-use crate::directory::requests::record::{Kept, Outcome, Record, SignIn, is_change, resource_type};
+use crate::directory::requests::record::{
+    Kept, Outcome, Record, SignIn, is_change, is_read, resource_type,
+};
 use crate::directory::requests::{DRY_RUN, Kind};
 use crate::directory::tokens::{self, Authenticated};
 use crate::scim::quirks::Quirks;
@@ -158,6 +160,12 @@ pub fn end<B: MessageBody + 'static>(
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
+    let is_somebodys_read = kind == Kind::Scim
+        && noted.token.is_some()
+        && is_read(about.method, &about.path, status.as_u16());
+    if is_somebodys_read && app.requests.leaves_read_out() {
+        return done;
+    }
     let mut record = Record {
         at: about.at,
         duration: about.duration,

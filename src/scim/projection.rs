@@ -260,6 +260,23 @@ impl<'a> Container<'a> {
         }
     }
 
+    /// Whether a sub-attribute is returned, where these parts of its attribute are.
+    fn shows(&self, attribute: &Attribute, parts: &Parts<'_>, sub: &Attribute) -> bool {
+        let written = self.written.and_then(|names| names.get(&attribute.name));
+        let returned = match sub.returned {
+            Returned::Request if written.is_some_and(|subs| subs.contains(&sub.name)) => {
+                Returned::Default
+            }
+            returned => returned,
+        };
+        match (returned, parts) {
+            (Returned::Never, _) | (Returned::Request, Parts::All | Parts::Without(_)) => false,
+            (Returned::Always, _) | (Returned::Default, Parts::All) => true,
+            (_, Parts::Only(names)) => names.contains(&sub.name),
+            (_, Parts::Without(names)) => !names.contains(&sub.name),
+        }
+    }
+
     /// Takes out of `value` what is not to be returned; whether anything is left.
     fn keep(&self, attribute: &Attribute, value: &mut Value) -> bool {
         let Some(parts) = self.parts(attribute) else { return false };
@@ -270,25 +287,12 @@ impl<'a> Container<'a> {
         if !attribute.is_complex() {
             return true;
         }
-        let written = self.written.and_then(|names| names.get(&attribute.name));
-        let returned = |sub: &Attribute| match sub.returned {
-            Returned::Request if written.is_some_and(|subs| subs.contains(&sub.name)) => {
-                Returned::Default
-            }
-            returned => returned,
-        };
-        let is_wanted = |sub: &Attribute| match (returned(sub), &parts) {
-            (Returned::Never, _) | (Returned::Request, Parts::All | Parts::Without(_)) => false,
-            (Returned::Always, _) | (Returned::Default, Parts::All) => true,
-            (_, Parts::Only(names)) => names.contains(&sub.name),
-            (_, Parts::Without(names)) => !names.contains(&sub.name),
-        };
         // An element of which nothing is left is none.
         let prune = |element: &mut Value| {
             let Value::Object(object) = element else { return false };
             object.retain(|name, value| {
                 let sub = attribute.sub_attribute(name);
-                sub.is_some_and(|sub| is_wanted(sub) && conforms(sub, value))
+                sub.is_some_and(|sub| self.shows(attribute, &parts, sub) && conforms(sub, value))
             });
             !object.is_empty()
         };

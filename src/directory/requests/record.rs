@@ -238,10 +238,7 @@ impl Record {
             .is_some_and(|found| found.connection_id.is_some() && !found.not_begun);
         if self.token.is_none() && !of_sign_in {
             Weight::Nobody
-        } else if self.kind == Kind::Scim
-            && self.status < 400
-            && !is_change(self.method, &self.path)
-        {
+        } else if self.kind == Kind::Scim && is_read(self.method, &self.path, self.status) {
             Weight::Read
         } else {
             Weight::Telling
@@ -308,6 +305,11 @@ impl Record {
         }
         Draft { row, token_hash: self.token_hash }
     }
+}
+
+/// Whether a SCIM request has read something, and no more.
+pub fn is_read(method: &str, path: &str, status: u16) -> bool {
+    status < 400 && !is_change(method, path)
 }
 
 /// Whether a request asks for a change.

@@ -3,6 +3,8 @@
 //! A page of resources, or a group of a hundred thousand members, would else be made into trees only
 //! to be written again.
 
+mod whole;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -337,17 +339,15 @@ fn attribute_text<'a>(
     attribute: &Attribute,
     stored: &'a str,
 ) -> Result<Option<Cow<'a, str>>> {
-    if container.parts(attribute).is_none() {
-        return Ok(None);
-    }
-    if is_plain(attribute, stored) {
+    let Some(parts) = container.parts(attribute) else { return Ok(None) };
+    if is_plain(attribute, stored) || whole::is_whole(container, &parts, attribute, stored) {
         return Ok(Some(stored.into()));
     }
     let mut value: Value = serde_json::from_str(stored)?;
     if !container.keep(attribute, &mut value) {
         return Ok(None);
     }
-    Ok(Some(value.to_string().into()))
+    Ok(Some(serde_json::to_string(&value)?.into()))
 }
 
 /// Whether the text is that of a single value of the attribute's type, of which there are no parts.
