@@ -186,6 +186,15 @@ impl Limits {
     pub const NONE: Self = Self { waiting: usize::MAX, patience: PATIENCE, reading: None };
 }
 
+/// Work for a connection. Its own type is given up at the door: all that is
+/// done around it would else be compiled again for each piece of work, where it now is for each type of
+/// answer.
+type Work<T, E> = Box<dyn FnOnce(&mut Conn) -> Result<T, E> + Send>;
+/// The same of work that may have to be done again.
+pub(super) type Writing<T, E> = Box<dyn Fn(&mut Conn) -> Result<T, E> + Send>;
+/// What is called once work is committed.
+pub(super) type Committed = Box<dyn FnOnce() + Send>;
+
 struct Pool {
     connections: Arc<Kept>,
     /// One for each connection, so that waiting requests hold no thread.
@@ -329,7 +338,7 @@ impl Db {
                 migrations::migrate(conn)
                     .map_err(|error| StoreError::Unavailable(error.to_string()))
             };
-            match self.run(&self.writers, work).await {
+            match self.run(&self.writers, Box::new(work)).await {
                 // A server that was started together with this program takes its time.
                 Err(StoreError::Unreachable(_))
                     if self.url.file().is_none() && begun.elapsed() < PATIENCE =>
@@ -345,15 +354,15 @@ impl Db {
     ///
     /// # Errors
     /// What `work` says, or that no connection was to be had.
-    pub async fn read<T, E>(
+    pub fn read<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> impl Future<Output = Result<T, E>>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.run(&self.readers, work).await
+        self.run(&self.readers, Box::new(work))
     }
 
     /// Runs `work`, which finds some rows by an index and no more.
@@ -363,10 +372,18 @@ impl Db {
     ///
     /// # Errors
     /// What `work` says, or that no connection was to be had.
-    pub async fn lookup<T, E>(
+    pub fn lookup<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> impl Future<Output = Result<T, E>>
+    where
+        T: Send + 'static,
+        E: MayBeStore + Send + 'static,
+    {
+        self.find(Box::new(work))
+    }
+
+    async fn find<T, E>(&self, work: Work<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
@@ -383,15 +400,16 @@ impl Db {
     ///
     /// # Errors
     /// What `work` says, or that no connection was to be had.
-    pub async fn snapshot<T, E>(
+    pub fn snapshot<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> impl Future<Output = Result<T, E>>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.run(&self.readers, |conn| conn.snapshot(work)).await
+        let work: Work<T, E> = Box::new(work);
+        self.run(&self.readers, Box::new(|conn| conn.snapshot(work)))
     }
 
     /// Runs `work` in one write transaction. When this returns `Ok` the change is durable.
@@ -401,20 +419,20 @@ impl Db {
     ///
     /// # Errors
     /// What `work` says, or that no connection was to be had. Nothing is written then.
-    pub async fn write<T, E>(
+    pub fn write<T, E>(
         &self,
         operation: &'static str,
         work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> impl Future<Output = Result<T, E>>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
         let commits = self.commits.clone();
-        self.transact(operation, work, move || {
+        let committed = move || {
             commits.send_replace(());
-        })
-        .await
+        };
+        self.transact(operation, Box::new(work), Box::new(committed))
     }
 
     /// Like [`Db::write`], for bookkeeping that nobody waits for: [`Db::commits`] does not hear of
@@ -422,23 +440,23 @@ impl Db {
     ///
     /// # Errors
     /// As for [`Db::write`].
-    pub async fn note<T, E>(
+    pub fn note<T, E>(
         &self,
         operation: &'static str,
         work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> impl Future<Output = Result<T, E>>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.transact(operation, work, || ()).await
+        self.transact(operation, Box::new(work), Box::new(|| ()))
     }
 
     async fn transact<T, E>(
         &self,
         operation: &'static str,
-        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-        committed: impl FnOnce() + Send + 'static,
+        work: Writing<T, E>,
+        committed: Committed,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -448,7 +466,7 @@ impl Db {
             return self.carry_out(operation, work, committed).await;
         };
         let rehearsed = move |conn: &mut Conn| rehearse(conn, &work, &witness);
-        match self.carry_out(operation, rehearsed, || ()).await {
+        match self.carry_out(operation, Box::new(rehearsed), Box::new(|| ())).await {
             Ok(never) => match never {},
             Err(Rehearsed::Done(done)) => Ok(done),
             Err(Rehearsed::Failed(error)) => Err(error),
@@ -458,45 +476,42 @@ impl Db {
     async fn carry_out<T, E>(
         &self,
         operation: &'static str,
-        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-        committed: impl FnOnce() + Send + 'static,
+        work: Writing<T, E>,
+        committed: Committed,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
         let request = serving::request();
-        let work = move |conn: &mut Conn| serving::within(request.as_ref(), || work(conn));
+        let work: Writing<T, E> =
+            Box::new(move |conn| serving::within(request.as_ref(), || work(conn)));
         let outages = self.writers.connections.outages.clone();
-        let committed = move || {
+        let committed: Committed = Box::new(move || {
             outages.storage.ended();
             committed();
-        };
+        });
         if let Some(together) = &self.together {
             let turn = self.turn(&self.writers).await?;
             let called = (operation, self.is_large);
             return together.write(turn, called, work, committed).await;
         }
-        self.run(&self.writers, move |conn| {
+        let insisting = move |conn: &mut Conn| {
             let done = insist(operation, || conn.write(&work));
             // Said here, since whoever asked may not wait for the answer any more.
             if done.is_ok() {
                 committed();
             }
             done
-        })
-        .await
+        };
+        self.run(&self.writers, Box::new(insisting)).await
     }
 
     async fn turn(&self, pool: &Pool) -> Result<Turn, StoreError> {
         Ok(pool.turns.take(&self.tenant, pool.patience).await?)
     }
 
-    async fn run<T, E>(
-        &self,
-        pool: &Arc<Pool>,
-        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    async fn run<T, E>(&self, pool: &Arc<Pool>, work: Work<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
@@ -524,11 +539,7 @@ impl From<NoTurn> for StoreError {
 
 impl Pool {
     /// Does the work of a turn.
-    fn carry_out<T, E: MayBeStore>(
-        &self,
-        turn: &Turn,
-        work: impl FnOnce(&mut Conn) -> Result<T, E>,
-    ) -> Result<T, E> {
+    fn carry_out<T, E: MayBeStore>(&self, turn: &Turn, work: Work<T, E>) -> Result<T, E> {
         let mut taken = self.connections.take()?;
         let done = in_time(self.limit, turn, || work(&mut taken.conn));
         let error = done.as_ref().err().and_then(MayBeStore::store_error);

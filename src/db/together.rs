@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::connection::Conn;
 use super::kept::Kept;
-use super::pool::{MayBeStore, StoreError, in_time, insist};
+use super::pool::{Committed, MayBeStore, StoreError, Writing, in_time, insist};
 use super::turns::{Tenant, Turn, Turns};
 
 /// Writes in one transaction, at most.
@@ -119,12 +119,12 @@ impl Drop for Waiting {
 }
 
 /// A write, and what has come of it.
-struct Piece<T, E, W, C> {
+struct Piece<T, E> {
     operation: &'static str,
     is_large: bool,
-    work: W,
+    work: Writing<T, E>,
     /// Called once it is committed.
-    committed: Option<C>,
+    committed: Committed,
     turn: Turn,
     limit: Option<Duration>,
     claimed: Claim,
@@ -133,16 +133,12 @@ struct Piece<T, E, W, C> {
     waits: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E, W, C> Piece<T, E, W, C>
-where
-    E: MayBeStore,
-    W: Fn(&mut Conn) -> Result<T, E>,
-{
+impl<T, E: MayBeStore> Piece<T, E> {
     /// Carries the work out as `how` says.
     fn run(
         &mut self,
         conn: &mut Conn,
-        how: impl FnOnce(&mut Conn, &W, &'static str) -> Result<T, E>,
+        how: impl FnOnce(&mut Conn, &Writing<T, E>, &'static str) -> Result<T, E>,
     ) {
         self.done = None;
         let Self { work, turn, limit, operation, .. } = self;
@@ -166,13 +162,7 @@ where
     }
 }
 
-impl<T, E, W, C> Job for Piece<T, E, W, C>
-where
-    T: Send,
-    E: MayBeStore + Send,
-    W: Fn(&mut Conn) -> Result<T, E> + Send,
-    C: FnOnce() + Send,
-{
+impl<T: Send, E: MayBeStore + Send> Job for Piece<T, E> {
     fn is_large(&self) -> bool {
         self.is_large
     }
@@ -206,11 +196,9 @@ where
 
     fn answer(self: Box<Self>) {
         let Some(done) = self.done else { return };
-        if done.is_ok()
-            && let Some(committed) = self.committed
-        {
+        if done.is_ok() {
             // Said here, since whoever asked may not wait for the answer any more.
-            committed();
+            (self.committed)();
         }
         drop(self.turn);
         let _ = self.waits.send(done);
@@ -241,15 +229,15 @@ impl Together {
         self: &Arc<Self>,
         turn: Turn,
         (operation, is_large): (&'static str, bool),
-        work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-        committed: impl FnOnce() + Send + 'static,
+        work: Writing<T, E>,
+        committed: Committed,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
         let (waits, mut coming) = oneshot::channel();
-        let (limit, committed, claimed) = (self.limit, Some(committed), Claim::default());
+        let (limit, claimed) = (self.limit, Claim::default());
         let waiting = Waiting(claimed.clone());
         let tenant = turn.tenant().clone();
         let piece =
