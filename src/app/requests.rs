@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
@@ -30,6 +30,8 @@ const MAX_RECORDS: usize = 10_000;
 const MAX_READS: usize = 1_000;
 /// Bytes that they take, at most.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
+/// Bytes that wait before they are written sooner: more than reads take up alone.
+const MUCH: usize = 3 * 1024 * 1024;
 /// Records of nobody's that are taken in a second.
 const NOBODY_A_SECOND: u32 = 10;
 /// How long after a sign-in that could not begin another one of the same connection is taken, in
@@ -41,7 +43,8 @@ const NOT_BEGUN_A_MINUTE: usize = 10;
 const MINUTE: i64 = 60 * 1_000_000;
 /// Rows of nobody's that are kept in all.
 const MAX_NOBODY: i64 = 10_000;
-/// Rows that are written in one statement.
+/// Records that are made rows, and rows that are written in one transaction: as there may be many, never all
+/// are in memory in both shapes.
 const BATCH: usize = 200;
 /// Rows that are removed in one statement.
 const PRUNE_BATCH: i64 = 500;
@@ -54,18 +57,18 @@ pub struct RequestLog {
     queue: Mutex<Queue>,
     /// Whether the queue takes no more reads, for those that ask without waiting for it.
     is_full_of_reads: AtomicBool,
+    /// Told when what waits had better be written before its time.
+    is_much: Notify,
     /// Records that were taken from the queue and are not written yet; who has it writes.
     taken: AsyncMutex<Taken>,
     /// How many records were given up.
     lost: AtomicU64,
-    /// Told when something was written.
-    written: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     drafts: Vec<Draft>,
-    rows: Vec<NewRequest>,
+    rows: Arc<Vec<NewRequest>>,
 }
 
 /// The records that wait, those of each weight in the order in which they came.
@@ -152,13 +155,22 @@ impl Queue {
         oldest.is_some()
     }
 
-    /// Takes all records, in the order in which they came.
-    fn take(&mut self) -> Vec<Record> {
-        self.size = 0;
-        let queues = [&mut self.reads, &mut self.telling, &mut self.nobodys];
-        let mut all: Vec<_> = queues.into_iter().flat_map(std::mem::take).collect();
-        all.sort_unstable_by_key(|(number, _)| *number);
-        all.into_iter().map(|(_, record)| record).collect()
+    /// Takes the next records that came before the one with this number, in the order in which they came.
+    fn take(&mut self, most: usize, end: u64) -> Vec<Record> {
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let queues = [&mut self.reads, &mut self.telling, &mut self.nobodys];
+            let number_of = |queue: &VecDeque<(u64, Record)>| queue.front().map(|first| first.0);
+            let next = queues
+                .into_iter()
+                .filter(|queue| number_of(queue).is_some_and(|number| number < end))
+                .min_by_key(|queue| number_of(queue))
+                .and_then(VecDeque::pop_front);
+            let Some((_, record)) = next else { break };
+            self.size -= record.size();
+            taken.push(record);
+        }
+        taken
     }
 }
 
@@ -170,9 +182,9 @@ impl RequestLog {
             masks: Arc::new(Masks::of(registry)),
             queue: Mutex::default(),
             is_full_of_reads: AtomicBool::new(false),
+            is_much: Notify::new(),
             taken: AsyncMutex::default(),
             lost: AtomicU64::new(0),
-            written: watch::Sender::new(()),
         }
     }
 
@@ -200,26 +212,24 @@ impl RequestLog {
         let mut queue = self.queue();
         let lost = queue.push(record);
         self.is_full_of_reads.store(queue.is_full_of_reads(), Ordering::Relaxed);
+        if queue.size >= MUCH {
+            self.is_much.notify_one();
+        }
         drop(queue);
         self.lost.fetch_add(lost, Ordering::Relaxed);
     }
 
-    /// Takes all records, in the order in which they came.
-    fn take(&self) -> Vec<Record> {
+    /// See [`Queue::take`].
+    fn take(&self, most: usize, end: u64) -> Vec<Record> {
         let mut queue = self.queue();
-        let records = queue.take();
-        self.is_full_of_reads.store(false, Ordering::Relaxed);
+        let records = queue.take(most, end);
+        self.is_full_of_reads.store(queue.is_full_of_reads(), Ordering::Relaxed);
         records
     }
 
     /// How many records were given up.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
-    }
-
-    /// Hears of everything that is written from now on.
-    pub fn written(&self) -> watch::Receiver<()> {
-        self.written.subscribe()
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -235,23 +245,22 @@ impl RequestLog {
 }
 
 impl App {
-    /// Writes what requests have left behind for the log. Has to be awaited to its end: what is under
-    /// way would be written again.
-    pub async fn save_requests(&self) {
+    /// Writes what requests have left behind for the log; says whether the store has taken it. Has to be
+    /// awaited to its end: what is under way would be written again.
+    pub async fn save_requests(&self) -> bool {
         let log = &self.requests;
         let mut taken = log.taken.lock().await;
-        // What could not be written before comes first.
-        for is_last in [false, true] {
+        // What comes from here on is for the next time, or there might be no end.
+        let end = log.queue().next;
+        loop {
+            // What could not be written before comes first.
             if let Err(error) = self.write_taken(&mut taken).await {
                 log::log!(error.level(), "could not log requests, and tries again: {error}");
-                return;
+                return false;
             }
-            if is_last {
-                return;
-            }
-            let records = log.take();
+            let records = log.take(BATCH, end);
             if records.is_empty() {
-                return;
+                return true;
             }
             let (masks, count) = (log.masks.clone(), records.len());
             let has_bodies = log.settings.bodies;
@@ -276,7 +285,7 @@ impl App {
             let drafts = Arc::new(std::mem::take(&mut taken.drafts));
             let given = drafts.clone();
             match self.db.read(move |conn| record::complete(conn, &given)).await {
-                Ok(rows) => taken.rows.extend(rows),
+                Ok(rows) => taken.rows = Arc::new(rows),
                 Err(error) if error.is_unavailable() => {
                     taken.drafts = Arc::unwrap_or_clone(drafts);
                     return Err(error);
@@ -284,34 +293,27 @@ impl App {
                 Err(error) => log.give_up(drafts.len(), &error),
             }
         }
-        let has_rows = !taken.rows.is_empty();
-        while !taken.rows.is_empty() {
-            let batch: Vec<NewRequest> = taken.rows.iter().take(BATCH).cloned().collect();
-            let (batch, counted) = (
-                Arc::new(batch),
-                Arc::new(record::counted(taken.rows.get(..BATCH).unwrap_or(&taken.rows))),
-            );
-            let write = || {
-                let (batch, counted) = (batch.clone(), counted.clone());
-                self.db.note("log_requests", move |conn| {
-                    Ok::<_, StoreError>(rows::append(conn, &batch, &counted)?)
-                })
-            };
-            let mut done = write().await;
-            if matches!(&done, Err(error) if !error.is_unavailable()) {
-                // A connection may have gone in between.
-                done = write().await;
-            }
-            match done {
-                Ok(()) => {}
-                Err(error) if error.is_unavailable() => return Err(error),
-                Err(error) => log.give_up(batch.len(), &error),
-            }
-            taken.rows.drain(..batch.len());
+        if taken.rows.is_empty() {
+            return Ok(());
         }
-        if has_rows {
-            log.written.send_replace(());
+        let counted = Arc::new(record::counted(&taken.rows));
+        let write = || {
+            let (rows, counted) = (taken.rows.clone(), counted.clone());
+            self.db.note("log_requests", move |conn| {
+                Ok::<_, StoreError>(rows::append(conn, &rows, &counted)?)
+            })
+        };
+        let mut done = write().await;
+        if matches!(&done, Err(error) if !error.is_unavailable()) {
+            // A connection may have gone in between.
+            done = write().await;
         }
+        match done {
+            Ok(()) => {}
+            Err(error) if error.is_unavailable() => return Err(error),
+            Err(error) => log.give_up(taken.rows.len(), &error),
+        }
+        taken.rows = Arc::default();
         Ok(())
     }
 
@@ -324,9 +326,14 @@ impl App {
         }
         let stopped = self.stopped();
         tokio::pin!(stopped);
+        let mut is_taken = true;
         loop {
             tokio::select! {
-                _ = writes.tick() => self.save_requests().await,
+                _ = writes.tick() => is_taken = self.save_requests().await,
+                // A store that takes nothing is not asked at every request.
+                () = self.requests.is_much.notified(), if is_taken => {
+                    is_taken = self.save_requests().await;
+                }
                 _ = prunes.tick() => self.prune_requests().await,
                 () = &mut stopped => return,
             }
@@ -370,6 +377,7 @@ impl App {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use futures_util::FutureExt;
 
     use super::*;
     use crate::directory::requests::Kind;
@@ -438,10 +446,26 @@ mod tests {
         }
         assert_eq!(queue.push(record(403)), 1);
         assert_eq!(queue.len(), MAX_RECORDS);
-        let all = queue.take();
+        let all = queue.take(usize::MAX, u64::MAX);
         assert_eq!(all.first().expect("the oldest read").request_id, "1");
         assert_eq!(all.last().expect("the newest").request_id, "403");
         assert_eq!(all.iter().filter(|record| record.weight() == Weight::Telling).count(), 9_001);
+        assert_eq!((queue.len(), queue.size), (0, 0));
+    }
+
+    #[test]
+    fn records_are_taken_as_they_came_and_no_later_ones() {
+        let mut queue = Queue::default();
+        let records = [read(0), record(1), nobodys(0), read(3), record(4), record(5)];
+        assert_eq!(records.map(|record| queue.push(record)), [0; 6]);
+        let mut ids = |most, end| {
+            let taken = queue.take(most, end);
+            taken.into_iter().map(|record| record.request_id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(4, 5), ["0", "1", "404", "3"]);
+        assert_eq!(ids(4, 5), ["4"]);
+        assert!(ids(4, 5).is_empty());
+        assert_eq!(ids(4, 6), ["5"]);
         assert_eq!((queue.len(), queue.size), (0, 0));
     }
 
@@ -456,11 +480,23 @@ mod tests {
         }
         assert!(log.leaves_read_out());
         assert_eq!(log.lost(), 1);
-        assert_eq!(log.take().len(), MAX_READS);
+        assert_eq!(log.take(usize::MAX, u64::MAX).len(), MAX_READS);
         assert!(!log.leaves_read_out());
         let log = RequestLog::new(settings(LogRequests::Writes), &registry);
         assert!(log.leaves_read_out());
         assert_eq!(log.lost(), 0, "it was not to be logged");
+    }
+
+    #[tokio::test]
+    async fn much_is_written_before_its_time() {
+        let registry = Registry::load(&[]).expect("a registry");
+        let log = RequestLog::new(RequestLogSettings::default(), &registry);
+        let body = Bytes::from(vec![b'x'; 15 * 1024]);
+        let push = || log.push(Record { request: Kept::of(&body), ..record(303) });
+        push();
+        assert!(log.is_much.notified().now_or_never().is_none());
+        (0..MUCH / body.len()).for_each(|_| push());
+        assert!(log.is_much.notified().now_or_never().is_some());
     }
 
     #[test]
@@ -492,7 +528,7 @@ mod tests {
             let mut queue = Queue::default();
             let lost: u64 = (0..300).map(|_| queue.push(head(long()))).sum();
             assert!(queue.size <= MAX_SIZE && lost >= 300 - 16 * 1024 / 60, "{lost}");
-            queue.take();
+            queue.take(usize::MAX, u64::MAX);
             assert_eq!(queue.size, 0);
         }
     }

@@ -222,10 +222,22 @@ pub fn append(conn: &mut Conn, rows: &[NewRequest], hours: &[HourRow]) -> QueryR
         found.into_iter().map(|(id,)| id).collect()
     };
     let is_there = |id: &str| there.iter().any(|found| found == id);
-    let rows: Vec<&NewRequest> =
-        rows.iter().filter(|row| row.connection_id.as_deref().is_none_or(is_there)).collect();
-    if !rows.is_empty() {
-        on_either!(conn, |conn| diesel::insert_into(requests::table).values(rows).execute(conn))?;
+    let rows = rows.iter().filter(|row| row.connection_id.as_deref().is_none_or(is_there));
+    match conn {
+        // One statement, kept prepared, for one after the other: to prepare one for all of them costs more, and
+        // takes more memory than all else that is done for the log.
+        Conn::Sqlite(conn) => {
+            for row in rows {
+                diesel::insert_into(requests::table).values(row).execute(conn)?;
+            }
+        }
+        // That would be a round trip each.
+        Conn::Postgres(conn) => {
+            let rows: Vec<&NewRequest> = rows.collect();
+            if !rows.is_empty() {
+                diesel::insert_into(requests::table).values(rows).execute(conn)?;
+            }
+        }
     }
     for hour in hours.iter().filter(|hour| is_there(&hour.connection_id)) {
         count(conn, hour)?;
