@@ -5,7 +5,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-# How SQLite is compiled.
+# How the libraries in C are compiled.
 COPY .cargo .cargo
 # The dependencies alone first, so that a change of the program does not build them anew. What is only
 # built for tests and benchmarks has to be there by name.

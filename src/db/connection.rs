@@ -284,7 +284,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
         // What a part of a transaction would be rolled back to is kept in memory; readers, which may
         // sort as much as there is, do that in files.
         Access::Write => {
-            "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; \
+            "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; \
              PRAGMA wal_autocheckpoint = 4000;"
         }
     };
