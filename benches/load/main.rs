@@ -60,6 +60,9 @@ struct Options {
     /// Only the rows with this in their name
     #[arg(long)]
     row: Option<String>,
+    /// What the server is told besides, such as "--log-requests off"
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    serve: String,
     /// Leaves out what the figures are held against
     #[arg(long)]
     alone: bool,
@@ -98,7 +101,7 @@ fn main() {
 
 /// Measures every row of a size on a database.
 async fn measure(options: &Options, seed: &Rc<Seed>, backend: Backend, report: &mut Report) {
-    let mut subject = Subject::start(seed, backend);
+    let mut subject = Subject::start(seed, backend, &options.serve);
     let sign_in = SignIn::set_up(&subject, seed.users).await;
     let host = subject.host();
     let cursor = last_cursor(&host, seed).await;

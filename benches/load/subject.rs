@@ -148,7 +148,7 @@ pub struct Subject {
 impl Subject {
     /// Starts the program on a SQLite file or on a PostgreSQL of its own, with bounds that no load
     /// from one machine meets.
-    pub fn start(seed: &Seed, backend: Backend) -> Self {
+    pub fn start(seed: &Seed, backend: Backend, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (database, cluster) = match backend {
             Backend::Sqlite => {
@@ -170,6 +170,7 @@ impl Subject {
         let server = Server::launch(
             process::serve(&database)
                 .args(["--rate-limit", "0", "--sign-in-limit", "0", "--failure-limit", "0"])
+                .args(more.split_whitespace())
                 .env("RUST_LOG", "error"),
         );
         Self { database, server: Some(server), _folder: folder, _cluster: cluster }
