@@ -116,7 +116,7 @@ impl EventsHash {
     }
 
     fn finish(self) -> String {
-        hex::encode(&self.0.finalize())
+        hex::encode(self.0.finalize())
     }
 }
 
@@ -124,7 +124,7 @@ impl EventsHash {
 fn chained(seal: &SealRow, before: Option<&str>) -> String {
     let SealRow { number, first_position, last_position, events_hash, sealed_at, .. } = seal;
     let before = before.unwrap_or(BEGINNING);
-    hex::encode(&Sha256::digest(format!(
+    hex::encode(Sha256::digest(format!(
         "{before} {number} {first_position} {last_position} {events_hash} {sealed_at}"
     )))
 }

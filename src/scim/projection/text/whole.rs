@@ -69,12 +69,12 @@ impl<'de> Visitor<'de> for Look<'_> {
 /// A look at a single value, or at one of several.
 struct One<'a>(Look<'a>);
 
-impl One<'_> {
-    fn is<E: Error>(&self, is_so: bool) -> Result<(), E> {
-        // Nobody reads it.
-        if is_so { Ok(()) } else { Err(E::custom("")) }
-    }
+/// An error, which nobody reads, if it is not so.
+fn is<E: Error>(is_so: bool) -> Result<(), E> {
+    if is_so { Ok(()) } else { Err(E::custom("")) }
+}
 
+impl One<'_> {
     fn kind(&self) -> AttributeType {
         self.0.attribute.kind
     }
@@ -96,26 +96,26 @@ impl<'de> Visitor<'de> for One<'_> {
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.is(self.kind() == AttributeType::Boolean)
+        is(self.kind() == AttributeType::Boolean)
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.is(matches!(self.kind(), AttributeType::Integer | AttributeType::Decimal))
+        is(matches!(self.kind(), AttributeType::Integer | AttributeType::Decimal))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        self.is(match self.kind() {
+        is(match self.kind() {
             AttributeType::Integer => i64::try_from(number).is_ok(),
             kind => kind == AttributeType::Decimal,
         })
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.is(self.kind() == AttributeType::Decimal)
+        is(self.kind() == AttributeType::Decimal)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.is(match self.kind() {
+        is(match self.kind() {
             AttributeType::String | AttributeType::Reference => true,
             AttributeType::DateTime => is_date_time(text),
             AttributeType::Binary => is_base64(text),
@@ -125,18 +125,18 @@ impl<'de> Visitor<'de> for One<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Look { attribute, within } = self.0;
-        let Within::Resource { container, parts } = within else { return self.is(false) };
-        self.is(attribute.is_complex())?;
+        let Within::Resource { container, parts } = within else { return is(false) };
+        is(attribute.is_complex())?;
         let mut is_empty = true;
         while let Some(Name(name)) = members.next_key()? {
             is_empty = false;
             let sub = attribute.sub_attribute(&name);
             let Some(sub) = sub.filter(|sub| container.shows(attribute, parts, sub)) else {
-                return self.is(false);
+                return is(false);
             };
             members.next_value_seed(Look { attribute: sub, within: Within::Value })?;
         }
         // Of which nothing is left, that is none.
-        self.is(!is_empty)
+        is(!is_empty)
     }
 }
