@@ -1,5 +1,6 @@
 //! The log of requests on its way to the store: requests leave a record in a queue and go on; a task
-//! writes what is there every second, and whoever reads the log has it written first.
+//! writes what is there every second, and sooner where much is, and whoever reads the log has it written
+//! first.
 //!
 //! The queue is bounded. Where more comes than is written, what tells least is given up, and counted.
 
@@ -30,7 +31,7 @@ const MAX_RECORDS: usize = 10_000;
 const MAX_READS: usize = 1_000;
 /// Bytes that they take, at most.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
-/// Bytes that wait before they are written sooner: more than reads take up alone.
+/// Bytes of other records than reads that wait before they are written sooner.
 const MUCH: usize = 3 * 1024 * 1024;
 /// Records of nobody's that are taken in a second.
 const NOBODY_A_SECOND: u32 = 10;
@@ -79,6 +80,8 @@ struct Queue {
     nobodys: VecDeque<(u64, Record)>,
     next: u64,
     size: usize,
+    /// The part of the size that is that of reads.
+    size_of_reads: usize,
     /// The second in which the last of nobody's came, and how many had in it.
     nobody: (i64, u32),
     /// The sign-ins of the last minute that could not begin: when, and of which connection.
@@ -106,7 +109,7 @@ impl Queue {
         if weight == Weight::Read && self.is_full_of_reads() {
             return 1;
         }
-        self.size += record.size();
+        self.grow(&record);
         let number = self.next;
         self.next += 1;
         self.of(weight).push_back((number, record));
@@ -136,6 +139,20 @@ impl Queue {
         self.reads.len() >= MAX_READS
     }
 
+    fn is_much(&self) -> bool {
+        self.size - self.size_of_reads >= MUCH
+    }
+
+    fn grow(&mut self, record: &Record) {
+        self.size += record.size();
+        self.size_of_reads += size_of_read(record);
+    }
+
+    fn shrink(&mut self, record: &Record) {
+        self.size -= record.size();
+        self.size_of_reads -= size_of_read(record);
+    }
+
     fn of(&mut self, weight: Weight) -> &mut VecDeque<(u64, Record)> {
         match weight {
             Weight::Read => &mut self.reads,
@@ -150,9 +167,9 @@ impl Queue {
 
     /// Gives the oldest record of a weight up; says whether there was one.
     fn give_up(&mut self, weight: Weight) -> bool {
-        let oldest = self.of(weight).pop_front();
-        self.size -= oldest.as_ref().map_or(0, |(_, record)| record.size());
-        oldest.is_some()
+        let Some((_, oldest)) = self.of(weight).pop_front() else { return false };
+        self.shrink(&oldest);
+        true
     }
 
     /// Takes the next records that came before the one with this number, in the order in which they came.
@@ -167,11 +184,21 @@ impl Queue {
                 .min_by_key(|queue| number_of(queue))
                 .and_then(VecDeque::pop_front);
             let Some((_, record)) = next else { break };
-            self.size -= record.size();
+            self.shrink(&record);
             taken.push(record);
+        }
+        if self.len() == 0 {
+            // What waited in an hour of need is not kept room for.
+            for queue in [&mut self.reads, &mut self.telling, &mut self.nobodys] {
+                queue.shrink_to(MAX_READS);
+            }
         }
         taken
     }
+}
+
+fn size_of_read(record: &Record) -> usize {
+    if record.weight() == Weight::Read { record.size() } else { 0 }
 }
 
 impl RequestLog {
@@ -212,7 +239,7 @@ impl RequestLog {
         let mut queue = self.queue();
         let lost = queue.push(record);
         self.is_full_of_reads.store(queue.is_full_of_reads(), Ordering::Relaxed);
-        if queue.size >= MUCH {
+        if queue.is_much() {
             self.is_much.notify_one();
         }
         drop(queue);
@@ -317,7 +344,7 @@ impl App {
         Ok(())
     }
 
-    /// Writes the log of requests every second, and removes what is too old or too much of it, until
+    /// Writes the log of requests every second, or sooner where much waits, and removes what is too old or too much of it, until
     /// the server is about to stop.
     pub async fn look_after_requests(&self) {
         let (mut writes, mut prunes) = (interval(WRITE_EVERY), interval(PRUNE_EVERY));
@@ -488,12 +515,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn much_is_written_before_its_time() {
+    async fn it_is_told_that_much_waits_of_what_is_no_read() {
         let registry = Registry::load(&[]).expect("a registry");
         let log = RequestLog::new(RequestLogSettings::default(), &registry);
         let body = Bytes::from(vec![b'x'; 15 * 1024]);
         let push = || log.push(Record { request: Kept::of(&body), ..record(303) });
         push();
+        for number in 0..500 {
+            log.push(Record { request: Kept::of(&body), ..read(number) });
+        }
+        assert!(log.queue().size > MUCH);
         assert!(log.is_much.notified().now_or_never().is_none());
         (0..MUCH / body.len()).for_each(|_| push());
         assert!(log.is_much.notified().now_or_never().is_some());

@@ -401,6 +401,17 @@ mod tests {
                 { "name": "motto", "returned": "request" },
                 { "name": "secret", "returned": "never" },
                 { "name": "level", "type": "integer" },
+                { "name": "rate", "type": "decimal" },
+                { "name": "since", "type": "dateTime" },
+                { "name": "photo", "type": "binary" },
+                { "name": "tags", "multiValued": true },
+                { "name": "levels", "type": "integer", "multiValued": true },
+                { "name": "phones", "type": "complex", "multiValued": true, "subAttributes": [
+                    { "name": "value" },
+                    { "name": "tags", "multiValued": true },
+                    { "name": "rank", "type": "integer" },
+                    { "name": "since", "type": "dateTime" },
+                ] },
                 { "name": "desk", "type": "complex", "subAttributes": [
                     { "name": "floor", "type": "integer" },
                     { "name": "key", "returned": "request" },
@@ -432,6 +443,23 @@ mod tests {
                 ACME: { "badge": 1, "level": "three", "desk": [], "secret": "s" },
             }),
             json!({ "schemas": [ACME, core], "userName": "cat", "emails": ["a@x", {}], ACME: 7 }),
+            json!({ "schemas": [core], "userName": "dan", "emails": [{}], "name": {} }),
+            json!({ "schemas": [core], "userName": "eve", "emails": [{}, { "value": "e@x" }] }),
+            json!({ "schemas": [core, ACME], "userName": "fay", ACME: {
+                "badge": "7", "rate": 0.5, "since": "2026-01-01T00:00:00Z", "photo": "QQ==",
+                "tags": ["a", "b"], "levels": [1, -2], "level": -7,
+                "phones": [{ "value": "1", "tags": ["x"], "rank": 1, "since": "2026-01-01T00:00:00Z" }],
+            } }),
+            // Nearly of the types that the schema has.
+            json!({ "schemas": [core, ACME], "userName": "gus", ACME: {
+                "badge": "7", "rate": "0.5", "since": "yesterday", "photo": "?", "tags": ["a", 1],
+                "levels": [1, 2.5], "level": 9_223_372_036_854_775_808_u64,
+                "phones": [{ "value": "1", "tags": "x", "rank": 1.0, "since": "soon", "other": 1 }],
+            } }),
+            json!({ "schemas": [core, ACME], "userName": "hal", ACME: {
+                "badge": "7", "rate": 3, "tags": [], "levels": [[1]], "level": 1.0, "photo": 1,
+                "phones": [{ "value": ["1"], "tags": [1], "rank": true, "since": null }],
+            } }),
         ]
     }
 
@@ -545,6 +573,49 @@ mod tests {
                     assert_eq!(shown.has_location, has_location, "{written}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_as_the_schema_has_it_stands_as_it_is() {
+        let of = users();
+        let all = Projection::all(&of);
+        let acme = of.extension(ACME).expect("the extension");
+        let is_whole = |container: &Container<'_>, attribute: &Attribute, value: Value| {
+            let parts = container.parts(attribute).expect("an attribute that is shown");
+            whole::is_whole(container, &parts, attribute, &value.to_string())
+        };
+        let core = |name: &str, value| {
+            is_whole(&all.core(), of.core_attribute(name).expect("an attribute"), value)
+        };
+        let own = |name: &str, value| {
+            let attribute = acme.schema.attribute(name).expect("an attribute");
+            is_whole(&all.extension(&acme.urn), attribute, value)
+        };
+        assert!(core("emails", json!([{ "value": "a@x", "primary": true }, { "value": "b" }])));
+        assert!(core("name", json!({ "givenName": "Ann" })));
+        assert!(own("rate", json!(0.5)) && own("rate", json!(1)) && own("level", json!(-1)));
+        assert!(own("tags", json!(["a"])) && own("phones", json!([{ "tags": ["a"], "rank": 1 }])));
+        assert!(own("since", json!("2026-01-01T00:00:00Z")) && own("photo", json!("QQ==")));
+        for (name, value) in [
+            ("phones", json!([{}])),
+            ("phones", json!({ "value": "1" })),
+            ("phones", json!([{ "rank": 1.5 }])),
+            ("phones", json!([{ "since": "soon" }])),
+            ("phones", json!([{ "other": 1 }])),
+            ("desk", json!({ "floor": 2, "key": "k" })),
+            ("desk", json!([{ "floor": 2 }])),
+            ("level", json!(1.0)),
+            ("level", json!(u64::MAX)),
+            ("rate", json!("1")),
+            ("photo", json!("?")),
+            ("since", json!("soon")),
+            ("tags", json!("a")),
+            ("tags", json!([["a"]])),
+            ("level", json!(null)),
+            ("level", json!(true)),
+        ] {
+            assert!(!own(name, value.clone()), "{name}: {value}");
         }
     }
 

@@ -11,7 +11,8 @@ use crate::scim::schema::{Attribute, AttributeType};
 use crate::scim::value::format::{is_base64, is_date_time};
 
 /// Whether all of a stored value is shown where these parts of its attribute are, and all of it is of the
-/// attribute's types. If not, or where it takes more to tell, some of it may be shown still.
+/// attribute's types. If not, or where it takes more to tell, some of it may be shown still. What is stored was
+/// written by the library that writes answers, so that its text is what it would be written as again.
 pub(super) fn is_whole(
     container: &Container<'_>,
     parts: &Parts<'_>,
