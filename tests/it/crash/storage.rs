@@ -295,14 +295,17 @@ fn a_file_that_may_only_be_read_is_no_end() {
     actix_web::rt::System::new().block_on(async {
         let fixture = Fixture::on_small_disk("6m");
         let ids = fixture.write_until_refused().await;
-        // Its next connection for writing meets a file that it may not write.
-        let read_only = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
-        fixture.on_folder(&format!("mount --bind \"$1\" /mnt && {read_only}"));
+        // Its next connection for writing meets a file that it may not write. It comes to its place as one
+        // for reading: one that the server has opened a file of by then is busy.
+        let read_only = "mount --bind \"$1\" /srv && mount -o remount,bind,ro /srv";
+        let moved = format!("{read_only} && mount --move /srv \"$1\"");
+        fixture.on_folder(&format!("mount --bind \"$1\" /mnt && {moved}"));
         std::fs::write(fixture.file("ballast"), "x").expect_err("a disk for reading");
         // It is for nothing else any more that nothing can be written.
         fixture.on_folder("mount -o remount,size=30m /mnt");
         fixture.reads_and_refuses(&ids).await;
-        fixture.on_folder("umount \"$1\"");
+        // Lazily, since it is busy as long as the server has a file open there.
+        fixture.on_folder("umount --lazy \"$1\"");
         fixture.goes_on(&ids).await;
         tells_of_it_once(&fixture.server.stop(), "attempt to write a readonly database");
     });
