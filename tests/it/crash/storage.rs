@@ -155,6 +155,21 @@ impl Fixture {
         }
     }
 
+    /// Changes the last user until that cannot be stored: what takes less room than a new user may find some
+    /// still where that one did not.
+    async fn patch_until_refused(&self, ids: &[String]) {
+        let last = format!("/Users/{}", ids[ids.len() - 1]);
+        for number in 0..2_000 {
+            let title = json!([{ "op": "replace", "path": "title", "value": number.to_string() }]);
+            let title = patch_body(title);
+            match self.client.scim("PATCH", &last, Some(&title)).await {
+                Outcome::Answered { status: 200, .. } => {}
+                other => return is_refused(&other),
+            }
+        }
+        panic!("there is no end to the room");
+    }
+
     /// What is there is read, and nothing is written, whoever asks.
     async fn reads_and_refuses(&self, ids: &[String]) {
         let (client, first) = (&self.client, format!("/Users/{}", ids[0]));
@@ -260,6 +275,7 @@ fn a_disk_that_is_full_is_no_end() {
         std::fs::write(fixture.file("ballast"), vec![0; 8_000_000]).expect_err("a full disk");
         // There may be room left in SQLite's own files, if they were emptied meanwhile.
         ids.extend(fixture.write_until_refused_like("small", 1).await);
+        fixture.patch_until_refused(&ids).await;
         fixture.reads_and_refuses(&ids).await;
         let browser = reqwest::Client::builder()
             .no_proxy()
