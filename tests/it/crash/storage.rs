@@ -133,15 +133,10 @@ impl Fixture {
     /// Creates users, each of whom is a good part of what there is room for, until one cannot be stored;
     /// returns the ids of the others.
     async fn write_until_refused(&self) -> Vec<String> {
-        self.write_until_refused_like("user", 20_000).await
-    }
-
-    /// The same with users of that name and so many characters.
-    async fn write_until_refused_like(&self, name: &str, size: usize) -> Vec<String> {
         let mut ids = Vec::new();
         loop {
-            let name = format!("{name}-{}", ids.len());
-            let body = json!({ "userName": name, "title": "x".repeat(size) });
+            let name = format!("user-{}", ids.len());
+            let body = json!({ "userName": name, "title": "x".repeat(20_000) });
             match self.client.scim("POST", "/Users", Some(&body)).await {
                 Outcome::Answered { status: 201, body, .. } => {
                     ids.push(body["id"].as_str().expect("an id").to_owned());
@@ -155,16 +150,33 @@ impl Fixture {
         }
     }
 
-    /// Changes the last user until that cannot be stored: what takes less room than a new user may find some
-    /// still where that one did not.
-    async fn patch_until_refused(&self, ids: &[String]) {
-        let last = format!("/Users/{}", ids[ids.len() - 1]);
-        for number in 0..2_000 {
-            let title = json!([{ "op": "replace", "path": "title", "value": number.to_string() }]);
-            let title = patch_body(title);
-            match self.client.scim("PATCH", &last, Some(&title)).await {
-                Outcome::Answered { status: 200, .. } => {}
-                other => return is_refused(&other),
+    /// Writes what needs little room until none of it can be stored any more: which of it needs the least
+    /// depends on where its rows come to lie. Returns the ids of the users.
+    async fn fill(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for round in 0..2_000 {
+            let user = json!({ "userName": format!("small-{round}") });
+            let group = json!({ "displayName": format!("small {round}") });
+            let (made, grouped) = (
+                self.client.scim("POST", "/Users", Some(&user)).await,
+                self.client.scim("POST", "/Groups", Some(&group)).await,
+            );
+            let mut done = vec![made, grouped];
+            if let Outcome::Answered { status: 201, body, .. } = &done[0] {
+                ids.push(body["id"].as_str().expect("an id").to_owned());
+            }
+            if let Some(last) = ids.last() {
+                let title =
+                    json!([{ "op": "replace", "path": "title", "value": round.to_string() }]);
+                let (last, title) = (format!("/Users/{last}"), patch_body(title));
+                done.push(self.client.scim("PATCH", &last, Some(&title)).await);
+            }
+            let refused = done
+                .iter()
+                .filter(|one| !matches!(one, Outcome::Answered { status: 200 | 201, .. }));
+            let refused: Vec<_> = refused.inspect(|one| is_refused(one)).collect();
+            if refused.len() == done.len() {
+                return ids;
             }
         }
         panic!("there is no end to the room");
@@ -273,9 +285,8 @@ fn a_disk_that_is_full_is_no_end() {
         fixture.muster(&to_provider);
         let mut ids = fixture.write_until_refused().await;
         std::fs::write(fixture.file("ballast"), vec![0; 8_000_000]).expect_err("a full disk");
-        // There may be room left in SQLite's own files, if they were emptied meanwhile.
-        ids.extend(fixture.write_until_refused_like("small", 1).await);
-        fixture.patch_until_refused(&ids).await;
+        // What a large write has left of its room in SQLite's own files is enough for some small ones.
+        ids.extend(fixture.fill().await);
         fixture.reads_and_refuses(&ids).await;
         let browser = reqwest::Client::builder()
             .no_proxy()
@@ -319,7 +330,7 @@ fn a_file_that_may_only_be_read_is_no_end() {
         std::fs::write(fixture.file("ballast"), "x").expect_err("a disk for reading");
         // One that it has opened before, for something that left nothing to be written, may write as long as
         // there is room.
-        ids.extend(fixture.write_until_refused_like("late", 1).await);
+        ids.extend(fixture.fill().await);
         // It is for nothing else any more that nothing can be written.
         fixture.on_folder("mount -o remount,size=30m /mnt");
         fixture.reads_and_refuses(&ids).await;
