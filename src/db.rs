@@ -46,6 +46,7 @@ pub mod unique;
 mod url;
 pub mod users;
 pub mod webhooks;
+mod work;
 
 pub use self::connection::{Conn, keep_private};
 pub use self::pool::{Db, Limits, MayBeStore, RETRY_AFTER, StoreError};

@@ -76,7 +76,7 @@ impl DirectoryError {
     /// Whether it is the store that is out of reach, so that sending the request again later may
     /// help.
     pub fn is_unavailable(&self) -> bool {
-        self.store_error().is_some_and(StoreError::is_unavailable)
+        matches!(self, Self::Store(error) if error.is_unavailable())
     }
 }
 
@@ -93,10 +93,10 @@ impl From<serde_json::Error> for DirectoryError {
 }
 
 impl MayBeStore for DirectoryError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::Refused(_) | Self::Held(_) => None,
+            Self::Store(error) => Ok(error),
+            other @ (Self::Refused(_) | Self::Held(_)) => Err(other),
         }
     }
 }

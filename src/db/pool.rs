@@ -11,10 +11,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
-use super::rehearsal::{Rehearsed, Witness, rehearse};
+use super::rehearsal::{Witness, rehearse};
 use super::together::{self, Together};
 use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
+use super::work::{self, Ended, Undone, Work, Writing};
 use super::{migrations, time};
 use crate::serving;
 
@@ -158,15 +159,18 @@ impl From<serde_json::Error> for StoreError {
     }
 }
 
-/// An error that may come from the store; [`Db::write`] asks it whether to try again.
+/// An error that may come from the store; [`Db::write`] asks it for that, to see whether to try again.
 pub trait MayBeStore: From<DieselError> + From<StoreError> {
-    /// The store's error inside, if it is one.
-    fn store_error(&self) -> Option<&StoreError>;
+    /// The store's error inside, of which it can be made again.
+    ///
+    /// # Errors
+    /// Itself, if it is none of the store's.
+    fn or_store(self) -> Result<StoreError, Self>;
 }
 
 impl MayBeStore for StoreError {
-    fn store_error(&self) -> Option<&StoreError> {
-        Some(self)
+    fn or_store(self) -> Result<StoreError, Self> {
+        Ok(self)
     }
 }
 
@@ -186,12 +190,6 @@ impl Limits {
     pub const NONE: Self = Self { waiting: usize::MAX, patience: PATIENCE, reading: None };
 }
 
-/// Work for a connection. Its own type is given up at the door: all that is
-/// done around it would else be compiled again for each piece of work, where it now is for each type of
-/// answer.
-type Work<T, E> = Box<dyn FnOnce(&mut Conn) -> Result<T, E> + Send>;
-/// The same of work that may have to be done again.
-pub(super) type Writing<T, E> = Box<dyn Fn(&mut Conn) -> Result<T, E> + Send>;
 /// What is called once work is committed.
 pub(super) type Committed = Box<dyn FnOnce() + Send>;
 
@@ -338,7 +336,8 @@ impl Db {
                 migrations::migrate(conn)
                     .map_err(|error| StoreError::Unavailable(error.to_string()))
             };
-            match self.run(&self.writers, Box::new(work)).await {
+            let (work, answer) = work::once(work);
+            match answer.after(self.run(&self.writers, work)).await {
                 // A server that was started together with this program takes its time.
                 Err(StoreError::Unreachable(_))
                     if self.url.file().is_none() && begun.elapsed() < PATIENCE =>
@@ -362,7 +361,8 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.run(&self.readers, Box::new(work))
+        let (work, answer) = work::once(work);
+        answer.after(self.run(&self.readers, work))
     }
 
     /// Runs `work`, which finds some rows by an index and no more.
@@ -380,14 +380,11 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.find(Box::new(work))
+        let (work, answer) = work::once(work);
+        answer.after(self.find(work))
     }
 
-    async fn find<T, E>(&self, work: Work<T, E>) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: MayBeStore + Send + 'static,
-    {
+    async fn find(&self, work: Work) -> Ended {
         // To open a connection may take long.
         let is_near = self.url.file().is_some() && self.readers.connections.has_one();
         match is_near.then(|| self.readers.turns.at_once(&self.tenant)).flatten() {
@@ -408,8 +405,8 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let work: Work<T, E> = Box::new(work);
-        self.run(&self.readers, Box::new(|conn| conn.snapshot(work)))
+        let (work, answer) = work::once(work);
+        answer.after(self.run(&self.readers, Box::new(|conn| conn.snapshot(work))))
     }
 
     /// Runs `work` in one write transaction. When this returns `Ok` the change is durable.
@@ -432,7 +429,8 @@ impl Db {
         let committed = move || {
             commits.send_replace(());
         };
-        self.transact(operation, Box::new(work), Box::new(committed))
+        let (work, answer) = work::again(work);
+        answer.after(self.transact(operation, work, Box::new(committed)))
     }
 
     /// Like [`Db::write`], for bookkeeping that nobody waits for: [`Db::commits`] does not hear of
@@ -449,43 +447,31 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        self.transact(operation, Box::new(work), Box::new(|| ()))
+        let (work, answer) = work::again(work);
+        answer.after(self.transact(operation, work, Box::new(|| ())))
     }
 
-    async fn transact<T, E>(
+    async fn transact(
         &self,
         operation: &'static str,
-        work: Writing<T, E>,
+        work: Writing,
         committed: Committed,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: MayBeStore + Send + 'static,
-    {
+    ) -> Ended {
         let Some(witness) = self.witness.clone() else {
             return self.carry_out(operation, work, committed).await;
         };
-        let rehearsed = move |conn: &mut Conn| rehearse(conn, &work, &witness);
-        match self.carry_out(operation, Box::new(rehearsed), Box::new(|| ())).await {
-            Ok(never) => match never {},
-            Err(Rehearsed::Done(done)) => Ok(done),
-            Err(Rehearsed::Failed(error)) => Err(error),
-        }
+        let rehearsed = move |conn: &mut Conn| Err(rehearse(conn, &work, &witness));
+        self.carry_out(operation, Box::new(rehearsed), Box::new(|| ())).await
     }
 
-    async fn carry_out<T, E>(
+    async fn carry_out(
         &self,
         operation: &'static str,
-        work: Writing<T, E>,
+        work: Writing,
         committed: Committed,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: MayBeStore + Send + 'static,
-    {
+    ) -> Ended {
         let request = serving::request();
-        let work: Writing<T, E> =
-            Box::new(move |conn| serving::within(request.as_ref(), || work(conn)));
+        let work: Writing = Box::new(move |conn| serving::within(request.as_ref(), || work(conn)));
         let outages = self.writers.connections.outages.clone();
         let committed: Committed = Box::new(move || {
             outages.storage.ended();
@@ -511,19 +497,15 @@ impl Db {
         Ok(pool.turns.take(&self.tenant, pool.patience).await?)
     }
 
-    async fn run<T, E>(&self, pool: &Arc<Pool>, work: Work<T, E>) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: MayBeStore + Send + 'static,
-    {
+    async fn run(&self, pool: &Arc<Pool>, work: Work) -> Ended {
         let (own, request) = (pool.clone(), serving::request());
         let (answer, coming) = oneshot::channel();
         let job: Job = Box::new(move |turn| {
-            let done = serving::within(request.as_ref(), || own.carry_out(turn, work));
-            Box::new(move || drop(answer.send(done)))
+            let ended = serving::within(request.as_ref(), || own.carry_out(turn, work));
+            Box::new(move || drop(answer.send(ended)))
         });
-        let done = pool.turns.carry_out(&self.tenant, pool.patience, job, coming).await;
-        done.map_err(StoreError::from)?.unwrap_or_else(|| Err(StoreError::Panicked.into()))
+        let ended = pool.turns.carry_out(&self.tenant, pool.patience, job, coming).await;
+        ended.map_err(StoreError::from)?.unwrap_or_else(|| Err(StoreError::Panicked.into()))
     }
 }
 
@@ -539,54 +521,44 @@ impl From<NoTurn> for StoreError {
 
 impl Pool {
     /// Does the work of a turn.
-    fn carry_out<T, E: MayBeStore>(&self, turn: &Turn, work: Work<T, E>) -> Result<T, E> {
+    fn carry_out(&self, turn: &Turn, work: Work) -> Ended {
         let mut taken = self.connections.take()?;
-        let done = in_time(self.limit, turn, || work(&mut taken.conn));
-        let error = done.as_ref().err().and_then(MayBeStore::store_error);
-        match self.connections.give_back(taken, error) {
+        let ended = in_time(self.limit, turn, || work(&mut taken.conn));
+        match self.connections.give_back(taken, ended.as_ref().err().and_then(Undone::store)) {
             Some(harm) => Err(harm.into()),
-            None => done,
+            None => ended,
         }
     }
 }
 
 /// Runs `work`, and says so where it ended because it took too long.
-pub(super) fn in_time<T, E: MayBeStore>(
-    limit: Option<Duration>,
-    turn: &Turn,
-    work: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    time::within(limit, || {
-        work().map_err(|error| {
-            if !time::is_up() {
-                return error;
-            }
+pub(super) fn in_time(limit: Option<Duration>, turn: &Turn, work: impl FnOnce() -> Ended) -> Ended {
+    match time::within(limit, || work().map_err(|undone| (undone, time::is_up()))) {
+        Err((undone, true)) => {
             turn.count_slow();
             // Neither database says by a code that it was for the time.
-            let is_late = error.store_error().is_some_and(StoreError::may_be_transient);
-            if is_late { StoreError::TimedOut.into() } else { error }
-        })
-    })
+            let is_late = undone.store().is_some_and(StoreError::may_be_transient);
+            Err(if is_late { StoreError::TimedOut.into() } else { undone })
+        }
+        ended => ended.map_err(|(undone, _)| undone),
+    }
 }
 
 /// Runs a transaction again as long as another one was in its way.
-pub(super) fn insist<T, E: MayBeStore>(
-    operation: &'static str,
-    mut transaction: impl FnMut() -> Result<T, E>,
-) -> Result<T, E> {
+pub(super) fn insist(operation: &'static str, mut transaction: impl FnMut() -> Ended) -> Ended {
     let mut attempt = 1;
     let begun = Instant::now();
     loop {
         match transaction() {
-            Err(error)
+            Err(Undone::Store(error))
                 if attempt < MAX_ATTEMPTS
                     && begun.elapsed() < PATIENCE
-                    && error.store_error().is_some_and(StoreError::may_be_transient) =>
+                    && error.may_be_transient() =>
             {
                 log::debug!(operation, attempt; "retrying");
                 attempt += 1;
             }
-            done => return done,
+            ended => return ended,
         }
     }
 }

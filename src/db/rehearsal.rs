@@ -1,20 +1,20 @@
 //! Rehearsed writes: carried out for real, in a write transaction like any other, seen by a witness,
 //! and rolled back.
 //!
-//! That such a transaction is never committed is its type's doing: a rehearsed piece of work has no
-//! value that it could succeed with. To those beside it, it is one more write that was refused.
+//! That such a transaction is never committed is its type's doing: a rehearsed piece of work tells why
+//! nothing of it is kept, and has no other way to end. To those beside it, it is one more write that was refused.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
 use super::connection::Conn;
 use super::events::NewEvent;
-use super::pool::{MayBeStore, StoreError};
+use super::pool::StoreError;
 use super::sessions::SessionRow;
 use super::sql::Sql;
+use super::work::{Ended, Undone};
 
 /// So many bytes are kept of what a rehearsed write does. One that does more is given up.
 const MOST: usize = 32 << 20;
@@ -113,44 +113,13 @@ pub fn is_too_large() -> bool {
     TOLD.with_borrow(|told| told.as_ref().is_some_and(|told| told.bytes > MOST))
 }
 
-/// How a rehearsed write went. Both are reasons to roll back.
-pub(super) enum Rehearsed<T, E> {
-    /// This is what it would have been answered with.
-    Done(T),
-    /// It would have failed.
-    Failed(E),
-}
-
-impl<T, E: From<DieselError>> From<DieselError> for Rehearsed<T, E> {
-    fn from(error: DieselError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl<T, E: From<StoreError>> From<StoreError> for Rehearsed<T, E> {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl<T, E: MayBeStore> MayBeStore for Rehearsed<T, E> {
-    fn store_error(&self) -> Option<&StoreError> {
-        match self {
-            Self::Done(_) => None,
-            Self::Failed(error) => error.store_error(),
-        }
-    }
-}
-
-/// Carries `work` out and shows it to the witness.
-///
-/// # Errors
-/// Always, so that the transaction is rolled back.
-pub(super) fn rehearse<T, E: MayBeStore>(
+/// Carries `work` out and shows it to the witness. Says why the transaction is to be rolled back: that
+/// the work has its answer, or that it could not be rehearsed.
+pub(super) fn rehearse(
     conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+    work: impl FnOnce(&mut Conn) -> Ended,
     witness: &Arc<dyn Witness>,
-) -> Result<Infallible, Rehearsed<T, E>> {
+) -> Undone {
     /// Nothing is taken down of what this thread does later, however this ends.
     struct Over;
     impl Drop for Over {
@@ -160,12 +129,16 @@ pub(super) fn rehearse<T, E: MayBeStore>(
     }
     TOLD.set(Some(Told { witness: Some(witness.clone()), ..Told::default() }));
     let _over = Over;
-    let done = work(conn).map_err(Rehearsed::Failed)?;
-    if is_too_large() {
-        return Err(StoreError::LargeRehearsal.into());
+    if let Err(undone) = work(conn) {
+        return undone;
     }
-    witness.look(conn, TOLD.take().unwrap_or_default())?;
-    Err(Rehearsed::Done(done))
+    if is_too_large() {
+        return StoreError::LargeRehearsal.into();
+    }
+    match witness.look(conn, TOLD.take().unwrap_or_default()) {
+        Ok(()) => Undone::Answered,
+        Err(error) => error.into(),
+    }
 }
 
 /// Runs `work` in a part of the write transaction, of which nothing is left if it fails: neither rows

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use super::connection::Conn;
 use super::kept::Kept;
-use super::pool::{Committed, MayBeStore, StoreError, Writing, in_time, insist};
+use super::pool::{Committed, StoreError, in_time, insist};
 use super::turns::{Tenant, Turn, Turns};
+use super::work::{Ended, Undone, Writing};
 
 /// Writes in one transaction, at most.
 pub const MOST: u32 = 64;
@@ -39,13 +40,13 @@ pub struct Together {
 #[derive(Default)]
 struct State {
     /// Of one tenant after the other, so that nobody waits for all that another one has to do.
-    waiting: VecDeque<(Tenant, VecDeque<Box<dyn Job>>)>,
+    waiting: VecDeque<(Tenant, VecDeque<Box<Job>>)>,
     /// Whether a thread is at it. It goes on until nothing waits.
     is_led: bool,
 }
 
 impl State {
-    fn add(&mut self, tenant: &Tenant, job: Box<dyn Job>) {
+    fn add(&mut self, tenant: &Tenant, job: Box<Job>) {
         match self.waiting.iter_mut().find(|(other, _)| other == tenant) {
             Some((_, jobs)) => jobs.push_back(job),
             None => self.waiting.push_back((tenant.clone(), VecDeque::from([job]))),
@@ -53,14 +54,14 @@ impl State {
     }
 
     /// The next write that somebody still waits for.
-    fn next(&mut self) -> Option<Box<dyn Job>> {
+    fn next(&mut self) -> Option<Box<Job>> {
         loop {
             let (tenant, mut jobs) = self.waiting.pop_front()?;
             let job = jobs.pop_front();
             if !jobs.is_empty() {
                 self.waiting.push_back((tenant, jobs));
             }
-            if let Some(job) = job.filter(|job| job.claim()) {
+            if let Some(job) = job.filter(|job| job.claimed.take()) {
                 return Some(job);
             }
         }
@@ -78,25 +79,6 @@ enum Gone {
     InTheWay,
     /// The transaction is not what it was.
     Harm,
-}
-
-trait Job: Send {
-    /// Whether it may take so long that those who are done should not wait for it.
-    fn is_large(&self) -> bool;
-    /// Whether it is to be carried out; nobody can give it up any more then.
-    fn claim(&self) -> bool;
-    /// Carries the write out in a transaction that has just begun, and is over if it is refused.
-    fn begin(&mut self, conn: &mut Conn) -> Gone;
-    /// Carries the write out in a part of the transaction, of which nothing is left if it is refused.
-    fn join(&mut self, conn: &mut Conn) -> Gone;
-    /// Carries the write out in a transaction of its own.
-    fn alone(&mut self, conn: &mut Conn);
-    /// The error that it ended with, if it is the store's.
-    fn error(&self) -> Option<&StoreError>;
-    /// Ends it with an error.
-    fn fail(&mut self, error: StoreError);
-    /// Tells whoever waits for it.
-    fn answer(self: Box<Self>);
 }
 
 /// Whether a write is carried out, or was given up before: whoever is first says so.
@@ -118,90 +100,83 @@ impl Drop for Waiting {
     }
 }
 
-/// A write, and what has come of it.
-struct Piece<T, E> {
+/// A write, and how it ended.
+struct Job {
     operation: &'static str,
+    /// Whether it may take so long that those who are done should not wait for it.
     is_large: bool,
-    work: Writing<T, E>,
+    work: Writing,
     /// Called once it is committed.
     committed: Committed,
     turn: Turn,
     limit: Option<Duration>,
     claimed: Claim,
     /// None as long as it was not carried out, and where it panicked.
-    done: Option<Result<T, E>>,
-    waits: oneshot::Sender<Result<T, E>>,
+    ended: Option<Ended>,
+    waits: oneshot::Sender<Ended>,
 }
 
-impl<T, E: MayBeStore> Piece<T, E> {
+impl Job {
     /// Carries the work out as `how` says.
     fn run(
         &mut self,
         conn: &mut Conn,
-        how: impl FnOnce(&mut Conn, &Writing<T, E>, &'static str) -> Result<T, E>,
+        how: impl FnOnce(&mut Conn, &Writing, &'static str) -> Ended,
     ) {
-        self.done = None;
+        self.ended = None;
         let Self { work, turn, limit, operation, .. } = self;
         let run = || in_time(*limit, turn, || how(conn, work, operation));
         // What it panicked in the middle of is rolled back by whoever called.
-        self.done = catch_unwind(AssertUnwindSafe(run)).ok();
+        self.ended = catch_unwind(AssertUnwindSafe(run)).ok();
     }
 
     fn gone(&self) -> Gone {
-        match (&self.done, self.error()) {
-            (Some(Ok(_)), _) => Gone::Well,
-            (Some(Err(_)), Some(error)) if error.cannot_write() => Gone::Harm,
-            (Some(Err(_)), Some(error)) if error.may_be_transient() => Gone::InTheWay,
-            (Some(Err(_)), _) => Gone::Refused,
-            (None, _) => Gone::Harm,
+        match &self.ended {
+            Some(Ok(())) => Gone::Well,
+            Some(Err(Undone::Store(error))) if error.cannot_write() => Gone::Harm,
+            Some(Err(Undone::Store(error))) if error.may_be_transient() => Gone::InTheWay,
+            Some(Err(_)) => Gone::Refused,
+            None => Gone::Harm,
         }
     }
 
+    /// The error that it ended with, if it is the store's.
     fn error(&self) -> Option<&StoreError> {
-        self.done.as_ref()?.as_ref().err()?.store_error()
-    }
-}
-
-impl<T: Send, E: MayBeStore + Send> Job for Piece<T, E> {
-    fn is_large(&self) -> bool {
-        self.is_large
+        self.ended.as_ref()?.as_ref().err()?.store()
     }
 
-    fn claim(&self) -> bool {
-        self.claimed.take()
-    }
-
+    /// Carries the write out in a transaction that has just begun, and is over if it is refused.
     fn begin(&mut self, conn: &mut Conn) -> Gone {
         self.run(conn, |conn, work, _| conn.telling(work));
         self.gone()
     }
 
+    /// Carries the write out in a part of the transaction, of which nothing is left if it is refused.
     fn join(&mut self, conn: &mut Conn) -> Gone {
         let mut is_intact = true;
         self.run(conn, |conn, work, _| conn.part(work, &mut is_intact));
         if is_intact { self.gone() } else { Gone::Harm }
     }
 
+    /// Carries the write out in a transaction of its own.
     fn alone(&mut self, conn: &mut Conn) {
         self.run(conn, |conn, work, operation| insist(operation, || conn.write(work)));
     }
 
-    fn error(&self) -> Option<&StoreError> {
-        Self::error(self)
-    }
-
+    /// Ends it with an error.
     fn fail(&mut self, error: StoreError) {
-        self.done = Some(Err(error.into()));
+        self.ended = Some(Err(error.into()));
     }
 
+    /// Tells whoever waits for it.
     fn answer(self: Box<Self>) {
-        let Some(done) = self.done else { return };
-        if done.is_ok() {
+        let Some(ended) = self.ended else { return };
+        if ended.is_ok() {
             // Said here, since whoever asked may not wait for the answer any more.
             (self.committed)();
         }
         drop(self.turn);
-        let _ = self.waits.send(done);
+        let _ = self.waits.send(ended);
     }
 }
 
@@ -225,51 +200,47 @@ impl Together {
     ///
     /// # Errors
     /// What `work` says, or the store, or that others took too long.
-    pub async fn write<T, E>(
+    pub async fn write(
         self: &Arc<Self>,
         turn: Turn,
         (operation, is_large): (&'static str, bool),
-        work: Writing<T, E>,
+        work: Writing,
         committed: Committed,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: MayBeStore + Send + 'static,
-    {
+    ) -> Ended {
         let (waits, mut coming) = oneshot::channel();
         let (limit, claimed) = (self.limit, Claim::default());
         let waiting = Waiting(claimed.clone());
         let tenant = turn.tenant().clone();
-        let piece =
-            Piece { operation, is_large, work, committed, turn, limit, claimed, done: None, waits };
+        let job =
+            Job { operation, is_large, work, committed, turn, limit, claimed, ended: None, waits };
         let is_led = {
             let mut state = self.state();
-            state.add(&tenant, Box::new(piece));
+            state.add(&tenant, Box::new(job));
             std::mem::replace(&mut state.is_led, true)
         };
         if !is_led {
             let leader = Leader::new(self.clone());
             tokio::task::spawn_blocking(move || leader.lead());
         }
-        let done = match tokio::time::timeout(self.patience, &mut coming).await {
+        let ended = match tokio::time::timeout(self.patience, &mut coming).await {
             Err(_) if waiting.0.take() => {
                 self.turns.count_late();
                 return Err(StoreError::late().into());
             }
             // It has begun, so that it comes to an end.
             Err(_) => coming.await,
-            Ok(done) => done,
+            Ok(ended) => ended,
         };
-        done.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        ended.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
-    fn next(&self) -> Option<Box<dyn Job>> {
+    fn next(&self) -> Option<Box<Job>> {
         self.state().next()
     }
 
     /// One transaction, of the first write and of those that have come meanwhile. Gives one that is to
     /// begin the next.
-    fn transact(&self, mut first: Box<dyn Job>) -> Option<Box<dyn Job>> {
+    fn transact(&self, mut first: Box<Job>) -> Option<Box<Job>> {
         let mut taken = match self.connections.take() {
             Ok(taken) => taken,
             Err(error) => {
@@ -304,7 +275,7 @@ impl Together {
         let mut next = None;
         while is_intact && jobs.len() < MOST as usize && begun.elapsed() < LONGEST {
             let Some(mut job) = self.next() else { break };
-            if job.is_large() {
+            if job.is_large {
                 // Those who are done do not wait for it.
                 next = Some(job);
                 break;
@@ -333,7 +304,7 @@ impl Together {
     }
 
     /// One write, in a transaction of its own.
-    fn alone(&self, mut job: Box<dyn Job>) {
+    fn alone(&self, mut job: Box<Job>) {
         match self.connections.take() {
             Ok(mut taken) => {
                 job.alone(&mut taken.conn);

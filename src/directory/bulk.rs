@@ -11,8 +11,9 @@ use crate::scim::schema::Registry;
 const SHOWN: Show = Show::AFTER_PATCH;
 
 impl MayBeStore for Broken<DirectoryError> {
-    fn store_error(&self) -> Option<&StoreError> {
-        self.error.store_error()
+    fn or_store(self) -> Result<StoreError, Self> {
+        let place = self.place;
+        self.error.or_store().map_err(|error| Self { error, place })
     }
 }
 
@@ -41,7 +42,7 @@ pub fn carry_out(
 ) -> Result<Vec<(usize, Written)>, Broken<DirectoryError>> {
     step.carry_out(registry, |write| self::write(conn, context, write)).map_err(|broken| {
         // The store's failure is nobody's fault in particular.
-        let place = broken.place.filter(|_| broken.store_error().is_none());
+        let place = broken.place.filter(|_| !matches!(broken.error, DirectoryError::Store(_)));
         Broken { place, ..broken }
     })
 }

@@ -333,10 +333,10 @@ impl From<diesel::result::Error> for AdminError {
 }
 
 impl MayBeStore for AdminError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            _ => None,
+            Self::Store(error) => Ok(error),
+            other => Err(other),
         }
     }
 }

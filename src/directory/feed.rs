@@ -63,10 +63,10 @@ impl From<diesel::result::Error> for FeedError {
 }
 
 impl crate::db::MayBeStore for FeedError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::Ahead | Self::Gone => None,
+            Self::Store(error) => Ok(error),
+            other @ (Self::Ahead | Self::Gone) => Err(other),
         }
     }
 }

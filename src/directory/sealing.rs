@@ -55,10 +55,10 @@ impl From<diesel::result::Error> for VerifyError {
 }
 
 impl crate::db::MayBeStore for VerifyError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::Broken(_) => None,
+            Self::Store(error) => Ok(error),
+            broken @ Self::Broken(_) => Err(broken),
         }
     }
 }
@@ -438,10 +438,10 @@ impl ExportError {
 }
 
 impl crate::db::MayBeStore for ExportError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::Write(_) => None,
+            Self::Store(error) => Ok(error),
+            unwritten @ Self::Write(_) => Err(unwritten),
         }
     }
 }

@@ -110,10 +110,10 @@ impl From<diesel::result::Error> for Refused {
 }
 
 impl MayBeStore for Refused {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Admin(error) => error.store_error(),
-            _ => None,
+            Self::Admin(error) => error.or_store().map_err(Self::Admin),
+            other => Err(other),
         }
     }
 }

@@ -88,10 +88,10 @@ impl From<diesel::result::Error> for SignInError {
 }
 
 impl MayBeStore for SignInError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Directory(error) => error.store_error(),
-            Self::Refused(_) => None,
+            Self::Directory(error) => error.or_store().map_err(Self::Directory),
+            Self::Refused(refusal) => Err(Self::Refused(refusal)),
         }
     }
 }

@@ -30,10 +30,10 @@ impl From<diesel::result::Error> for UniquenessError {
 }
 
 impl MayBeStore for UniquenessError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::Conflicts(_) => None,
+            Self::Store(error) => Ok(error),
+            conflicts @ Self::Conflicts(_) => Err(conflicts),
         }
     }
 }

@@ -129,10 +129,10 @@ impl std::convert::From<diesel::result::Error> for PageError {
 }
 
 impl MayBeStore for PageError {
-    fn store_error(&self) -> Option<&StoreError> {
+    fn or_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) => Some(error),
-            Self::End(_) => None,
+            Self::Store(error) => Ok(error),
+            end @ Self::End(_) => Err(end),
         }
     }
 }
