@@ -179,7 +179,12 @@ impl Conn {
     /// Commits the transaction.
     pub(super) fn commit(&mut self) -> QueryResult<()> {
         type Manager = <Conn as Connection>::TransactionManager;
-        Manager::commit_transaction(self)
+        // Why it could not be committed says what to do about it, which is not that nothing was left
+        // to be rolled back.
+        Manager::commit_transaction(self).map_err(|error| match error {
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+            other => other,
+        })
     }
 
     /// Runs `work`, all of whose reads see the same state of the store.
@@ -402,6 +407,21 @@ mod tests {
         let given = with_patience("postgres://h/d?sslmode=require&connect_timeout=20");
         assert!(given.starts_with("postgres://h/d?sslmode=require&connect_timeout=20&"), "{given}");
         assert_eq!(given.matches("connect_timeout").count(), 1, "{given}");
+    }
+
+    #[test]
+    fn a_commit_that_fails_says_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("muster.db");
+        let mut conn = Conn::open(&DatabaseUrl::Sqlite(file), Access::Write).expect("a connection");
+        // As a server that goes down while it commits: nothing is left to be rolled back.
+        let done = conn.write(|conn| {
+            diesel::sql_query("ROLLBACK").execute(conn)?;
+            Ok::<_, DieselError>(())
+        });
+        let error = done.expect_err("nothing to commit");
+        assert!(matches!(error, DieselError::DatabaseError(..)), "{error:?}");
+        assert!(error.to_string().contains("cannot commit"), "{error}");
     }
 
     #[test]
