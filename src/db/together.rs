@@ -40,13 +40,13 @@ pub struct Together {
 #[derive(Default)]
 struct State {
     /// Of one tenant after the other, so that nobody waits for all that another one has to do.
-    waiting: VecDeque<(Tenant, VecDeque<Box<Job>>)>,
+    waiting: VecDeque<(Tenant, VecDeque<Job>)>,
     /// Whether a thread is at it. It goes on until nothing waits.
     is_led: bool,
 }
 
 impl State {
-    fn add(&mut self, tenant: &Tenant, job: Box<Job>) {
+    fn add(&mut self, tenant: &Tenant, job: Job) {
         match self.waiting.iter_mut().find(|(other, _)| other == tenant) {
             Some((_, jobs)) => jobs.push_back(job),
             None => self.waiting.push_back((tenant.clone(), VecDeque::from([job]))),
@@ -54,7 +54,7 @@ impl State {
     }
 
     /// The next write that somebody still waits for.
-    fn next(&mut self) -> Option<Box<Job>> {
+    fn next(&mut self) -> Option<Job> {
         loop {
             let (tenant, mut jobs) = self.waiting.pop_front()?;
             let job = jobs.pop_front();
@@ -169,7 +169,7 @@ impl Job {
     }
 
     /// Tells whoever waits for it.
-    fn answer(self: Box<Self>) {
+    fn answer(self) {
         let Some(ended) = self.ended else { return };
         if ended.is_ok() {
             // Said here, since whoever asked may not wait for the answer any more.
@@ -215,7 +215,7 @@ impl Together {
             Job { operation, is_large, work, committed, turn, limit, claimed, ended: None, waits };
         let is_led = {
             let mut state = self.state();
-            state.add(&tenant, Box::new(job));
+            state.add(&tenant, job);
             std::mem::replace(&mut state.is_led, true)
         };
         if !is_led {
@@ -234,13 +234,13 @@ impl Together {
         ended.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
-    fn next(&self) -> Option<Box<Job>> {
+    fn next(&self) -> Option<Job> {
         self.state().next()
     }
 
     /// One transaction, of the first write and of those that have come meanwhile. Gives one that is to
     /// begin the next.
-    fn transact(&self, mut first: Box<Job>) -> Option<Box<Job>> {
+    fn transact(&self, mut first: Job) -> Option<Job> {
         let mut taken = match self.connections.take() {
             Ok(taken) => taken,
             Err(error) => {
@@ -304,7 +304,7 @@ impl Together {
     }
 
     /// One write, in a transaction of its own.
-    fn alone(&self, mut job: Box<Job>) {
+    fn alone(&self, mut job: Job) {
         match self.connections.take() {
             Ok(mut taken) => {
                 job.alone(&mut taken.conn);

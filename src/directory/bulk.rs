@@ -13,7 +13,7 @@ const SHOWN: Show = Show::AFTER_PATCH;
 impl MayBeStore for Broken<DirectoryError> {
     fn or_store(self) -> Result<StoreError, Self> {
         let place = self.place;
-        self.error.or_store().map_err(|error| Self { error, place })
+        self.error.or_store().map_err(|error| Self { place, error })
     }
 }
 
