@@ -164,7 +164,7 @@ impl Conn {
         Manager::begin_transaction(self)?;
         let done = self.telling(work);
         let ended = match &done {
-            Ok(_) => Manager::commit_transaction(self),
+            Ok(_) => self.commit(),
             Err(_) => Manager::rollback_transaction(self),
         };
         match (done, ended) {

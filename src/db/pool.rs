@@ -15,7 +15,7 @@ use super::rehearsal::{Witness, rehearse};
 use super::together::{self, Together};
 use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
-use super::work::{self, Ended, Undone, Work, Writing};
+use super::work::{Answer, Ended, Undone, Work, Writing};
 use super::{migrations, time};
 use crate::serving;
 
@@ -336,7 +336,7 @@ impl Db {
                 migrations::migrate(conn)
                     .map_err(|error| StoreError::Unavailable(error.to_string()))
             };
-            let (work, answer) = work::once(work);
+            let (work, answer) = Answer::once(work);
             match answer.after(self.run(&self.writers, work)).await {
                 // A server that was started together with this program takes its time.
                 Err(StoreError::Unreachable(_))
@@ -361,7 +361,7 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let (work, answer) = work::once(work);
+        let (work, answer) = Answer::once(work);
         answer.after(self.run(&self.readers, work))
     }
 
@@ -380,7 +380,7 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let (work, answer) = work::once(work);
+        let (work, answer) = Answer::once(work);
         answer.after(self.find(work))
     }
 
@@ -405,7 +405,7 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let (work, answer) = work::once(work);
+        let (work, answer) = Answer::once(work);
         answer.after(self.run(&self.readers, Box::new(|conn| conn.snapshot(work))))
     }
 
@@ -429,7 +429,7 @@ impl Db {
         let committed = move || {
             commits.send_replace(());
         };
-        let (work, answer) = work::again(work);
+        let (work, answer) = Answer::again(work);
         answer.after(self.transact(operation, work, Box::new(committed)))
     }
 
@@ -447,7 +447,7 @@ impl Db {
         T: Send + 'static,
         E: MayBeStore + Send + 'static,
     {
-        let (work, answer) = work::again(work);
+        let (work, answer) = Answer::again(work);
         answer.after(self.transact(operation, work, Box::new(|| ())))
     }
 
@@ -470,8 +470,6 @@ impl Db {
         work: Writing,
         committed: Committed,
     ) -> Ended {
-        let request = serving::request();
-        let work: Writing = Box::new(move |conn| serving::within(request.as_ref(), || work(conn)));
         let outages = self.writers.connections.outages.clone();
         let committed: Committed = Box::new(move || {
             outages.storage.ended();
@@ -480,7 +478,9 @@ impl Db {
         if let Some(together) = &self.together {
             let turn = self.turn(&self.writers).await?;
             let called = (operation, self.is_large);
-            return together.write(turn, called, work, committed).await;
+            let request = serving::request();
+            let work = move |conn: &mut Conn| serving::within(request.as_ref(), || work(conn));
+            return together.write(turn, called, Box::new(work), committed).await;
         }
         let insisting = move |conn: &mut Conn| {
             let done = insist(operation, || conn.write(&work));

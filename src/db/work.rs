@@ -52,9 +52,23 @@ impl Undone {
 /// The place for the answer of a piece of work.
 pub struct Answer<T, E>(Arc<Mutex<Option<Result<T, E>>>>);
 
-impl<T, E: MayBeStore> Answer<T, E> {
-    fn new() -> Self {
-        Self(Arc::default())
+impl<T: Send + 'static, E: MayBeStore + Send + 'static> Answer<T, E> {
+    /// Work that is done once, and the place for its answer.
+    pub fn once(work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> (Work, Self) {
+        let (own, answer) = Self::shared();
+        (Box::new(move |conn| own.keep(work(conn))), answer)
+    }
+
+    /// Work that may have to be done again, and the place for the last of its answers.
+    pub fn again(work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static) -> (Writing, Self) {
+        let (own, answer) = Self::shared();
+        (Box::new(move |conn| own.keep(work(conn))), answer)
+    }
+
+    /// One place, for the work and for whoever asks for it.
+    fn shared() -> (Self, Self) {
+        let place = Arc::default();
+        (Self(Arc::clone(&place)), Self(place))
     }
 
     fn place(&self) -> MutexGuard<'_, Option<Result<T, E>>> {
@@ -86,30 +100,4 @@ impl<T, E: MayBeStore> Answer<T, E> {
             }
         }
     }
-}
-
-/// Work that is done once, and the place for its answer.
-pub fn once<T, E>(
-    work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
-) -> (Work, Answer<T, E>)
-where
-    T: Send + 'static,
-    E: MayBeStore + Send + 'static,
-{
-    let answer = Answer::new();
-    let own = Answer(answer.0.clone());
-    (Box::new(move |conn| own.keep(work(conn))), answer)
-}
-
-/// Work that may have to be done again, and the place for the last of its answers.
-pub fn again<T, E>(
-    work: impl Fn(&mut Conn) -> Result<T, E> + Send + 'static,
-) -> (Writing, Answer<T, E>)
-where
-    T: Send + 'static,
-    E: MayBeStore + Send + 'static,
-{
-    let answer = Answer::new();
-    let own = Answer(answer.0.clone());
-    (Box::new(move |conn| own.keep(work(conn))), answer)
 }
