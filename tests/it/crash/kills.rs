@@ -110,9 +110,14 @@ impl Crowd {
         let enough = 2 * writes.div_ceil(kills.max(1));
         let enough = self.random.random_range(enough / 2..=enough + enough / 2 + WRITERS);
         let count = Count { seen: Cell::new(0), enough: Cell::new(enough), killing: Notify::new() };
-        let all = join_all(self.writers.iter_mut().map(|writer| writer.write(client, &count)));
+        let is_killed = Cell::new(false);
+        let all = async {
+            join_all(self.writers.iter_mut().map(|writer| writer.write(client, &count))).await;
+            assert!(is_killed.get(), "all were turned away after {} of {enough}", count.seen.get());
+        };
         join(all, async {
             count.killing.notified().await;
+            is_killed.set(true);
             kill().await;
         })
         .await;

@@ -87,6 +87,8 @@ impl TestApp {
         let server = muster::http::serve(app.clone(), listener).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
+        // It starts when it has this thread for the first time, and the test may keep that to itself.
+        tokio::task::yield_now().await;
         let http = http_client();
         let token = String::new();
         let mut app =

@@ -1,10 +1,12 @@
 //! Cases and how they run: each as a trial of its own for every database.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,7 +18,9 @@ use super::database::{Backend, TestDatabase};
 use super::{database, log, postgres};
 
 /// How long a case on a database may take: longer than any does on a slow machine.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(8);
+/// How long any case may take, with all that is made for it and cleaned up after it.
+const OUTER_LIMIT: Duration = Duration::from_mins(10);
 /// Who says how much some of them do takes the time that it takes.
 const LONGER: [&str; 5] = [
     "MUSTER_CRASH_KILLS",
@@ -145,7 +149,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
                     let is_missing = backend == Backend::Postgres && !available;
                     ignored[place] += usize::from(is_missing);
                     let trial = Trial::test(name(backend.name()), move || {
-                        counted(&counts[place], || on_database(case.run, backend))
+                        counted(&counts[place], move || on_database(case.run, backend))
                     });
                     trials.push(trial.with_ignored_flag(is_missing));
                 }
@@ -179,8 +183,8 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn counted(count: &Count, test: impl FnOnce()) -> Result<(), Failed> {
-    let done = std::panic::catch_unwind(AssertUnwindSafe(test));
+fn counted(count: &Count, test: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
+    let done = ended(test);
     let counter = if done.is_ok() { &count.passed } else { &count.failed };
     counter.fetch_add(1, Ordering::Relaxed);
     done.map_err(|panic| {
@@ -192,9 +196,26 @@ fn counted(count: &Count, test: impl FnOnce()) -> Result<(), Failed> {
     })
 }
 
-/// Carries a test out; one that has no end fails.
+/// How a test ends. One that has no end fails and is left where it is, whatever it waits for: it is not to
+/// keep everybody from hearing of the others.
+fn ended(test: impl FnOnce() + Send + 'static) -> std::thread::Result<()> {
+    let (sender, coming) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more to one that took too long.
+        let _ = sender.send(std::panic::catch_unwind(AssertUnwindSafe(test)));
+    });
+    let limit = if may_take_longer() { Duration::MAX } else { OUTER_LIMIT };
+    let told = || -> Box<dyn Any + Send> { Box::new(format!("no end after {OUTER_LIMIT:?}")) };
+    coming.recv_timeout(limit).unwrap_or_else(|_| Err(told()))
+}
+
+fn may_take_longer() -> bool {
+    LONGER.iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// Carries a test out; one that has no end is given up, and fails.
 async fn in_time(test: impl Future<Output = ()>) {
-    if LONGER.iter().any(|name| std::env::var_os(name).is_some()) {
+    if may_take_longer() {
         return test.await;
     }
     let done = tokio::time::timeout(LIMIT, test).await;

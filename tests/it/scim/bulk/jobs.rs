@@ -159,6 +159,8 @@ async fn a_job_goes_on_when_nobody_waits_for_it(app: TestApp) {
     );
     let mut commits = app.db.commits();
     let mut stream = TcpStream::connect(address).expect("a connection");
+    // A test that would wait for ever has failed.
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a setting");
     stream.write_all(request.as_bytes()).expect("a request");
     // What is left unread breaks the connection off, rather than closing it in order.
     stream.peek(&mut [0]).expect("the first answer");
