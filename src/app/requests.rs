@@ -32,7 +32,7 @@ const MAX_READS: usize = 1_000;
 /// Bytes that they take, at most.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Bytes of other records than reads that wait before they are written sooner.
-const MUCH: usize = 3 * 1024 * 1024;
+const MUCH: usize = 1024 * 1024;
 /// Records of nobody's that are taken in a second.
 const NOBODY_A_SECOND: u32 = 10;
 /// How long after a sign-in that could not begin another one of the same connection is taken, in
