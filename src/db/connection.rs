@@ -284,7 +284,7 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
     let mut conn = SqliteConnection::establish(&name)?;
     let mode = match access {
         // The system keeps what was read, too: there are many readers, so each keeps little itself.
-        Access::Read => "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
+        Access::Read => "PRAGMA query_only = ON; PRAGMA cache_size = -2048;",
         // The file remembers its mode, so one connection's word is enough.
         // What a part of a transaction would be rolled back to is kept in memory; readers, which may
         // sort as much as there is, do that in files.
