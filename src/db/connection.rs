@@ -283,19 +283,19 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
     keep_private(file);
     let mut conn = SqliteConnection::establish(&name)?;
     let mode = match access {
-        // The system keeps what was read, too: there are many readers, so each keeps little itself.
-        Access::Read => "PRAGMA query_only = ON; PRAGMA cache_size = -2048;",
+        Access::Read => "PRAGMA query_only = ON;",
         // The file remembers its mode, so one connection's word is enough.
         // What a part of a transaction would be rolled back to is kept in memory; readers, which may
         // sort as much as there is, do that in files.
         Access::Write => {
-            "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; \
-             PRAGMA wal_autocheckpoint = 4000;"
+            "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
         }
     };
+    // The system keeps what was read, too: there are many connections, so each keeps little itself.
     let settings = format!(
         "PRAGMA busy_timeout = {};
          {mode}
+         PRAGMA cache_size = -2048;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;",
