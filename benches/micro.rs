@@ -6,6 +6,9 @@
 
 #![expect(clippy::expect_used, reason = "a measurement that meets the unexpected is none")]
 
+#[path = "../tests/it/support/provider/random.rs"]
+mod random;
+
 use std::sync::LazyLock;
 
 use base64::Engine;
@@ -31,6 +34,8 @@ use openidconnect::{AccessToken, AuthorizationCode, JsonWebKeyId, Nonce, Private
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::{EncodeRsaPrivateKey, LineEnding};
 use serde_json::{Value, json};
+
+use self::random::Random;
 
 fn main() {
     divan::main();
@@ -253,7 +258,7 @@ fn key_id() -> JsonWebKeyId {
 
 #[divan::bench]
 fn id_token_rs256(bencher: Bencher<'_, '_>) {
-    let private = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).expect("a key");
+    let private = RsaPrivateKey::new(&mut Random, 2048).expect("a key");
     let pem = private.to_pkcs1_pem(LineEnding::LF).expect("a key as PEM");
     let key = CoreRsaPrivateSigningKey::from_pem(&pem, Some(key_id())).expect("a key");
     let token = IdToken::signed("RS256", &CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, &key);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rand::TryRngCore;
-use rand::rngs::OsRng;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -47,7 +47,7 @@ impl PlainToken {
     /// The operating system gives no random bits.
     pub fn generate_with(prefix: &str) -> Result<Self, StoreError> {
         let mut bytes = [0_u8; 32];
-        OsRng
+        SysRng
             .try_fill_bytes(&mut bytes)
             .map_err(|error| StoreError::Unavailable(format!("no random bits: {error}")))?;
         Ok(Self(Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))))

@@ -8,8 +8,8 @@ mod types;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rand::TryRngCore;
-use rand::rngs::OsRng;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -242,7 +242,7 @@ fn check_label(label: &str) -> Result<(), AdminError> {
 /// A new secret.
 fn new_secret() -> Result<Secret, StoreError> {
     let mut bytes = [0_u8; SECRET_BYTES];
-    OsRng
+    SysRng
         .try_fill_bytes(&mut bytes)
         .map_err(|error| StoreError::Unavailable(format!("no random bits: {error}")))?;
     Ok(Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))))

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 
 /// How long the first attempts are apart; the last stands for all that follow.
 const DELAYS: [Duration; 6] = [

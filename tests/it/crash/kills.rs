@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::RunQueryDsl;
 use futures_util::future::{join, join_all};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 
 use super::client::{Client, Outcome};

@@ -2,7 +2,7 @@
 //! words of a dictionary put in.
 
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 /// The longest input that is made, in bytes.
 const LONGEST: usize = 8 * 1024;

@@ -3,7 +3,7 @@
 //! that a failing one can be made shorter by leaving steps out.
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 /// How the organisation's provider and the connection are set up.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! An OpenID provider of the tests' own, which can be told to misbehave.
 
 mod keys;
+mod random;
 
 use std::collections::HashMap;
 use std::net::TcpListener;

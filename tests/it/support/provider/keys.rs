@@ -14,6 +14,8 @@ use rsa::traits::PublicKeyParts;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
 
+use super::random::Random;
+
 /// One key of each kind, under the same names whoever has them.
 pub struct KeySet {
     rsa: CoreRsaPrivateSigningKey,
@@ -37,7 +39,7 @@ pub fn key_set(number: usize) -> Arc<KeySet> {
 
 impl KeySet {
     fn new() -> Self {
-        let private = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).expect("an RSA key");
+        let private = RsaPrivateKey::new(&mut Random, 2048).expect("an RSA key");
         let pem = private.to_pkcs1_pem(LineEnding::LF).expect("a PEM");
         let name = |name: &str| Some(JsonWebKeyId::new(name.to_owned()));
         Self {
