@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use muster::db::connection::{Access, Conn};
-use muster::db::schema::{events, memberships, user_emails, users};
+use muster::db::requests::{NewRequest, Wanted, Whose};
+use muster::db::schema::{events, memberships, requests, user_emails, users};
 use muster::db::{Db, StoreError};
 use serde_json::Value;
 
@@ -122,7 +123,7 @@ impl Loops<'_> {
         let url = self.database.url.parse().expect("a URL");
         let access = if raw == Raw::Create { Access::Write } else { Access::Read };
         let mut conn = Conn::open(&url, access).expect("a connection");
-        let template = Template::read(&mut conn, &self.seed.ids[0]);
+        let template = (raw == Raw::Create).then(|| Template::read(&mut conn, &self.seed.ids[0]));
         let body = match raw {
             Raw::Members(size) => self.body(size),
             _ => String::new(),
@@ -134,6 +135,7 @@ impl Loops<'_> {
             let number = pick(thread, done, self.seed.users);
             match raw {
                 Raw::Create => {
+                    let template = template.as_ref().expect("what to write");
                     let turn = done;
                     conn.write(|conn| {
                         for row in 0..batch as u64 {
@@ -201,6 +203,8 @@ struct Template {
     document: String,
     data: String,
     changes: Option<String>,
+    /// What stands in the log of requests, if it is kept.
+    request: Option<NewRequest>,
 }
 
 impl Template {
@@ -212,16 +216,10 @@ impl Template {
             .select((events::data, events::changes))
             .first(conn)
             .expect("an event");
-        Self { document, data, changes }
+        Self { document, data, changes, request: logged_creation(conn) }
     }
 
-    fn insert(
-        &self,
-        conn: &mut Conn,
-        tenant: &str,
-        thread: usize,
-        turn: u64,
-    ) -> QueryResult<usize> {
+    fn insert(&self, conn: &mut Conn, tenant: &str, thread: usize, turn: u64) -> QueryResult<()> {
         let id = uuid::Uuid::now_v7().to_string();
         let shown = user(0);
         let name = format!("raw-{}-{thread}-{turn}-{id}", std::process::id());
@@ -264,6 +262,41 @@ impl Template {
                 events::data.eq(&self.data),
                 events::changes.eq(&self.changes),
             ))
-            .execute(conn)
+            .execute(conn)?;
+        let Some(request) = &self.request else { return Ok(()) };
+        let request = NewRequest {
+            request_id: id.clone(),
+            user_id: Some(id),
+            user_name: Some(name.clone()),
+            user_name_fold: Some(name),
+            ..request.clone()
+        };
+        diesel::insert_into(requests::table).values(&request).execute(conn).map(drop)
+    }
+}
+
+/// What the program has logged of a creation, which it does within a second or two; nothing where it was
+/// told to log nothing.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when it is there")]
+fn logged_creation(conn: &mut Conn) -> Option<NewRequest> {
+    let wanted = Wanted {
+        whose: Whose::All,
+        user: None,
+        team: None,
+        only_errors: false,
+        kind: Some("scim"),
+        method: Some("POST"),
+        request_id: None,
+        before: None,
+        after: None,
+        limit: 1,
+    };
+    let begun = Instant::now();
+    loop {
+        let found = muster::db::requests::page(conn, &wanted).expect("a log").pop();
+        if found.is_some() || begun.elapsed() > Duration::from_secs(2) {
+            return found.map(|row| row.request);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }

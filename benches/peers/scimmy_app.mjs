@@ -6,10 +6,10 @@ import express from "express";
 import SCIMMY from "scimmy";
 import SCIMMYRouters from "scimmy-routers";
 
-const { PEER_FOLDER, PEER_TOKEN } = process.env;
+const { PEER_FOLDER, PEER_SYNCHRONOUS, PEER_TOKEN } = process.env;
 const db = new Database(`${PEER_FOLDER}/scimmy.db`);
 db.pragma("journal_mode = WAL");
-db.pragma("synchronous = NORMAL");
+db.pragma(`synchronous = ${PEER_SYNCHRONOUS}`);
 
 // A resource is a JSON document, beside the columns that it is looked up by.
 function store(Resource, table, key) {

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::connection::Conn;
+use super::connection::{Conn, on_either};
 use super::schema::user_emails;
 use super::sql::Sql;
 
@@ -43,5 +43,6 @@ pub fn insert<'a>(
     if position == 0 {
         return Ok(());
     }
-    statement.execute(conn).map(drop)
+    let statement = statement.columns::<()>();
+    on_either!(conn, |conn| statement.execute(conn)).map(drop)
 }

@@ -208,13 +208,13 @@ where
 impl<Columns, C: Connection> RunQueryDsl<C> for Typed<Columns> {}
 
 /// A statement of the query builder whose text never differs, so that it is kept prepared: the builder
-/// takes every update for one of many.
+/// takes every update for one of many, and looks at every value of an insertion to learn that it is not.
 #[derive(Debug)]
 pub struct Fixed<Statement>(pub Statement);
 
-impl<Statement> QueryId for Fixed<Statement> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<Statement: QueryId> QueryId for Fixed<Statement> {
+    type QueryId = Fixed<Statement::QueryId>;
+    const HAS_STATIC_QUERY_ID: bool = Statement::HAS_STATIC_QUERY_ID;
 }
 
 impl<DB: DieselBackend, Statement: QueryFragment<DB>> QueryFragment<DB> for Fixed<Statement> {

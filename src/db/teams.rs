@@ -235,7 +235,8 @@ fn touch_where(conn: &mut Conn, which: Sql, now: i64) -> QueryResult<()> {
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    on_either!(conn, |conn| diesel::insert_into(teams::table).values(row).execute(conn))?;
+    let insertion = Fixed(diesel::insert_into(teams::table).values(row));
+    on_either!(conn, |conn| insertion.execute(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
 }

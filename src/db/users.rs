@@ -161,16 +161,13 @@ fn locked(
 }
 
 /// Who has the keys of a new user already, as far as it has them.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug, Queryable)]
 pub struct Holders {
     /// Id of the user with the user name.
-    #[diesel(sql_type = Nullable<Text>)]
     pub by_user_name: Option<String>,
     /// Id of the user with the external id.
-    #[diesel(sql_type = Nullable<Text>)]
     pub by_external_id: Option<String>,
     /// See [`find_by_linked_external_id`].
-    #[diesel(sql_type = Nullable<Text>)]
     pub by_linked_external_id: Option<String>,
 }
 
@@ -185,20 +182,21 @@ pub fn holders(
         statement
             .raw("(SELECT id FROM users WHERE connection_id = ")
             .text(connection_id)
-            .raw(format!(" AND {key} = "))
+            .raw(" AND ")
+            .raw(key)
+            .raw(" = ")
             .text(value)
     };
     let mut statement = of(Sql::new("SELECT "), "user_name_fold", user_name_fold);
-    statement = statement.raw(") AS by_user_name, ");
     statement = match external_id {
         Some(external_id) => {
-            let known = of(statement, "external_id", external_id).raw(") AS by_external_id, ");
-            of(known, "linked_external_id", external_id)
-                .raw(" AND external_id IS NULL LIMIT 1) AS by_linked_external_id")
+            let known = of(statement.raw("), "), "external_id", external_id).raw("), ");
+            of(known, "linked_external_id", external_id).raw(" AND external_id IS NULL LIMIT 1)")
         }
-        None => statement.raw("NULL AS by_external_id, NULL AS by_linked_external_id"),
+        None => statement.raw("), NULL, NULL"),
     };
-    statement.get_result(conn)
+    let statement = statement.columns::<(Nullable<Text>, Nullable<Text>, Nullable<Text>)>();
+    on_either!(conn, |conn| statement.get_result(conn))
 }
 
 /// Id of the user with that folded user name.
@@ -334,7 +332,8 @@ pub fn answering_to(
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    on_either!(conn, |conn| diesel::insert_into(users::table).values(row).execute(conn))?;
+    let insertion = Fixed(diesel::insert_into(users::table).values(row));
+    on_either!(conn, |conn| insertion.execute(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
 }

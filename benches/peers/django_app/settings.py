@@ -11,7 +11,8 @@ DATABASES = {
         "OPTIONS": {
             "timeout": 30,
             "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
+            "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = "
+            + os.environ.get("PEER_SYNCHRONOUS", "NORMAL"),
         },
     }
 }
