@@ -1,8 +1,21 @@
 // Ory Polis as a library: its directory sync on express, over SQLite or PostgreSQL.
-import jackson from "@boxyhq/saml-jackson";
+import { createRequire } from "node:module";
+
+import Database from "better-sqlite3";
 import express from "express";
 
-const { PEER_TOKEN, PEER_DATABASE, PEER_DATABASE_URL } = process.env;
+const { PEER_SYNCHRONOUS, PEER_TOKEN, PEER_DATABASE, PEER_DATABASE_URL } = process.env;
+
+// Polis has no setting for it, and takes the driver from here.
+const require = createRequire(import.meta.url);
+require.cache[require.resolve("better-sqlite3")].exports = class extends Database {
+    constructor(...options) {
+        super(...options);
+        this.pragma(`synchronous = ${PEER_SYNCHRONOUS}`);
+        console.log(`synchronous = ${this.pragma("synchronous", { simple: true })}`);
+    }
+};
+const { default: jackson } = await import("@boxyhq/saml-jackson");
 const { directorySyncController } = await jackson.default({
     externalUrl: "http://127.0.0.1",
     samlPath: "/saml",

@@ -6,6 +6,9 @@ use super::connection::{Conn, on_either};
 use super::schema::user_emails;
 use super::sql::Sql;
 
+/// Addresses of a user up to which the statement is kept prepared; hardly anybody has more.
+const KEPT: i64 = 4;
+
 /// Makes the table say what the user's document says.
 pub fn replace<'a>(
     conn: &mut Conn,
@@ -42,6 +45,9 @@ pub fn insert<'a>(
     }
     if position == 0 {
         return Ok(());
+    }
+    if position > KEPT {
+        statement = statement.one_off();
     }
     let statement = statement.columns::<()>();
     on_either!(conn, |conn| statement.execute(conn)).map(drop)

@@ -209,6 +209,9 @@ impl<Columns, C: Connection> RunQueryDsl<C> for Typed<Columns> {}
 
 /// A statement of the query builder whose text never differs, so that it is kept prepared: the builder
 /// takes every update for one of many, and looks at every value of an insertion to learn that it is not.
+///
+/// An insertion has to be of one row, no column of which may be left to its default: the text of others
+/// depends on their values.
 #[derive(Debug)]
 pub struct Fixed<Statement>(pub Statement);
 

@@ -160,7 +160,8 @@ fn locked(
     }
 }
 
-/// Who has the keys of a new user already, as far as it has them.
+/// Who has the keys of a new user already, as far as it has them; in the order of the columns of
+/// [`holders`].
 #[derive(Debug, Queryable)]
 pub struct Holders {
     /// Id of the user with the user name.

@@ -22,9 +22,10 @@ const LIMIT: Duration = Duration::from_mins(8);
 /// How long any case may take, with all that is made for it and cleaned up after it.
 const OUTER_LIMIT: Duration = Duration::from_mins(10);
 /// Who says how much some of them do takes the time that it takes.
-const LONGER: [&str; 5] = [
+const LONGER: [&str; 6] = [
     "MUSTER_CRASH_KILLS",
     "MUSTER_CRASH_WRITES",
+    "MUSTER_FUZZ_RUNS",
     "MUSTER_RACE_ROUNDS",
     "MUSTER_SOAK_SECONDS",
     "MUSTER_TEST_HISTORIES",
