@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::{Conn, on_either};
 use super::rehearsal;
 use super::schema::events;
-use super::sql::{Fixed, Sql};
+use super::sql::Sql;
 
 /// Key of the PostgreSQL advisory lock under which positions are given.
 const PLACE_LOCK: i64 = 0x006d_7573_7466_6565;
@@ -45,8 +45,7 @@ pub struct NewEvent<'a> {
 
 /// Appends an event.
 pub fn append(conn: &mut Conn, event: &NewEvent<'_>) -> QueryResult<()> {
-    let insertion = Fixed(diesel::insert_into(events::table).values(event));
-    on_either!(conn, |conn| insertion.execute(conn))?;
+    on_either!(conn, |conn| diesel::insert_into(events::table).values(event).execute(conn))?;
     rehearsal::note_event(event);
     Ok(())
 }

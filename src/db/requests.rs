@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::connection::{Conn, on_either};
 use super::schema::{connections, request_hours, requests};
-use super::sql::{Fixed, Sql};
+use super::sql::Sql;
 
 /// Key of the PostgreSQL advisory lock under which rows are added.
 const APPEND_LOCK: i64 = 0x006d_7573_7472_6571;
@@ -228,7 +228,7 @@ pub fn append(conn: &mut Conn, rows: &[NewRequest], hours: &[HourRow]) -> QueryR
         // takes more memory than all else that is done for the log.
         Conn::Sqlite(conn) => {
             for row in rows {
-                Fixed(diesel::insert_into(requests::table).values(row)).execute(conn)?;
+                diesel::insert_into(requests::table).values(row).execute(conn)?;
             }
         }
         // That would be a round trip each.

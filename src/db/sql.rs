@@ -208,16 +208,20 @@ where
 impl<Columns, C: Connection> RunQueryDsl<C> for Typed<Columns> {}
 
 /// A statement of the query builder whose text never differs, so that it is kept prepared: the builder
-/// takes every update for one of many, and looks at every value of an insertion to learn that it is not.
+/// takes every update for one of many.
 ///
-/// An insertion has to be of one row, no column of which may be left to its default: the text of others
-/// depends on their values.
+/// It has to return something and to be loaded: on SQLite what is merely executed is asked by the builder
+/// whether to be kept, not by this.
 #[derive(Debug)]
 pub struct Fixed<Statement>(pub Statement);
 
-impl<Statement: QueryId> QueryId for Fixed<Statement> {
-    type QueryId = Fixed<Statement::QueryId>;
-    const HAS_STATIC_QUERY_ID: bool = Statement::HAS_STATIC_QUERY_ID;
+impl<Statement> QueryId for Fixed<Statement> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Statement: Query> Query for Fixed<Statement> {
+    type SqlType = Statement::SqlType;
 }
 
 impl<DB: DieselBackend, Statement: QueryFragment<DB>> QueryFragment<DB> for Fixed<Statement> {
@@ -231,3 +235,66 @@ impl<DB: DieselBackend, Statement: QueryFragment<DB>> QueryFragment<DB> for Fixe
 }
 
 impl<Statement, C: Connection> RunQueryDsl<C> for Fixed<Statement> {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use diesel::connection::{InstrumentationEvent, SimpleConnection};
+    use diesel::prelude::*;
+
+    use super::Fixed;
+
+    diesel::table! {
+        notes (id) {
+            id -> BigInt,
+            title -> Nullable<Text>,
+            body -> Nullable<Text>,
+        }
+    }
+
+    #[derive(Debug, Clone, PartialEq, Insertable, AsChangeset, Queryable)]
+    #[diesel(table_name = notes, treat_none_as_null = true)]
+    struct Note {
+        id: i64,
+        title: Option<String>,
+        body: Option<String>,
+    }
+
+    fn notes_of(values: [(i64, Option<&str>, Option<&str>); 3]) -> Vec<Note> {
+        let note = |(id, title, body): (i64, Option<&str>, Option<&str>)| Note {
+            id,
+            title: title.map(Into::into),
+            body: body.map(Into::into),
+        };
+        values.map(note).into()
+    }
+
+    #[test]
+    fn an_update_is_prepared_once() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.batch_execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, title TEXT, body TEXT)")
+            .unwrap();
+        let written = notes_of([(1, None, None), (2, Some("a"), None), (3, Some("b"), Some("c"))]);
+        for note in &written {
+            diesel::insert_into(notes::table).values(note).execute(&mut conn).unwrap();
+        }
+        let kept = Arc::new(AtomicUsize::new(0));
+        let count = kept.clone();
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let changed = notes_of([(1, Some("d"), Some("e")), (2, None, Some("f")), (3, None, None)]);
+        for note in &changed {
+            let update = diesel::update(notes::table.filter(notes::id.eq(note.id))).set(note);
+            let found: Vec<i64> = Fixed(update.returning(notes::id)).load(&mut conn).unwrap();
+            assert_eq!(found, [note.id]);
+        }
+        assert_eq!(kept.load(Ordering::Relaxed), 1);
+        let read: Vec<Note> = notes::table.order(notes::id).load(&mut conn).unwrap();
+        assert_eq!(read, changed);
+    }
+}

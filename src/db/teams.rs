@@ -235,16 +235,16 @@ fn touch_where(conn: &mut Conn, which: Sql, now: i64) -> QueryResult<()> {
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    let insertion = Fixed(diesel::insert_into(teams::table).values(row));
-    on_either!(conn, |conn| insertion.execute(conn))?;
+    on_either!(conn, |conn| diesel::insert_into(teams::table).values(row).execute(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    let update = Fixed(diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row));
-    on_either!(conn, |conn| update.execute(conn))?;
+    let update = diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row);
+    let update = Fixed(update.returning(teams::id));
+    let _: Vec<String> = on_either!(conn, |conn| update.load(conn))?;
     journal::note(Change::Team(row.clone()));
     Ok(())
 }

@@ -333,16 +333,16 @@ pub fn answering_to(
 
 /// Adds a row.
 pub fn insert(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    let insertion = Fixed(diesel::insert_into(users::table).values(row));
-    on_either!(conn, |conn| insertion.execute(conn))?;
+    on_either!(conn, |conn| diesel::insert_into(users::table).values(row).execute(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
 }
 
 /// Writes a row back.
 pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
-    let update = Fixed(diesel::update(users::table.filter(users::id.eq(&row.id))).set(row));
-    on_either!(conn, |conn| update.execute(conn))?;
+    let update = diesel::update(users::table.filter(users::id.eq(&row.id))).set(row);
+    let update = Fixed(update.returning(users::id));
+    let _: Vec<String> = on_either!(conn, |conn| update.load(conn))?;
     journal::note(Change::User(row.clone()));
     Ok(())
 }
