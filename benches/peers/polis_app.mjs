@@ -12,7 +12,6 @@ require.cache[require.resolve("better-sqlite3")].exports = class extends Databas
     constructor(...options) {
         super(...options);
         this.pragma(`synchronous = ${PEER_SYNCHRONOUS}`);
-        console.log(`synchronous = ${this.pragma("synchronous", { simple: true })}`);
     }
 };
 const { default: jackson } = await import("@boxyhq/saml-jackson");
