@@ -39,7 +39,8 @@ pub enum StoreError {
     /// No connection can be made, or the one that was used broke. The log has told so already.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
-    /// More work waits for the database than may wait; the request can be sent again.
+    /// More work waits for the database than may wait, or it has waited for too long; the request can be
+    /// sent again.
     #[error("too much work waits for the database")]
     Busy,
     /// More work of the tenant waits for the database than may wait of one; its requests can be
@@ -109,11 +110,6 @@ impl StoreError {
         }
     }
 
-    /// What came before it took too long.
-    pub(super) fn late() -> Self {
-        Self::Unavailable("all connections are busy".to_owned())
-    }
-
     /// Whether the database can keep nothing for the moment; what is there can be read.
     pub fn cannot_write(&self) -> bool {
         matches!(self, Self::Database(error) if is_storage_fault(error))
@@ -135,6 +131,8 @@ impl StoreError {
             "the server cannot store anything for the moment: its storage is full, fails or is \
              read-only, which its operator has to mend; nothing was changed, so send the request \
              again later"
+        } else if matches!(self, Self::Busy) {
+            "the server has more to do than it can for the moment; send the request again"
         } else {
             "the server cannot reach its database for the moment; try again"
         }
@@ -512,9 +510,8 @@ impl Db {
 impl From<NoTurn> for StoreError {
     fn from(none: NoTurn) -> Self {
         match none {
-            NoTurn::Full => Self::Busy,
+            NoTurn::Full | NoTurn::Late => Self::Busy,
             NoTurn::Share => Self::Share,
-            NoTurn::Late => Self::late(),
         }
     }
 }

@@ -225,7 +225,7 @@ impl Together {
         let ended = match tokio::time::timeout(self.patience, &mut coming).await {
             Err(_) if waiting.0.take() => {
                 self.turns.count_late();
-                return Err(StoreError::late().into());
+                return Err(StoreError::Busy.into());
             }
             // It has begun, so that it comes to an end.
             Err(_) => coming.await,
@@ -629,7 +629,7 @@ mod tests {
         };
         let (held, late) = futures_util::future::join(held, late).await;
         assert_eq!(held.unwrap(), 0, "what has begun comes to an end, however long it takes");
-        assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+        assert!(matches!(late, Err(StoreError::Busy)), "{late:?}");
         store.db.write("another", |conn| insert(conn, 2)).await.unwrap();
         assert_eq!(store.numbers().await, [0, 2]);
         let [_, (_, load)] = store.db.load();

@@ -224,10 +224,7 @@ pub fn shown(error: &DirectoryError) -> ScimError {
             "too many requests of this connection wait for the database; send fewer at a time",
         ),
         DirectoryError::Store(StoreError::LargeRehearsal) => too_large_to_rehearse(),
-        DirectoryError::Store(StoreError::Busy) => ScimError::new(
-            503,
-            "the server has more to do than it can for the moment; send the request again",
-        ),
+        DirectoryError::Store(error @ StoreError::Busy) => ScimError::new(503, error.told()),
         DirectoryError::Store(StoreError::TimedOut) => {
             log::warn!("a request kept the database for too long");
             ScimError::new(503, "the database took too long; send the request again")
