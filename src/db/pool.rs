@@ -127,14 +127,20 @@ impl StoreError {
 
     /// What a client is told of a store that is not available.
     pub fn told(&self) -> &'static str {
-        if self.cannot_write() {
-            "the server cannot store anything for the moment: its storage is full, fails or is \
-             read-only, which its operator has to mend; nothing was changed, so send the request \
-             again later"
-        } else if matches!(self, Self::Busy) {
-            "the server has more to do than it can for the moment; send the request again"
-        } else {
-            "the server cannot reach its database for the moment; try again"
+        match self {
+            Self::Busy => {
+                "the server has more to do than it can for the moment; send the request again"
+            }
+            Self::Share => {
+                "too many requests of this connection wait for the database; send fewer at a time"
+            }
+            Self::TimedOut => "the database took too long; send the request again",
+            _ if self.cannot_write() => {
+                "the server cannot store anything for the moment: its storage is full, fails or is \
+                 read-only, which its operator has to mend; nothing was changed, so send the request \
+                 again later"
+            }
+            _ => "the server cannot reach its database for the moment; try again",
         }
     }
 

@@ -219,15 +219,12 @@ pub fn shown(error: &DirectoryError) -> ScimError {
     match error {
         DirectoryError::Refused(error) => error.clone(),
         DirectoryError::Held(held) => ScimError::new(429, held.to_string()),
-        DirectoryError::Store(StoreError::Share) => ScimError::new(
-            429,
-            "too many requests of this connection wait for the database; send fewer at a time",
-        ),
+        DirectoryError::Store(error @ StoreError::Share) => ScimError::new(429, error.told()),
         DirectoryError::Store(StoreError::LargeRehearsal) => too_large_to_rehearse(),
         DirectoryError::Store(error @ StoreError::Busy) => ScimError::new(503, error.told()),
-        DirectoryError::Store(StoreError::TimedOut) => {
+        DirectoryError::Store(error @ StoreError::TimedOut) => {
             log::warn!("a request kept the database for too long");
-            ScimError::new(503, "the database took too long; send the request again")
+            ScimError::new(503, error.told())
         }
         DirectoryError::Store(error) if error.is_unavailable() => {
             log::log!(error.level(), "the store is unavailable: {error}");
