@@ -240,9 +240,39 @@ pub fn insert(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
     Ok(())
 }
 
-/// Writes a row back.
-pub fn update(conn: &mut Conn, row: &TeamRow) -> QueryResult<()> {
-    let update = diesel::update(teams::table.filter(teams::id.eq(&row.id))).set(row);
+/// Writes a row back of which the store has `before`.
+///
+/// SQLite writes every index again that holds a column which is set, whatever the value; so what stands
+/// in an index is set only if it is another.
+pub fn update_from(conn: &mut Conn, before: &TeamRow, row: &TeamRow) -> QueryResult<()> {
+    // All fields by name, so that a new one is not forgotten here.
+    let TeamRow {
+        id,
+        connection_id: _,
+        display_name,
+        display_name_fold,
+        external_id,
+        scim_managed,
+        document,
+        version,
+        created_at,
+        updated_at,
+    } = row;
+    let old_name = (&before.display_name, &before.display_name_fold);
+    let changes = (
+        (
+            teams::scim_managed.eq(scim_managed),
+            teams::document.eq(document),
+            teams::version.eq(version),
+            teams::created_at.eq(created_at),
+            teams::updated_at.eq(updated_at),
+        ),
+        (old_name != (display_name, display_name_fold)).then(|| {
+            (teams::display_name.eq(display_name), teams::display_name_fold.eq(display_name_fold))
+        }),
+        (before.external_id != *external_id).then(|| teams::external_id.eq(external_id)),
+    );
+    let update = diesel::update(teams::table.filter(teams::id.eq(id))).set(changes);
     let update = Fixed(update.returning(teams::id));
     let _: Vec<String> = on_either!(conn, |conn| update.load(conn))?;
     journal::note(Change::Team(row.clone()));

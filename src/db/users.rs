@@ -347,6 +347,69 @@ pub fn update(conn: &mut Conn, row: &UserRow) -> QueryResult<()> {
     Ok(())
 }
 
+/// Writes a row back of which the store has `before`.
+///
+/// SQLite writes every index again that holds a column which is set, whatever the value; so what stands
+/// in an index is set only if it is another.
+pub fn update_from(conn: &mut Conn, before: &UserRow, row: &UserRow) -> QueryResult<()> {
+    // All fields by name, so that a new one is not forgotten here.
+    let UserRow {
+        id,
+        connection_id: _,
+        user_name,
+        user_name_fold,
+        external_id,
+        display_name,
+        display_name_fold,
+        active,
+        scim_owned,
+        document,
+        version,
+        created_at,
+        updated_at,
+        issuer,
+        subject,
+        linked_external_id,
+        claim_issued_at,
+        signed_in_at,
+        token_issued_at,
+    } = row;
+    let old_name = (&before.user_name, &before.user_name_fold);
+    let old_display_name = (&before.display_name, &before.display_name_fold);
+    let old_identity = (&before.issuer, &before.subject, &before.linked_external_id);
+    let changes = (
+        (
+            users::scim_owned.eq(scim_owned),
+            users::document.eq(document),
+            users::version.eq(version),
+            users::created_at.eq(created_at),
+            users::updated_at.eq(updated_at),
+            users::claim_issued_at.eq(claim_issued_at),
+            users::signed_in_at.eq(signed_in_at),
+            users::token_issued_at.eq(token_issued_at),
+        ),
+        (old_name != (user_name, user_name_fold))
+            .then(|| (users::user_name.eq(user_name), users::user_name_fold.eq(user_name_fold))),
+        (before.external_id != *external_id).then(|| users::external_id.eq(external_id)),
+        (old_display_name != (display_name, display_name_fold)).then(|| {
+            (users::display_name.eq(display_name), users::display_name_fold.eq(display_name_fold))
+        }),
+        (before.active != *active).then(|| users::active.eq(active)),
+        (old_identity != (issuer, subject, linked_external_id)).then(|| {
+            (
+                users::issuer.eq(issuer),
+                users::subject.eq(subject),
+                users::linked_external_id.eq(linked_external_id),
+            )
+        }),
+    );
+    let update = diesel::update(users::table.filter(users::id.eq(id))).set(changes);
+    let update = Fixed(update.returning(users::id));
+    let _: Vec<String> = on_either!(conn, |conn| update.load(conn))?;
+    journal::note(Change::User(row.clone()));
+    Ok(())
+}
+
 /// Deletes a user with all that hangs on it.
 pub fn delete(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<usize> {
     sessions::tell_of_user(conn, id)?;

@@ -17,7 +17,7 @@ pub fn told(
     subject_id: &str,
     data: &Value,
 ) -> Result<String, StoreError> {
-    let after = data.get("after").map(Value::to_string);
+    let after = data.get("after").map(serde_json::to_string).transpose()?;
     for change in &mut changes {
         match change {
             Change::User(_) | Change::Team(_) => {

@@ -249,7 +249,7 @@ fn row<'e>(entry: &'e Entry<'_>) -> Result<NewEvent<'e>, StoreError> {
         action: entry.action.as_str(),
         subject: entry.subject.as_str(),
         subject_id: entry.subject_id,
-        data: entry.data.to_string(),
+        data: serde_json::to_string(entry.data)?,
     })
 }
 

@@ -373,9 +373,9 @@ fn write_back(
         document: serde_json::to_string(document.as_map())?,
         version: before.version + 1,
         updated_at: context.now.max(before.updated_at + 1),
-        ..before
+        ..before.clone()
     };
-    rows::update(conn, &row)?;
+    rows::update_from(conn, &before, &row)?;
     uniqueness::take(conn, context, Kind::Team, &row.id, Some(&old), document)?;
     let mut members = members.clone();
     if let Some(earlier) = earlier {

@@ -128,10 +128,12 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         }
         // It is made SCIM's own, with the same id.
         Some(row) if !row.scim_owned => {
-            write_back(conn, context, row, &document, Some(Action::Adopted))?
+            let old = stored(&row)?;
+            write_back(conn, context, row, old, &document, Some(Action::Adopted))?
         }
         Some(row) if !row.active => {
-            write_back(conn, context, row, &document, Some(Action::Reprovisioned))?
+            let old = stored(&row)?;
+            write_back(conn, context, row, old, &document, Some(Action::Reprovisioned))?
         }
         Some(row) if row.user_name_fold == keys.user_name_fold => {
             return Err(user_name_taken(&document).into());
@@ -247,9 +249,10 @@ pub fn replace(
 ) -> DirectoryResult<User> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
-    let document = document.clone().replacing(context.registry.user(), &stored(&before)?)?;
+    let old = stored(&before)?;
+    let document = document.clone().replacing(context.registry.user(), &old)?;
     let active = document.active().unwrap_or(before.active);
-    let row = write_back(conn, context, before, &document.with_active(active), None)?;
+    let row = write_back(conn, context, before, old, &document.with_active(active), None)?;
     with_groups(conn, context, row)
 }
 
@@ -268,8 +271,9 @@ pub fn patch(
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
     let mut quirks = plan.quirks.clone();
-    let document = plan.apply(stored(&before)?, &mut quirks)?;
-    let row = write_back(conn, context, before, &document, None)?;
+    let old = stored(&before)?;
+    let document = plan.apply(old.clone(), &mut quirks)?;
+    let row = write_back(conn, context, before, old, &document, None)?;
     Ok((with_groups(conn, context, row)?, quirks))
 }
 
@@ -316,8 +320,8 @@ pub fn set_active_by_hand(
     row.document = serde_json::to_string(document.as_map())?;
     row.version += 1;
     row.updated_at = context.now.max(before.updated_at + 1);
-    rows::update(conn, &row)?;
-    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    rows::update_from(conn, &before, &row)?;
+    let data = told(Some(old), &document);
     Ok(record(conn, context, Subject::User, id, action, &data)?)
 }
 
@@ -353,7 +357,7 @@ fn insert(
     uniqueness::take(conn, context, Kind::User, &row.id, None, document)?;
     let addresses = folded_emails(document);
     emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
-    let data = json!({ "after": document.as_map() });
+    let data = told(None, document);
     record(conn, context, Subject::User, &row.id, Action::Created, &data)?;
     Ok(row)
 }
@@ -410,23 +414,23 @@ pub(super) fn refresh_claimed(
     };
     let addresses = folded_emails(&document);
     emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
-    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    let data = told(Some(old), &document);
     record(conn, context, Subject::User, &row.id, Action::Updated, &data)?;
     Ok(row)
 }
 
-/// Writes `document` over the user, who belongs to SCIM from then on. Nothing is written, and
+/// Writes `document` over the user's `old` one, who belongs to SCIM from then on. Nothing is written, and
 /// neither the version nor `lastModified` moves, if nothing changes.
 fn write_back(
     conn: &mut Conn,
     context: &Context,
     before: UserRow,
+    old: Document,
     document: &Document,
     action: Option<Action>,
 ) -> DirectoryResult<UserRow> {
     // A client may unassign the attribute; what it stood for stays as it is.
     let active = document.active().unwrap_or(before.active);
-    let old = stored(&before)?;
     if *document == old && before.scim_owned {
         return Ok(before);
     }
@@ -466,7 +470,7 @@ fn write_back(
         leave_teams(conn, context, &row.id)?;
     }
     take_keys(conn, context, &before, &mut row, document)?;
-    rows::update(conn, &row)?;
+    rows::update_from(conn, &before, &row)?;
     uniqueness::take(conn, context, Kind::User, &row.id, Some(&old), document)?;
     if is_another {
         let data = json!({ "external_id": row.external_id, "teams": left });
@@ -479,9 +483,16 @@ fn write_back(
     // A PUT or PATCH takes a user over just as a POST does.
     let taken_over = (!before.scim_owned).then_some(Action::Adopted);
     let action = action.or(change).or(taken_over).unwrap_or(Action::Updated);
-    let data = json!({ "before": old.as_map(), "after": document.as_map() });
+    let data = told(Some(old), document);
     record(conn, context, Subject::User, &row.id, action, &data)?;
     Ok(row)
+}
+
+/// What an event tells of a user that was written.
+fn told(before: Option<Document>, after: &Document) -> Value {
+    let before = before.map(|before| ("before".to_owned(), before.into_map().into()));
+    let after = ("after".to_owned(), after.as_map().clone().into());
+    Value::Object(before.into_iter().chain([after]).collect())
 }
 
 /// What users are looked up by.

@@ -5,7 +5,7 @@
 //! belongs, since nobody knows what it is. What is no JSON object is not kept at all.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -32,6 +32,23 @@ const WORDS: [&str; 11] = [
 const PARAMETERS: [&str; 7] =
     ["filter", "startindex", "count", "attributes", "excludedattributes", "sortby", "sortorder"];
 
+/// What the members of SCIM's messages are called, besides attributes (RFC 7644 section 3).
+const MESSAGES: [&str; 13] = [
+    "schemas",
+    "Operations",
+    "op",
+    "path",
+    "value",
+    "Resources",
+    "totalResults",
+    "itemsPerPage",
+    "startIndex",
+    "status",
+    "scimType",
+    "detail",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+];
+
 /// The names of what is secret.
 #[derive(Debug, Clone, Default)]
 pub struct Masks {
@@ -39,17 +56,31 @@ pub struct Masks {
     never: BTreeSet<String>,
     /// Of attributes that are no text, in small letters, with what they are.
     no_text: BTreeMap<String, AttributeType>,
+    /// What there is to say of the names that are met most, as they are mostly spelled.
+    known: HashMap<String, Said>,
+}
+
+/// What a name says of its value.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    is_secret: bool,
+    /// What it is, where that is no text.
+    no_text: Option<AttributeType>,
 }
 
 impl Masks {
     /// The names of the attributes that are never returned, besides those that every secret has.
     pub fn of(registry: &Registry) -> Self {
         let mut masks = Self::default();
-        for kind in [registry.user(), registry.group()] {
-            for (_, attribute) in kind.attributes() {
-                masks.learn(attribute);
-            }
+        let kinds = [registry.user(), registry.group()];
+        let attributes = || kinds.into_iter().flat_map(|kind| kind.attributes());
+        for (_, attribute) in attributes() {
+            masks.learn(attribute);
         }
+        let subs = attributes().flat_map(|(_, attribute)| &attribute.sub_attributes);
+        let names = attributes().map(|(_, attribute)| attribute).chain(subs);
+        let names = names.map(|attribute| attribute.name.as_str()).chain(MESSAGES);
+        masks.known = names.map(|name| (name.to_owned(), masks.look_at(name))).collect();
         masks
     }
 
@@ -72,6 +103,16 @@ impl Masks {
         }
     }
 
+    /// What a member's name says of its value.
+    fn said(&self, name: &str) -> Said {
+        self.known.get(name).copied().unwrap_or_else(|| self.look_at(name))
+    }
+
+    fn look_at(&self, name: &str) -> Said {
+        let no_text = self.no_text.get(&name.to_ascii_lowercase()).copied();
+        Said { is_secret: self.names_secret(name), no_text }
+    }
+
     /// Whether a name, a path or a filter names something secret.
     fn names_secret(&self, text: &str) -> bool {
         let lower = text.to_ascii_lowercase();
@@ -83,8 +124,8 @@ impl Masks {
 
     /// Whether a text stands where none belongs. A client may write a boolean or a number as text, and
     /// a complex value as its value alone, if it was not refused for it.
-    fn is_misplaced(&self, name: &str, value: &Value, is_refused: bool) -> bool {
-        let Some(kind) = self.no_text.get(&name.to_ascii_lowercase()) else { return false };
+    fn is_misplaced(name: Said, value: &Value, is_refused: bool) -> bool {
+        let Some(kind) = name.no_text else { return false };
         let fits = |text: &str| match kind {
             AttributeType::Boolean => {
                 ["true", "false"].iter().any(|b| text.eq_ignore_ascii_case(b))
@@ -99,16 +140,18 @@ impl Masks {
         }
     }
 
-    /// A body as it may be kept; `None` for what is no JSON object. Of one that is not whole, what is
-    /// complete of it.
-    pub fn body(&self, bytes: &[u8], is_whole: bool, is_refused: bool) -> Option<String> {
-        let mut value: Value = if is_whole {
-            serde_json::from_slice(bytes).ok()?
-        } else {
-            serde_json::from_str(&completed(bytes)?).ok()?
-        };
-        self.mask_object(value.as_object_mut()?, Of { is_open: !is_whole, is_refused });
-        Some(if is_whole { value.to_string() } else { format!("{value}{CUT}") })
+    /// A body as it may be kept; `None` for what is no JSON object.
+    pub fn whole(&self, mut body: Value, is_refused: bool) -> Option<String> {
+        self.mask_object(body.as_object_mut()?, Of { is_open: false, is_refused });
+        serde_json::to_string(&body).ok()
+    }
+
+    /// The beginning of a body as it may be kept, as far as it is complete; `None` for what is no JSON
+    /// object.
+    pub fn beginning(&self, bytes: &[u8], is_refused: bool) -> Option<String> {
+        let mut body: Value = serde_json::from_str(&completed(bytes)?).ok()?;
+        self.mask_object(body.as_object_mut()?, Of { is_open: true, is_refused });
+        Some(format!("{body}{CUT}"))
     }
 
     fn mask(&self, value: &mut Value, of: Of) {
@@ -143,8 +186,8 @@ impl Masks {
         let hides_value = match path.and_then(Value::as_str) {
             Some(path) => {
                 let name = path.rsplit([':', '.']).next().unwrap_or_default();
-                let is_misplaced =
-                    value.is_some_and(|value| self.is_misplaced(name, value, of.is_refused));
+                let is_misplaced = value
+                    .is_some_and(|value| Self::is_misplaced(self.said(name), value, of.is_refused));
                 self.names_secret(path) || is_misplaced
             }
             // Without one, it has to be an object that names what it holds.
@@ -159,9 +202,9 @@ impl Masks {
             }
             // The data of a bulk operation is an object; as a text it may hold anything.
             let is_loose_data = key.eq_ignore_ascii_case("data") && value.is_string();
-            let is_secret = is_loose_data
-                || self.names_secret(key)
-                || self.is_misplaced(key, value, of.is_refused);
+            let said = self.said(key);
+            let is_secret =
+                is_loose_data || said.is_secret || Self::is_misplaced(said, value, of.is_refused);
             if is_secret || (is_value && hides_value) {
                 *value = Value::from(MASK);
             } else if may_filter && let Some(text) = value.as_str() {
@@ -313,7 +356,7 @@ mod tests {
     }
 
     fn masked(body: &Value) -> Value {
-        let text = masks().body(body.to_string().as_bytes(), true, false).expect("JSON");
+        let text = masks().whole(body.clone(), false).expect("an object");
         serde_json::from_str(&text).expect("JSON")
     }
 
@@ -350,8 +393,7 @@ mod tests {
 
     #[test]
     fn text_where_none_belongs_is_masked() {
-        let refused =
-            |body: &Value| masks().body(body.to_string().as_bytes(), true, true).expect("JSON");
+        let refused = |body: &Value| masks().whole(body.clone(), true).expect("an object");
         for body in [
             json!({ "active": "s3cret" }),
             json!({ "emails": "s3cret" }),
@@ -422,11 +464,11 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_not_kept() {
-        for body in ["", "password=s3cret", "{\"a\":", "<a/>", "[\"s3cret\"]", "\"s3cret\""] {
-            assert_eq!(masks().body(body.as_bytes(), true, false), None, "{body}");
+        for body in [json!(null), json!(["s3cret"]), json!("s3cret"), json!(1)] {
+            assert_eq!(masks().whole(body.clone(), false), None, "{body}");
         }
         for body in ["", "password=s3cret", "]", "<a/>", "{\"a\": \u{1}"] {
-            let kept = masks().body(body.as_bytes(), false, false).unwrap_or_default();
+            let kept = masks().beginning(body.as_bytes(), false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{kept}");
         }
     }
@@ -435,12 +477,12 @@ mod tests {
     fn of_a_body_that_is_cut_nothing_is_kept_of_which_the_name_is_missing() {
         let body = r#"{"Operations":[{"op":"replace","value":"s3cret","path":"password"}]}"#;
         for end in 0..body.len() {
-            let kept = masks().body(&body.as_bytes()[..end], false, false).unwrap_or_default();
+            let kept = masks().beginning(&body.as_bytes()[..end], false).unwrap_or_default();
             assert!(!kept.contains("s3cret"), "{end}: {kept}");
         }
         let body = r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{"val"#;
         assert_eq!(
-            masks().body(body.as_bytes(), false, false).as_deref(),
+            masks().beginning(body.as_bytes(), false).as_deref(),
             Some(r#"{"displayName":"Staff","members":[{"value":"1"},{"value":"2"},{}]}…"#)
         );
     }

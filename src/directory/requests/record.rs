@@ -56,21 +56,23 @@ impl Kept {
         self.bytes.as_ref().map_or(0, Bytes::len)
     }
 
+    /// The JSON of a body that is there as a whole; else nothing.
     fn json(&self) -> Value {
         let whole = self.bytes.as_ref().filter(|bytes| self.size == Some(bytes.len()));
         whole.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }
 
-    fn shown(&self, masks: Option<&Masks>, is_refused: bool) -> (Option<i64>, Option<String>) {
-        let size =
-            self.size.filter(|size| *size > 0).map(|size| i64::try_from(size).unwrap_or(i64::MAX));
-        let bytes = self.bytes.as_ref().filter(|bytes| !bytes.is_empty());
-        (
-            size,
-            bytes.zip(masks).and_then(|(bytes, masks)| {
-                masks.body(bytes, self.size == Some(bytes.len()), is_refused)
-            }),
-        )
+    /// Bytes of the body, none for an empty one.
+    fn size(&self) -> Option<i64> {
+        self.size.filter(|size| *size > 0).map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+    }
+
+    /// What may be kept of the body, whose JSON this is.
+    fn shown(&self, json: Value, masks: &Masks, is_refused: bool) -> Option<String> {
+        match &self.bytes {
+            Some(bytes) if self.size != Some(bytes.len()) => masks.beginning(bytes, is_refused),
+            _ => masks.whole(json, is_refused),
+        }
     }
 }
 
@@ -249,12 +251,9 @@ impl Record {
     pub fn draft(self, masks: &Masks, has_bodies: bool) -> Draft {
         let (request, answer) = (self.request.json(), self.answer.json());
         let said = |body: &Value, name: &str| text(body, name).map(|text| short(text, MAX_NAME));
-        let masks_of_bodies = has_bodies.then_some(masks);
         let is_error = self.status >= 400;
         // The status of a bulk job says nothing of its operations: one of them may have been refused.
         let is_refused = is_error || target(&self.path).0.eq_ignore_ascii_case("Bulk");
-        let (request_size, request_body) = self.request.shown(masks_of_bodies, is_refused);
-        let (answer_size, answer_body) = self.answer.shown(masks_of_bodies, false);
         let (endpoint, id) = target(&self.path);
         let resource_type = if self.kind == Kind::Scim { resource_type(endpoint) } else { None };
         let own_id = said(&answer, "id").filter(|_| !is_error);
@@ -279,10 +278,8 @@ impl Record {
             user_agent: self.user_agent.map(|agent| short(&agent, MAX_NAME)),
             quirks: (!self.quirks.is_empty()).then(|| self.quirks.join(" ")),
             resources: self.resources.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
-            request_size,
-            request_body,
-            answer_size,
-            answer_body,
+            request_size: self.request.size(),
+            answer_size: self.answer.size(),
             ..NewRequest::default()
         };
         if is_error {
@@ -295,6 +292,10 @@ impl Record {
             _ => {}
         }
         row.resource_type = resource_type.map(str::to_owned);
+        if has_bodies {
+            row.request_body = self.request.shown(request, masks, is_refused);
+            row.answer_body = self.answer.shown(answer, masks, false);
+        }
         if let Some(sign_in) = self.sign_in {
             row.connection_id = sign_in.connection_id;
             row.outcome = sign_in.outcome.map(|outcome| outcome.as_str().to_owned());
@@ -550,10 +551,11 @@ mod tests {
         let bytes = Bytes::from(body.clone());
         let kept = Kept::of(&bytes);
         assert_eq!(kept.held(), MAX_BODY);
-        let (size, text) = kept.shown(Some(&Masks::default()), false);
-        let text = text.expect("a text");
-        assert_eq!(size, i64::try_from(body.len()).ok());
+        let text = kept.shown(kept.json(), &Masks::default(), false).expect("a text");
+        assert_eq!(kept.size(), i64::try_from(body.len()).ok());
         assert!(text.starts_with("{\"displayName\":\"Staff\"") && text.ends_with('…'), "{text}");
+        let no_json = Kept::of(&Bytes::from_static(b"password=s3cret"));
+        assert_eq!(no_json.shown(no_json.json(), &Masks::default(), false), None);
         let small = Bytes::from_static(b"{}");
         assert_eq!(Kept::of(&small).bytes.expect("a body").as_ptr(), small.as_ptr(), "no copy");
     }

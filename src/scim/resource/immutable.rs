@@ -76,6 +76,11 @@ fn hold(
     new: &mut Map<String, Value>,
     omitted: Omitted,
 ) -> ScimResult<()> {
+    let holds =
+        is_immutable(attribute) || attribute.sub_attributes.iter().any(|sub| is_immutable(sub));
+    if !holds {
+        return Ok(());
+    }
     // What was stored under another schema, and does not fit this one, is no value.
     let before = old.get(&attribute.name).filter(|value| conforms(attribute, value));
     let Some(before) = before else { return Ok(()) };
