@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::journal::{self, Change};
+use super::sql::Sql;
 use super::time::InTime;
 use super::url::DatabaseUrl;
 use crate::scim::filter::instant;
@@ -174,6 +175,14 @@ impl Conn {
                 done
             }
         }
+    }
+
+    /// How many rows have been written since SQLite's connection was opened, those that were rolled back
+    /// included.
+    pub(super) fn changes(&mut self) -> QueryResult<i64> {
+        let statement = Sql::new("SELECT total_changes()").columns::<(BigInt,)>();
+        let (changes,): (i64,) = on_either!(self, |conn| statement.get_result(conn))?;
+        Ok(changes)
     }
 
     /// Commits the transaction.

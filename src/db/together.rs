@@ -1,13 +1,17 @@
 //! Writes of several requests that are committed together.
 //!
 //! SQLite has one writer, and a commit waits for the disk. What comes meanwhile is carried out in one
-//! transaction once the disk is done, each write in a part of its own that can fail by itself, and
-//! each is answered only after the commit of all. Where that commit fails, or one of them does harm to
-//! the whole, each is done again alone.
+//! transaction once the disk is done, and each is answered only after the commit of all. Where that
+//! commit fails, or one of them does harm to the whole, each is done again alone.
+//!
+//! A write that is refused mostly says so before it has written anything. One that has leaves something
+//! that nobody can tell from what the others have written: all of it is rolled back, and done again, each
+//! write in a part of its own that can fail by itself. Such parts cost a copy of each page that
+//! they change, so they are not made before one is needed.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +29,9 @@ pub const MOST: u32 = 64;
 /// meanwhile, and a slow machine is to make no difference to them.
 const LONGEST: Duration =
     if cfg!(test) { Duration::from_hours(1) } else { Duration::from_millis(10) };
+/// Transactions that are made of parts from the beginning, after one in which that was needed: where many
+/// writes fail halfway, not every transaction is to be done twice.
+const CAREFUL: u32 = 100;
 
 /// The writes that wait, and whoever carries them out.
 pub struct Together {
@@ -34,6 +41,8 @@ pub struct Together {
     limit: Option<Duration>,
     /// How long a write waits for those before it.
     patience: Duration,
+    /// How many transactions from here on are made of parts.
+    careful: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -77,6 +86,8 @@ enum Gone {
     Refused,
     /// Another write was in its way, so that another attempt may go well; of this one nothing is left.
     InTheWay,
+    /// It has left something in the transaction that ought not to be there.
+    Halfway,
     /// The transaction is not what it was.
     Harm,
 }
@@ -100,11 +111,20 @@ impl Drop for Waiting {
     }
 }
 
+/// What is known of a write before it is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// What the log calls it.
+    pub operation: &'static str,
+    /// Whether it may take so long that those who are done should not wait for it.
+    pub is_large: bool,
+    /// Whether nothing of it is to be left in any case.
+    pub is_rehearsal: bool,
+}
+
 /// A write, and how it ended.
 struct Job {
-    operation: &'static str,
-    /// Whether it may take so long that those who are done should not wait for it.
-    is_large: bool,
+    kind: Kind,
     work: Writing,
     /// Called once it is committed.
     committed: Committed,
@@ -124,8 +144,8 @@ impl Job {
         how: impl FnOnce(&mut Conn, &Writing, &'static str) -> Ended,
     ) {
         self.ended = None;
-        let Self { work, turn, limit, operation, .. } = self;
-        let run = || in_time(*limit, turn, || how(conn, work, operation));
+        let Self { work, turn, limit, kind, .. } = self;
+        let run = || in_time(*limit, turn, || how(conn, work, kind.operation));
         // What it panicked in the middle of is rolled back by whoever called.
         self.ended = catch_unwind(AssertUnwindSafe(run)).ok();
     }
@@ -149,6 +169,21 @@ impl Job {
     fn begin(&mut self, conn: &mut Conn) -> Gone {
         self.run(conn, |conn, work, _| conn.telling(work));
         self.gone()
+    }
+
+    /// Carries the write out in the transaction as it is.
+    fn add(&mut self, conn: &mut Conn) -> Gone {
+        let before = conn.changes().ok();
+        self.run(conn, |conn, work, _| conn.telling(work));
+        let is_answered = matches!(self.ended, Some(Err(Undone::Answered)));
+        match self.gone() {
+            Gone::Refused if is_answered && before.is_some() && conn.changes().ok() == before => {
+                Gone::Refused
+            }
+            // Where the store failed, it may have rolled back more than anybody wanted.
+            Gone::Refused | Gone::InTheWay => Gone::Halfway,
+            gone => gone,
+        }
     }
 
     /// Carries the write out in a part of the transaction, of which nothing is left if it is refused.
@@ -188,7 +223,8 @@ impl Together {
         limit: Option<Duration>,
         patience: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { connections, turns, limit, patience, state: Mutex::default() })
+        let (careful, state) = (AtomicU32::new(0), Mutex::default());
+        Arc::new(Self { connections, turns, limit, patience, careful, state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -203,7 +239,7 @@ impl Together {
     pub async fn write(
         self: &Arc<Self>,
         turn: Turn,
-        (operation, is_large): (&'static str, bool),
+        kind: Kind,
         work: Writing,
         committed: Committed,
     ) -> Ended {
@@ -211,8 +247,7 @@ impl Together {
         let (limit, claimed) = (self.limit, Claim::default());
         let waiting = Waiting(claimed.clone());
         let tenant = turn.tenant().clone();
-        let job =
-            Job { operation, is_large, work, committed, turn, limit, claimed, ended: None, waits };
+        let job = Job { kind, work, committed, turn, limit, claimed, ended: None, waits };
         let is_led = {
             let mut state = self.state();
             state.add(&tenant, job);
@@ -236,6 +271,12 @@ impl Together {
 
     fn next(&self) -> Option<Job> {
         self.state().next()
+    }
+
+    /// Whether the next transaction is to be made of parts.
+    fn is_careful(&self) -> bool {
+        let fewer = |left: u32| left.checked_sub(1);
+        self.careful.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
     }
 
     /// One transaction, of the first write and of those that have come meanwhile. Gives one that is to
@@ -264,7 +305,7 @@ impl Together {
                 first.answer();
                 return None;
             }
-            Gone::InTheWay | Gone::Harm => {
+            Gone::InTheWay | Gone::Halfway | Gone::Harm => {
                 // Closing it rolls back whatever it is in the middle of.
                 drop(taken);
                 self.alone(first);
@@ -273,21 +314,46 @@ impl Together {
         }
         let (mut jobs, mut again, mut is_intact) = (vec![first], Vec::new(), true);
         let mut next = None;
-        while is_intact && jobs.len() < MOST as usize && begun.elapsed() < LONGEST {
-            let Some(mut job) = self.next() else { break };
-            if job.is_large {
-                // Those who are done do not wait for it.
-                next = Some(job);
-                break;
-            }
-            match job.join(&mut taken.conn) {
+        let mut is_careful = self.is_careful();
+        // What was rolled back.
+        let mut undone = VecDeque::new();
+        while is_intact {
+            let mut job = if let Some(job) = undone.pop_front() {
+                job
+            } else {
+                let has_room = jobs.len() < MOST as usize && begun.elapsed() < LONGEST;
+                let Some(job) = has_room.then(|| self.next()).flatten() else { break };
+                if job.kind.is_large {
+                    // Those who are done do not wait for it.
+                    next = Some(job);
+                    break;
+                }
+                job
+            };
+            let in_part = is_careful || job.kind.is_rehearsal;
+            let conn = &mut taken.conn;
+            match if in_part { job.join(conn) } else { job.add(conn) } {
                 Gone::InTheWay => again.push(job),
+                Gone::Halfway => {
+                    self.careful.store(CAREFUL, Ordering::Relaxed);
+                    is_careful = true;
+                    undone = jobs.drain(..).collect();
+                    if matches!(job.error(), Some(StoreError::TimedOut)) {
+                        // It has had its time.
+                        job.answer();
+                    } else {
+                        undone.push_back(job);
+                    }
+                    conn.roll_back();
+                    is_intact = conn.begin_write().is_ok();
+                }
                 gone => {
                     is_intact = gone != Gone::Harm;
                     jobs.push(job);
                 }
             }
         }
+        jobs.extend(undone);
         if is_intact && taken.conn.commit().is_ok() {
             self.connections.give_back(taken, None);
             for job in jobs {
@@ -370,7 +436,6 @@ impl Drop for Leader {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::TransactionManager;
     use diesel::prelude::*;
     use diesel::result::Error as DieselError;
     use diesel::sql_types::BigInt;
@@ -381,12 +446,12 @@ mod tests {
     use super::*;
     use crate::db::connection::changed_meanwhile;
     use crate::db::pool::Limits;
-    use crate::db::{DatabaseUrl, Db};
+    use crate::db::{DatabaseUrl, Db, MayBeStore};
 
     /// A store with a table, whose first write waits until it is let go.
     struct Store {
         db: Db,
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
     }
 
     #[derive(QueryableByName)]
@@ -412,13 +477,6 @@ mod tests {
         .await;
     }
 
-    /// How deep the work is in transactions: 2 where it has joined another one.
-    fn depth(conn: &mut Conn) -> u32 {
-        type Manager = <Conn as Connection>::TransactionManager;
-        let status = Manager::transaction_manager_status_mut(conn);
-        status.transaction_depth().ok().flatten().map_or(0, u32::from)
-    }
-
     impl Store {
         async fn new() -> Self {
             Self::with_patience(Duration::from_hours(1)).await
@@ -434,7 +492,7 @@ mod tests {
             })
             .await
             .unwrap();
-            Self { db, _folder: folder }
+            Self { db, folder }
         }
 
         /// A write that lasts until the sender says something.
@@ -448,6 +506,16 @@ mod tests {
                 insert(conn, number)
             });
             (go, write)
+        }
+
+        /// Tells how many numbers are committed, whoever is in the middle of a transaction.
+        fn committed(&self) -> impl Fn() -> i64 + Send + Clone + 'static {
+            let file = self.folder.path().join("muster.db").display().to_string();
+            move || {
+                let mut conn = SqliteConnection::establish(&file).unwrap();
+                let count = diesel::sql_query("SELECT COUNT(*) AS number FROM t");
+                count.get_result::<Row>(&mut conn).unwrap().number
+            }
         }
 
         async fn numbers(&self) -> Vec<i64> {
@@ -477,10 +545,12 @@ mod tests {
     #[tokio::test]
     async fn what_comes_meanwhile_is_committed_together() {
         let store = Store::new().await;
-        let depths =
-            |number| store.db.write("join", move |conn| insert(conn, number).map(|_| depth(conn)));
-        let found = meanwhile(&store, (1..=40).map(depths).collect()).await;
-        assert!(found.into_iter().all(|depth| depth.unwrap() == 2));
+        let write = |number| {
+            let committed = store.committed();
+            store.db.write("join", move |conn| insert(conn, number).map(|_| committed()))
+        };
+        let found = meanwhile(&store, (1..=40).map(write).collect()).await;
+        assert!(found.into_iter().all(|before| before.unwrap() == 0));
         assert_eq!(store.numbers().await, (0..=40).collect::<Vec<_>>());
     }
 
@@ -501,6 +571,86 @@ mod tests {
         let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
         assert_eq!(well, [true, false, true, false, true, false]);
         assert_eq!(store.numbers().await, [0, 1, 3, 5]);
+    }
+
+    /// A refusal that is no fault of the store's.
+    #[derive(Debug)]
+    struct No;
+
+    impl From<StoreError> for No {
+        fn from(_: StoreError) -> Self {
+            Self
+        }
+    }
+
+    impl From<DieselError> for No {
+        fn from(_: DieselError) -> Self {
+            Self
+        }
+    }
+
+    impl MayBeStore for No {
+        fn or_store(self) -> Result<StoreError, Self> {
+            Err(self)
+        }
+    }
+
+    /// The numbers that are written while another write is under way, in the order in which they are:
+    /// 2 is refused, `halfway` after it was written or before.
+    async fn written_beside_a_refusal(halfway: bool) -> Vec<i64> {
+        let store = Store::new().await;
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let write = |number| {
+            let (runs, committed) = (runs.clone(), store.committed());
+            store.db.write("join", move |conn| {
+                runs.lock().unwrap().push(number);
+                if number == 2 && !halfway {
+                    return Err(No);
+                }
+                insert(conn, number)?;
+                if number == 2 { Err(No) } else { Ok(committed()) }
+            })
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        assert!(found[1].is_err());
+        assert!([&found[0], &found[2]].iter().all(|found| matches!(found, Ok(0))), "{found:?}");
+        assert_eq!(store.numbers().await, [0, 1, 3]);
+        // In what comes next each write has a part of its own, so that none is done twice.
+        runs.lock().unwrap().push(0);
+        let write = |number| {
+            let runs = runs.clone();
+            store.db.write("join", move |conn| {
+                runs.lock().unwrap().push(number);
+                insert(conn, number)?;
+                if number == 5 { Err(No) } else { Ok(()) }
+            })
+        };
+        let (go, held) = store.hold(10);
+        let others = async {
+            let mut others: Vec<_> = (4..=6).map(write).map(Box::pin).collect();
+            line_up(&mut others).await;
+            go.send(()).unwrap();
+            join_all(others).await
+        };
+        let (held, found) = futures_util::future::join(held, others).await;
+        assert_eq!(held.unwrap(), 10);
+        let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, false, true]);
+        assert_eq!(store.numbers().await, [0, 1, 3, 4, 6, 10]);
+        let runs = runs.lock().unwrap();
+        runs.clone()
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_halfway_is_told_apart_from_the_others() {
+        let runs = written_beside_a_refusal(true).await;
+        assert_eq!(runs, [1, 2, 1, 2, 3, 0, 4, 5, 6], "all of it once more, each by itself");
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_before_it_has_written_costs_the_others_nothing() {
+        let runs = written_beside_a_refusal(false).await;
+        assert_eq!(runs, [1, 2, 3, 0, 4, 5, 4, 5, 6]);
     }
 
     #[tokio::test]
@@ -536,7 +686,7 @@ mod tests {
         let found = meanwhile(&store, (1..=3).map(write).collect()).await;
         let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
         assert_eq!(well, [true, false, true]);
-        assert_eq!(runs.load(Ordering::Relaxed), 2, "together, and once more alone");
+        assert_eq!(runs.load(Ordering::Relaxed), 3, "together, by itself, and once more alone");
         assert_eq!(store.numbers().await, [0, 1, 3]);
     }
 
@@ -582,12 +732,12 @@ mod tests {
     async fn what_may_take_long_begins_a_transaction_of_its_own() {
         let store = Store::new().await;
         let write = |number| {
-            let db = store.db.large(number == 2);
-            async move { db.write("join", move |conn| insert(conn, number).map(|_| depth(conn))).await }
+            let (db, committed) = (store.db.large(number == 2), store.committed());
+            async move { db.write("join", move |conn| insert(conn, number).map(|_| committed())).await }
         };
         let found = meanwhile(&store, (1..=3).map(write).collect()).await;
-        let depths: Vec<u32> = found.into_iter().map(Result::unwrap).collect();
-        assert_eq!(depths, [2, 1, 2]);
+        let before: Vec<i64> = found.into_iter().map(Result::unwrap).collect();
+        assert_eq!(before, [0, 2, 2]);
         assert_eq!(store.numbers().await, [0, 1, 2, 3]);
     }
 
@@ -596,24 +746,24 @@ mod tests {
         let store = Store::new().await;
         let runs = Arc::new(Mutex::new(Vec::new()));
         let write = |number| {
-            let runs = runs.clone();
+            let (runs, committed) = (runs.clone(), store.committed());
             store.db.write("join", move |conn| {
                 insert(conn, number)?;
-                let is_first = {
+                let so_far = {
                     let mut runs = runs.lock().unwrap();
                     runs.push(number);
-                    runs.iter().filter(|run| **run == number).count() == 1
+                    runs.iter().filter(|run| **run == number).count()
                 };
-                if number == 2 && is_first {
+                if number == 2 && so_far < 3 {
                     return Err(changed_meanwhile().into());
                 }
-                Ok::<_, StoreError>(depth(conn))
+                Ok::<_, StoreError>(committed())
             })
         };
         let found = meanwhile(&store, (1..=3).map(write).collect()).await;
-        let depths: Vec<u32> = found.into_iter().map(Result::unwrap).collect();
-        assert_eq!(depths, [2, 1, 2]);
-        assert_eq!(*runs.lock().unwrap(), [1, 2, 3, 2]);
+        let before: Vec<i64> = found.into_iter().map(Result::unwrap).collect();
+        assert_eq!(before, [0, 3, 0]);
+        assert_eq!(*runs.lock().unwrap(), [1, 2, 1, 2, 3, 2]);
         assert_eq!(store.numbers().await, [0, 1, 2, 3]);
     }
 

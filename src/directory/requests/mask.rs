@@ -270,8 +270,7 @@ impl Of {
 
 /// A text without the tokens that are written in it.
 pub fn cleaned(text: &str) -> Cow<'_, str> {
-    let lower = text.to_ascii_lowercase();
-    if !["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign)) {
+    if !may_hold_token(text) {
         return Cow::Borrowed(text);
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
@@ -303,6 +302,22 @@ pub fn cleaned(text: &str) -> Cow<'_, str> {
         is_next = is_scheme;
     }
     if is_masked { Cow::Owned(kept) } else { Cow::Borrowed(text) }
+}
+
+/// Whether one of the signs of a token is in a text, in whatever letters: `muster_`, `eyj` and `bearer`.
+fn may_hold_token(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let has = |start: Option<usize>, sign: &str| {
+        let part = start.and_then(|start| bytes.get(start..start + sign.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(sign.as_bytes()))
+    };
+    // Looked for by their rarest letters.
+    bytes.iter().enumerate().any(|(place, byte)| match byte {
+        b'_' => has(place.checked_sub(6), "muster_"),
+        b'j' | b'J' => has(place.checked_sub(2), "eyj"),
+        b'b' | b'B' => has(Some(place), "bearer"),
+        _ => false,
+    })
 }
 
 /// The beginning of a JSON text made whole: up to the last value that is complete, with what is open
@@ -460,6 +475,21 @@ mod tests {
         }
         let body = json!({ "displayName": format!("it is {token}") });
         assert_eq!(masked(&body), json!({ "displayName": "it is ***" }));
+    }
+
+    #[test]
+    fn signs_of_tokens_are_seen_wherever_they_stand() {
+        let signs = ["muster_", "eyj", "bearer", "Muster_", "EYJ", "beAReR"];
+        for sign in signs {
+            for text in
+                [sign.to_owned(), format!("é{sign}"), format!("b_j{sign} x"), format!("ey{sign}")]
+            {
+                assert!(may_hold_token(&text), "{text}");
+            }
+        }
+        for text in ["", "_", "j", "b", "yj", "uster_", "beare", "e-yj", "muster-", "é_", "bear"] {
+            assert!(!may_hold_token(text), "{text}");
+        }
     }
 
     #[test]
