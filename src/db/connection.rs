@@ -1,9 +1,12 @@
 //! One connection to either database, and how it is opened.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{
+    AnsiTransactionManager, InstrumentationEvent, SimpleConnection, TransactionManager,
+};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -56,6 +59,29 @@ extern "SQL" {
     fn muster_micros(text: Nullable<Text>) -> Nullable<BigInt>;
     fn muster_plain(json: Nullable<Text>) -> Nullable<Text>;
     fn muster_in_time() -> Bool;
+}
+
+thread_local! {
+    /// Whether a statement has failed on one of this thread's SQLite connections for writing.
+    static HAS_FAILED: Cell<bool> = const { Cell::new(false) };
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the library calls it so")]
+fn note_failure(event: InstrumentationEvent<'_>) {
+    if matches!(event, InstrumentationEvent::FinishQuery { error: Some(_), .. }) {
+        HAS_FAILED.set(true);
+    }
+}
+
+/// Forgets which statements have failed on this thread.
+pub(super) fn forget_failures() {
+    HAS_FAILED.set(false);
+}
+
+/// Whether a statement of a SQLite connection for writing has failed on this thread, whatever was made of
+/// it.
+pub(super) fn has_failed() -> bool {
+    HAS_FAILED.get()
 }
 
 /// What a SQLite connection is for.
@@ -178,7 +204,7 @@ impl Conn {
     }
 
     /// How many rows have been written since SQLite's connection was opened, those that were rolled back
-    /// included.
+    /// included, but not those of statements that failed.
     pub(super) fn changes(&mut self) -> QueryResult<i64> {
         let statement = Sql::new("SELECT total_changes()").columns::<(BigInt,)>();
         let (changes,): (i64,) = on_either!(self, |conn| statement.get_result(conn))?;
@@ -320,6 +346,9 @@ fn open_sqlite(file: &Path, access: Access) -> ConnectionResult<SqliteConnection
         std::thread::sleep(LOCK_PAUSE);
     }
     register_functions(&mut conn).map_err(ConnectionError::CouldntSetupConfiguration)?;
+    if access == Access::Write {
+        conn.set_instrumentation(note_failure);
+    }
     Ok(conn)
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::connection::{Access, Conn, is_storage_fault, is_transient};
 use super::kept::{Kept, Outages};
 use super::rehearsal::{Witness, rehearse};
-use super::together::{self, Kind, Together};
+use super::together::{self, Together};
 use super::turns::{Job, Load, NoTurn, Tenant, Turn, Turns};
 use super::url::DatabaseUrl;
 use super::work::{Answer, Ended, Undone, Work, Writing};
@@ -481,11 +481,10 @@ impl Db {
         });
         if let Some(together) = &self.together {
             let turn = self.turn(&self.writers).await?;
-            let is_rehearsal = self.witness.is_some();
-            let kind = Kind { operation, is_large: self.is_large, is_rehearsal };
+            let called = (operation, self.is_large || self.witness.is_some());
             let request = serving::request();
             let work = move |conn: &mut Conn| serving::within(request.as_ref(), || work(conn));
-            return together.write(turn, kind, Box::new(work), committed).await;
+            return together.write(turn, called, Box::new(work), committed).await;
         }
         let insisting = move |conn: &mut Conn| {
             let done = insist(operation, || conn.write(&work));

@@ -207,8 +207,8 @@ where
 
 impl<Columns, C: Connection> RunQueryDsl<C> for Typed<Columns> {}
 
-/// A statement of the query builder whose text never differs, so that it is kept prepared: the builder
-/// takes every update for one of many.
+/// A statement of the query builder that is kept prepared, since it has few texts, whatever its values: the
+/// builder takes every update for one of many.
 ///
 /// It has to return something and to be loaded: on SQLite what is merely executed is asked by the builder
 /// whether to be kept, not by this.

@@ -347,3 +347,65 @@ pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
         None => statement,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::db::DatabaseUrl;
+    use crate::db::connection::Access;
+    use crate::db::migrations::migrate;
+
+    fn stored(conn: &mut Conn) -> TeamRow {
+        find(conn, "c", "t").unwrap().expect("the team")
+    }
+
+    #[test]
+    fn an_update_writes_what_is_another_and_leaves_what_an_index_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("muster.db"));
+        let mut conn = Conn::open(&url, Access::Write).unwrap();
+        migrate(&mut conn).unwrap();
+        // There is no connection that it could belong to.
+        conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+        let mut row = TeamRow {
+            id: "t".to_owned(),
+            connection_id: "c".to_owned(),
+            display_name: "Staff".to_owned(),
+            display_name_fold: "staff".to_owned(),
+            external_id: None,
+            scim_managed: false,
+            document: "{}".to_owned(),
+            version: 1,
+            created_at: 1,
+            updated_at: 1,
+        };
+        insert(&mut conn, &row).unwrap();
+        let first = row.clone();
+        let edits: [fn(&mut TeamRow); 8] = [
+            |row| row.display_name = "All".to_owned(),
+            |row| row.display_name_fold = "all".to_owned(),
+            |row| row.external_id = Some("1".to_owned()),
+            |row| row.scim_managed = true,
+            |row| row.document = "{\"displayName\":\"All\"}".to_owned(),
+            |row| row.version = 2,
+            |row| row.created_at = 2,
+            |row| row.updated_at = 2,
+        ];
+        for (place, edit) in edits.into_iter().enumerate() {
+            let before = row.clone();
+            edit(&mut row);
+            assert_ne!(row, before, "{place}");
+            update_from(&mut conn, &before, &row).unwrap();
+            assert_eq!(stored(&mut conn), row, "{place}");
+        }
+        update_from(&mut conn, &row, &first).unwrap();
+        assert_eq!(stored(&mut conn), first);
+        // What stands in an index and stays the same is not set.
+        update_from(&mut conn, &row, &TeamRow { version: 3, ..row.clone() }).unwrap();
+        let left = stored(&mut conn);
+        assert_eq!((left.version, left.document), (3, row.document));
+        assert_eq!((left.display_name_fold, left.external_id), (first.display_name_fold, None));
+    }
+}

@@ -5,9 +5,9 @@
 //! commit fails, or one of them does harm to the whole, each is done again alone.
 //!
 //! A write that is refused mostly says so before it has written anything. One that has leaves something
-//! that nobody can tell from what the others have written: all of it is rolled back, and done again, each
-//! write in a part of its own that can fail by itself. Such parts cost a copy of each page that
-//! they change, so they are not made before one is needed.
+//! that nobody can tell from what the others have written, and so may one of whose statements the store
+//! refused: all of it is rolled back, and done again, each write in a part of its own that can fail by
+//! itself. Such parts cost a copy of each page that they change, so they are not made before one is needed.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::connection::Conn;
+use super::connection::{self, Conn};
 use super::kept::Kept;
 use super::pool::{Committed, StoreError, in_time, insist};
 use super::turns::{Tenant, Turn, Turns};
@@ -111,20 +111,12 @@ impl Drop for Waiting {
     }
 }
 
-/// What is known of a write before it is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
-    /// What the log calls it.
-    pub operation: &'static str,
-    /// Whether it may take so long that those who are done should not wait for it.
-    pub is_large: bool,
-    /// Whether nothing of it is to be left in any case.
-    pub is_rehearsal: bool,
-}
-
 /// A write, and how it ended.
 struct Job {
-    kind: Kind,
+    operation: &'static str,
+    /// Whether it begins a transaction: it may take so long that those who are done should not wait for
+    /// it, or has to be rolled back in any case.
+    is_apart: bool,
     work: Writing,
     /// Called once it is committed.
     committed: Committed,
@@ -144,8 +136,8 @@ impl Job {
         how: impl FnOnce(&mut Conn, &Writing, &'static str) -> Ended,
     ) {
         self.ended = None;
-        let Self { work, turn, limit, kind, .. } = self;
-        let run = || in_time(*limit, turn, || how(conn, work, kind.operation));
+        let Self { work, turn, limit, operation, .. } = self;
+        let run = || in_time(*limit, turn, || how(conn, work, operation));
         // What it panicked in the middle of is rolled back by whoever called.
         self.ended = catch_unwind(AssertUnwindSafe(run)).ok();
     }
@@ -173,16 +165,20 @@ impl Job {
 
     /// Carries the write out in the transaction as it is.
     fn add(&mut self, conn: &mut Conn) -> Gone {
-        let before = conn.changes().ok();
+        self.ended = None;
+        let Ok(before) = conn.changes() else { return Gone::Harm };
+        connection::forget_failures();
         self.run(conn, |conn, work, _| conn.telling(work));
-        let is_answered = matches!(self.ended, Some(Err(Undone::Answered)));
+        // A statement that fails is not counted, may undo itself, and may roll back all there is, whatever
+        // the work makes of it.
+        let is_sound = !connection::has_failed();
         match self.gone() {
-            Gone::Refused if is_answered && before.is_some() && conn.changes().ok() == before => {
+            Gone::Well if is_sound => Gone::Well,
+            Gone::Refused if is_sound && conn.changes().is_ok_and(|now| now == before) => {
                 Gone::Refused
             }
-            // Where the store failed, it may have rolled back more than anybody wanted.
-            Gone::Refused | Gone::InTheWay => Gone::Halfway,
-            gone => gone,
+            Gone::Harm => Gone::Harm,
+            _ => Gone::Halfway,
         }
     }
 
@@ -239,7 +235,7 @@ impl Together {
     pub async fn write(
         self: &Arc<Self>,
         turn: Turn,
-        kind: Kind,
+        (operation, is_apart): (&'static str, bool),
         work: Writing,
         committed: Committed,
     ) -> Ended {
@@ -247,7 +243,8 @@ impl Together {
         let (limit, claimed) = (self.limit, Claim::default());
         let waiting = Waiting(claimed.clone());
         let tenant = turn.tenant().clone();
-        let job = Job { kind, work, committed, turn, limit, claimed, ended: None, waits };
+        let job =
+            Job { operation, is_apart, work, committed, turn, limit, claimed, ended: None, waits };
         let is_led = {
             let mut state = self.state();
             state.add(&tenant, job);
@@ -323,29 +320,29 @@ impl Together {
             } else {
                 let has_room = jobs.len() < MOST as usize && begun.elapsed() < LONGEST;
                 let Some(job) = has_room.then(|| self.next()).flatten() else { break };
-                if job.kind.is_large {
-                    // Those who are done do not wait for it.
+                if job.is_apart {
                     next = Some(job);
                     break;
                 }
                 job
             };
-            let in_part = is_careful || job.kind.is_rehearsal;
             let conn = &mut taken.conn;
-            match if in_part { job.join(conn) } else { job.add(conn) } {
+            match if is_careful { job.join(conn) } else { job.add(conn) } {
                 Gone::InTheWay => again.push(job),
                 Gone::Halfway => {
                     self.careful.store(CAREFUL, Ordering::Relaxed);
                     is_careful = true;
-                    undone = jobs.drain(..).collect();
-                    if matches!(job.error(), Some(StoreError::TimedOut)) {
-                        // It has had its time.
-                        job.answer();
-                    } else {
-                        undone.push_back(job);
-                    }
+                    undone = jobs.drain(..).chain([job]).collect();
                     conn.roll_back();
-                    is_intact = conn.begin_write().is_ok();
+                    if let Err(error) = conn.begin_write() {
+                        // Another process has the lock, and nothing is left of any of them.
+                        self.connections.give_back(taken, Some(&error.into()));
+                        for mut job in undone {
+                            job.fail(StoreError::Busy);
+                            job.answer();
+                        }
+                        return None;
+                    }
                 }
                 gone => {
                     is_intact = gone != Gone::Harm;
@@ -688,6 +685,46 @@ mod tests {
         assert_eq!(well, [true, false, true]);
         assert_eq!(runs.load(Ordering::Relaxed), 3, "together, by itself, and once more alone");
         assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_of_the_harm_it_does_takes_nobody_along() {
+        let store = Store::new().await;
+        let write = |number| {
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                if number == 2 {
+                    // As SQLite itself does for some errors; this one comes with another.
+                    diesel::sql_query("ROLLBACK").execute(conn)?;
+                    let _ = diesel::sql_query("INSERT INTO nowhere VALUES (1)").execute(conn);
+                }
+                Ok::<_, StoreError>(number)
+            })
+        };
+        let found = meanwhile(&store, (1..=3).map(write).collect()).await;
+        let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, false, true], "{found:?}");
+        assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_was_rolled_back_is_carried_out_whoever_does_harm_then() {
+        let store = Store::new().await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let write = |number| {
+            let runs = runs.clone();
+            store.db.write("join", move |conn| {
+                insert(conn, number)?;
+                // The first one fails the second time, when the third has made all begin again.
+                assert!(number != 1 || runs.fetch_add(1, Ordering::Relaxed) != 1, "a fault");
+                if number == 3 { Err(No) } else { Ok(()) }
+            })
+        };
+        let found = meanwhile(&store, (1..=4).map(write).collect()).await;
+        let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, true, false, true]);
+        assert_eq!(runs.load(Ordering::Relaxed), 3, "together, in a part, and alone");
+        assert_eq!(store.numbers().await, [0, 1, 2, 4]);
     }
 
     #[tokio::test]

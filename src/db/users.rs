@@ -509,3 +509,89 @@ pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
         None => statement,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::db::DatabaseUrl;
+    use crate::db::connection::Access;
+    use crate::db::migrations::migrate;
+
+    fn stored(conn: &mut Conn) -> UserRow {
+        find(conn, "c", "u").unwrap().expect("the user")
+    }
+
+    #[test]
+    fn an_update_writes_what_is_another_and_leaves_what_an_index_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("muster.db"));
+        let mut conn = Conn::open(&url, Access::Write).unwrap();
+        migrate(&mut conn).unwrap();
+        // There is no connection that it could belong to.
+        conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+        let mut row = UserRow {
+            id: "u".to_owned(),
+            connection_id: "c".to_owned(),
+            user_name: "Ann".to_owned(),
+            user_name_fold: "ann".to_owned(),
+            external_id: None,
+            display_name: None,
+            display_name_fold: None,
+            active: true,
+            scim_owned: false,
+            document: "{}".to_owned(),
+            version: 1,
+            created_at: 1,
+            updated_at: 1,
+            issuer: None,
+            subject: None,
+            linked_external_id: None,
+            claim_issued_at: None,
+            signed_in_at: None,
+            token_issued_at: None,
+        };
+        insert(&mut conn, &row).unwrap();
+        let first = row.clone();
+        let edits: [fn(&mut UserRow); 17] = [
+            |row| row.user_name = "Bea".to_owned(),
+            |row| row.user_name_fold = "bea".to_owned(),
+            |row| row.external_id = Some("1".to_owned()),
+            |row| row.display_name = Some("B".to_owned()),
+            |row| row.display_name_fold = Some("b".to_owned()),
+            |row| row.active = false,
+            |row| row.scim_owned = true,
+            |row| row.document = "{\"title\":\"x\"}".to_owned(),
+            |row| row.version = 2,
+            |row| row.created_at = 2,
+            |row| row.updated_at = 2,
+            |row| row.issuer = Some("i".to_owned()),
+            |row| row.subject = Some("s".to_owned()),
+            |row| row.linked_external_id = Some("l".to_owned()),
+            |row| row.claim_issued_at = Some(3),
+            |row| row.signed_in_at = Some(4),
+            |row| row.token_issued_at = Some(5),
+        ];
+        for (place, edit) in edits.into_iter().enumerate() {
+            let before = row.clone();
+            edit(&mut row);
+            assert_ne!(row, before, "{place}");
+            update_from(&mut conn, &before, &row).unwrap();
+            assert_eq!(stored(&mut conn), row, "{place}");
+        }
+        update_from(&mut conn, &row, &first).unwrap();
+        assert_eq!(stored(&mut conn), first);
+        // What stands in an index and stays the same is not set.
+        update_from(&mut conn, &row, &UserRow { version: 3, ..row.clone() }).unwrap();
+        let left = stored(&mut conn);
+        assert_eq!((left.version, &left.document), (3, &row.document));
+        let indexed = |row: &UserRow| {
+            let names = (row.user_name_fold.clone(), row.display_name_fold.clone());
+            (names, row.external_id.clone(), row.active, row.subject.clone())
+        };
+        assert_eq!(indexed(&left), indexed(&first));
+        update(&mut conn, &row).unwrap();
+        assert_eq!(stored(&mut conn), row);
+    }
+}

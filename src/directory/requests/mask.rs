@@ -534,6 +534,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn signs_of_tokens_are_seen_in_any_text(text in "([_jJbBéey]|muster|MUSTER|eY|earer|EARER|x){0,6}") {
+            let lower = text.to_ascii_lowercase();
+            let has = ["muster_", "eyj", "bearer"].iter().any(|sign| lower.contains(sign));
+            prop_assert_eq!(may_hold_token(&text), has, "{}", text);
+        }
+
+        #[test]
         fn every_beginning_can_be_made_whole(value in any_value(), part in 0.0..1.0_f64) {
             let text = value.to_string();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss,
