@@ -159,25 +159,30 @@ impl Job {
 
     /// Carries the write out in a transaction that has just begun, and is over if it is refused.
     fn begin(&mut self, conn: &mut Conn) -> Gone {
+        match self.attempt(conn) {
+            // Whoever joined it might join nothing.
+            (Gone::Well, false) => Gone::Harm,
+            (gone, _) => gone,
+        }
+    }
+
+    /// Carries the write out; says how it went, and whether no statement failed. One that fails may undo
+    /// itself, and may roll back all there is, whatever the work makes of it.
+    fn attempt(&mut self, conn: &mut Conn) -> (Gone, bool) {
+        connection::forget_failures();
         self.run(conn, |conn, work, _| conn.telling(work));
-        self.gone()
+        (self.gone(), !connection::has_failed())
     }
 
     /// Carries the write out in the transaction as it is.
     fn add(&mut self, conn: &mut Conn) -> Gone {
         self.ended = None;
         let Ok(before) = conn.changes() else { return Gone::Harm };
-        connection::forget_failures();
-        self.run(conn, |conn, work, _| conn.telling(work));
-        // A statement that fails is not counted, may undo itself, and may roll back all there is, whatever
-        // the work makes of it.
-        let is_sound = !connection::has_failed();
-        match self.gone() {
-            Gone::Well if is_sound => Gone::Well,
-            Gone::Refused if is_sound && conn.changes().is_ok_and(|now| now == before) => {
-                Gone::Refused
-            }
-            Gone::Harm => Gone::Harm,
+        match self.attempt(conn) {
+            (Gone::Well, true) => Gone::Well,
+            // A statement that failed would not be counted.
+            (Gone::Refused, true) if conn.changes().is_ok_and(|now| now == before) => Gone::Refused,
+            (Gone::Harm, _) => Gone::Harm,
             _ => Gone::Halfway,
         }
     }
@@ -705,6 +710,33 @@ mod tests {
         let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
         assert_eq!(well, [true, false, true], "{found:?}");
         assert_eq!(store.numbers().await, [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn nobody_joins_a_first_one_that_says_nothing_of_the_harm_it_does() {
+        let store = Store::new().await;
+        let (go, held): (_, Receiver<()>) = channel();
+        let held = Mutex::new(Some(held));
+        let first = store.db.write("first", move |conn| {
+            if let Some(held) = held.lock().unwrap().take() {
+                held.recv().unwrap();
+            }
+            insert(conn, 1)?;
+            diesel::sql_query("ROLLBACK").execute(conn)?;
+            let _ = diesel::sql_query("INSERT INTO nowhere VALUES (1)").execute(conn);
+            Ok::<_, StoreError>(())
+        });
+        let others = async {
+            let write = |number| Box::pin(store.db.write("join", move |conn| insert(conn, number)));
+            let mut others = vec![write(2), write(3)];
+            line_up(&mut others).await;
+            go.send(()).unwrap();
+            join_all(others).await
+        };
+        let (first, others) = futures_util::future::join(first, others).await;
+        assert!(first.is_err());
+        assert!(others.iter().all(Result::is_ok), "{others:?}");
+        assert_eq!(store.numbers().await, [2, 3]);
     }
 
     #[tokio::test]
