@@ -84,3 +84,17 @@ fn run<DB: diesel::backend::Backend>(
     let done = conn.run_pending_migrations(migrations).map_err(|error| failed(&error))?;
     Ok(done.iter().map(ToString::to_string).collect())
 }
+
+/// A new SQLite store for a test, and the folder that it is in. Rows may refer to some that are not there.
+#[cfg(test)]
+pub(super) fn migrated() -> (Conn, tempfile::TempDir) {
+    use super::connection::Access;
+    use super::url::DatabaseUrl;
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("muster.db"));
+    let mut conn = Conn::open(&url, Access::Write).unwrap();
+    migrate(&mut conn).unwrap();
+    conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+    (conn, folder)
+}

@@ -499,13 +499,21 @@ mod tests {
 
         /// A write that lasts until the sender says something.
         fn hold(&self, number: i64) -> (Sender<()>, impl Future<Output = Result<i64, StoreError>>) {
+            self.holding(move |conn| insert(conn, number))
+        }
+
+        /// A write that does not begin before the sender says something.
+        fn holding<T: Send + 'static>(
+            &self,
+            work: impl Fn(&mut Conn) -> Result<T, StoreError> + Send + 'static,
+        ) -> (Sender<()>, impl Future<Output = Result<T, StoreError>>) {
             let (go, held): (_, Receiver<()>) = channel();
             let held = Mutex::new(Some(held));
             let write = self.db.write("hold", move |conn| {
                 if let Some(held) = held.lock().unwrap().take() {
                     held.recv().unwrap();
                 }
-                insert(conn, number)
+                work(conn)
             });
             (go, write)
         }
@@ -532,16 +540,23 @@ mod tests {
 
     /// Lets `others` come while a write is under way, and gives what came of each.
     async fn meanwhile<F: Future>(store: &Store, others: Vec<F>) -> Vec<F::Output> {
-        let (go, held) = store.hold(0);
+        let (held, others) = beside(store.hold(0), others).await;
+        assert_eq!(held.unwrap(), 0);
+        others
+    }
+
+    /// Lets `others` come while a write is held, and gives what came of it and of each.
+    async fn beside<T, F: Future>(
+        (go, held): (Sender<()>, impl Future<Output = T>),
+        others: Vec<F>,
+    ) -> (T, Vec<F::Output>) {
         let others = async {
             let mut others: Vec<_> = others.into_iter().map(Box::pin).collect();
             line_up(&mut others).await;
             go.send(()).unwrap();
             join_all(others).await
         };
-        let (held, others) = futures_util::future::join(held, others).await;
-        assert_eq!(held.unwrap(), 0);
-        others
+        futures_util::future::join(held, others).await
     }
 
     #[tokio::test]
@@ -627,14 +642,7 @@ mod tests {
                 if number == 5 { Err(No) } else { Ok(()) }
             })
         };
-        let (go, held) = store.hold(10);
-        let others = async {
-            let mut others: Vec<_> = (4..=6).map(write).map(Box::pin).collect();
-            line_up(&mut others).await;
-            go.send(()).unwrap();
-            join_all(others).await
-        };
-        let (held, found) = futures_util::future::join(held, others).await;
+        let (held, found) = beside(store.hold(10), (4..=6).map(write).collect()).await;
         assert_eq!(held.unwrap(), 10);
         let well: Vec<bool> = found.iter().map(Result::is_ok).collect();
         assert_eq!(well, [true, false, true]);
@@ -715,25 +723,14 @@ mod tests {
     #[tokio::test]
     async fn nobody_joins_a_first_one_that_says_nothing_of_the_harm_it_does() {
         let store = Store::new().await;
-        let (go, held): (_, Receiver<()>) = channel();
-        let held = Mutex::new(Some(held));
-        let first = store.db.write("first", move |conn| {
-            if let Some(held) = held.lock().unwrap().take() {
-                held.recv().unwrap();
-            }
+        let first = store.holding(|conn| {
             insert(conn, 1)?;
             diesel::sql_query("ROLLBACK").execute(conn)?;
             let _ = diesel::sql_query("INSERT INTO nowhere VALUES (1)").execute(conn);
             Ok::<_, StoreError>(())
         });
-        let others = async {
-            let write = |number| Box::pin(store.db.write("join", move |conn| insert(conn, number)));
-            let mut others = vec![write(2), write(3)];
-            line_up(&mut others).await;
-            go.send(()).unwrap();
-            join_all(others).await
-        };
-        let (first, others) = futures_util::future::join(first, others).await;
+        let write = |number| store.db.write("join", move |conn| insert(conn, number));
+        let (first, others) = beside(first, vec![write(2), write(3)]).await;
         assert!(first.is_err());
         assert!(others.iter().all(Result::is_ok), "{others:?}");
         assert_eq!(store.numbers().await, [2, 3]);

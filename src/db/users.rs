@@ -512,12 +512,8 @@ pub(super) fn meeting(connection_id: &str, condition: Option<&Sql>) -> Sql {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::*;
-    use crate::db::DatabaseUrl;
-    use crate::db::connection::Access;
-    use crate::db::migrations::migrate;
+    use crate::db::migrations::migrated;
 
     fn stored(conn: &mut Conn) -> UserRow {
         find(conn, "c", "u").unwrap().expect("the user")
@@ -525,12 +521,7 @@ mod tests {
 
     #[test]
     fn an_update_writes_what_is_another_and_leaves_what_an_index_has() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(folder.path().join("muster.db"));
-        let mut conn = Conn::open(&url, Access::Write).unwrap();
-        migrate(&mut conn).unwrap();
-        // There is no connection that it could belong to.
-        conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+        let (mut conn, _folder) = migrated();
         let mut row = UserRow {
             id: "u".to_owned(),
             connection_id: "c".to_owned(),

@@ -33,7 +33,7 @@ const PARAMETERS: [&str; 7] =
     ["filter", "startindex", "count", "attributes", "excludedattributes", "sortby", "sortorder"];
 
 /// What the members of SCIM's messages are called, besides attributes (RFC 7644 section 3).
-const MESSAGES: [&str; 13] = [
+const MESSAGES: [&str; 12] = [
     "schemas",
     "Operations",
     "op",
@@ -46,7 +46,6 @@ const MESSAGES: [&str; 13] = [
     "status",
     "scimType",
     "detail",
-    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
 ];
 
 /// The names of what is secret.
@@ -79,7 +78,9 @@ impl Masks {
         }
         let subs = attributes().flat_map(|(_, attribute)| &attribute.sub_attributes);
         let names = attributes().map(|(_, attribute)| attribute).chain(subs);
-        let names = names.map(|attribute| attribute.name.as_str()).chain(MESSAGES);
+        let urns = kinds.into_iter().flat_map(|kind| &kind.extensions);
+        let urns = urns.map(|extension| extension.urn.as_ref());
+        let names = names.map(|attribute| attribute.name.as_str()).chain(urns).chain(MESSAGES);
         masks.known = names.map(|name| (name.to_owned(), masks.look_at(name))).collect();
         masks
     }
