@@ -19,6 +19,7 @@ mod notes;
 mod ops;
 mod origin;
 mod outgoing;
+mod presumed;
 mod query;
 mod receive;
 mod routes;

@@ -35,7 +35,7 @@ pub struct Entry {
     /// Who it speaks for.
     pub token: Arc<Authenticated>,
     /// The epoch in which it was good.
-    pub epoch: Option<String>,
+    pub epoch: String,
     /// When it was looked up, in UTC microseconds.
     learned_at: i64,
     /// When its use is to be noted again, in UTC microseconds.
@@ -69,7 +69,7 @@ struct Asking {
 #[derive(Debug)]
 enum Told {
     /// What the store has answered.
-    Epoch(Result<Option<String>, StoreError>),
+    Epoch(Result<String, StoreError>),
     /// To ask, for all who wait.
     Ask(Turn),
 }
@@ -99,7 +99,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Asks the store for all who wait.
-async fn ask(db: &Db, asking: &Mutex<Asking>, turn: Turn) -> Result<Option<String>, StoreError> {
+async fn ask(db: &Db, asking: &Mutex<Asking>, turn: Turn) -> Result<String, StoreError> {
     let waiting = Arc::new(Mutex::new(std::mem::take(&mut lock(asking).waiting)));
     let told = waiting.clone();
     let epoch = db.read(move |conn| {
@@ -139,14 +139,14 @@ impl Known {
     ///
     /// # Errors
     /// The store's.
-    pub async fn epoch(&self, db: &Db) -> Result<Option<String>, StoreError> {
+    pub async fn epoch(&self, db: &Db) -> Result<String, StoreError> {
         if db.url().file().is_some() {
             return db.lookup(tokens::epoch).await;
         }
         self.asked_together(db).await
     }
 
-    async fn asked_together(&self, db: &Db) -> Result<Option<String>, StoreError> {
+    async fn asked_together(&self, db: &Db) -> Result<String, StoreError> {
         let coming = {
             let mut asking = lock(&self.asking);
             if asking.is_asked {
@@ -171,13 +171,7 @@ impl Known {
     }
 
     /// Keeps in mind that a token is good in this epoch.
-    pub fn learn(
-        &self,
-        hash: &str,
-        token: Authenticated,
-        epoch: Option<String>,
-        now: i64,
-    ) -> Entry {
+    pub fn learn(&self, hash: &str, token: Authenticated, epoch: String, now: i64) -> Entry {
         let mut tokens = self.tokens();
         // Of those that come all the time, the next request knows again.
         if tokens.len() >= MOST {
@@ -218,7 +212,7 @@ mod tests {
         let known = Known::default();
         for _ in 0..20 {
             let asked = join_all((0..50).map(|_| known.asked_together(&db))).await;
-            assert!(asked.into_iter().all(|epoch| epoch.unwrap().is_none()));
+            assert!(asked.into_iter().all(|epoch| epoch.unwrap().is_empty()));
             assert!(is_idle(&known));
         }
     }
@@ -239,8 +233,8 @@ mod tests {
         drop(asks);
         go.send(()).unwrap();
         assert!(reads.await.unwrap());
-        assert!(waits.await.unwrap().is_none());
-        assert!(known.asked_together(&db).await.unwrap().is_none());
+        assert!(waits.await.unwrap().is_empty());
+        assert!(known.asked_together(&db).await.unwrap().is_empty());
         assert!(is_idle(&known));
     }
 

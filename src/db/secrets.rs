@@ -8,6 +8,9 @@ use super::sql::Sql;
 
 /// The name under which [`access_epoch`] is kept.
 const ACCESS_EPOCH: &str = "access-epoch";
+/// [`access_epoch`] as a column of a statement that finds something else.
+pub(super) const EPOCH_COLUMN: &str =
+    "COALESCE((SELECT secrets.value FROM secrets WHERE secrets.name = 'access-epoch'), '')";
 
 /// The secret of that name.
 pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<String>> {
@@ -24,9 +27,9 @@ pub fn insert(conn: &mut Conn, name: &str, value: &str) -> QueryResult<()> {
 }
 
 /// What tells whether tokens and connections are still as they were when it was read: it is another
-/// one after each change that ends or alters what a token stands for. None before the first.
-pub fn access_epoch(conn: &mut Conn) -> QueryResult<Option<String>> {
-    find(conn, ACCESS_EPOCH)
+/// one after each change that ends or alters what a token stands for. Empty before the first.
+pub fn access_epoch(conn: &mut Conn) -> QueryResult<String> {
+    Ok(find(conn, ACCESS_EPOCH)?.unwrap_or_default())
 }
 
 /// Begins another epoch, so that no process goes by what it knows of tokens and connections.

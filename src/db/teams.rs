@@ -1,13 +1,14 @@
 //! Teams.
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Conn, on_either};
 use super::filter::{Kind, Window};
 use super::journal::{self, Change};
 use super::schema::teams;
+use super::secrets::EPOCH_COLUMN;
 use super::sql::{Fixed, Sql};
 use super::totals;
 
@@ -44,6 +45,33 @@ pub struct TeamRow {
 struct TeamId {
     #[diesel(sql_type = Text)]
     id: String,
+}
+
+/// A team that was looked up to be shown.
+#[derive(Debug, Queryable)]
+pub struct Found {
+    pub team: TeamRow,
+    /// The [epoch](super::secrets::access_epoch) in which it was found.
+    pub epoch: Option<String>,
+}
+
+/// The columns of `teams` in the order of a [`TeamRow`]'s fields.
+const COLUMNS: &str = "teams.id, teams.connection_id, teams.display_name, teams.display_name_fold, \
+    teams.external_id, teams.scim_managed, teams.document, teams.version, teams.created_at, \
+    teams.updated_at";
+
+/// The team with that id, to be shown.
+pub fn show(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Option<Found>> {
+    let statement = Sql::new("SELECT ")
+        .raw(COLUMNS)
+        .raw(", ")
+        .raw(EPOCH_COLUMN)
+        .raw(" FROM teams WHERE teams.connection_id = ")
+        .text(connection_id)
+        .raw(" AND teams.id = ")
+        .text(id)
+        .columns::<(teams::SqlType, Nullable<Text>)>();
+    on_either!(conn, |conn| statement.get_result(conn)).optional()
 }
 
 /// The team with that id.

@@ -10,6 +10,7 @@ use super::filter::{Kind, Window};
 use super::journal::{self, Change};
 use super::memberships::{self, StatementRow};
 use super::schema::users;
+use super::secrets::EPOCH_COLUMN;
 use super::sessions;
 use super::sql::{Fixed, Sql};
 use super::totals;
@@ -65,6 +66,18 @@ pub struct Found {
     pub user: UserRow,
     /// What is said of the user and its teams, by their ids; none where it was not asked for.
     pub statements: Option<Vec<StatementRow>>,
+    /// The [epoch](super::secrets::access_epoch) in which it was found; none where it was not asked for.
+    pub epoch: Option<String>,
+}
+
+/// What to look up of users besides their rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside {
+    /// What is said of their teams. The database may look that up of rows too that it only skips or
+    /// sorts.
+    pub teams: bool,
+    /// In which epoch they were found.
+    pub epoch: bool,
 }
 
 /// A row of [`shown`].
@@ -72,6 +85,7 @@ pub struct Found {
 struct Joined {
     user: UserRow,
     stated: Option<String>,
+    epoch: Option<String>,
 }
 
 /// The columns of `users` in the order of a [`UserRow`]'s fields.
@@ -86,20 +100,22 @@ impl Joined {
         let statements = want_teams.then(read).transpose();
         let statements =
             statements.map_err(|error| DieselError::DeserializationError(error.into()))?;
-        Ok(Found { user: self.user, statements })
+        Ok(Found { user: self.user, statements, epoch: self.epoch })
     }
 }
 
-/// What to show of users, with what is said of their teams or without.
-fn shown(conn: &Conn, want_teams: bool) -> Sql {
-    let stated = if want_teams { memberships::stated(conn.is_postgres()) } else { "NULL" };
-    Sql::new("SELECT ").raw(COLUMNS).raw(", ").raw(stated).raw(" FROM users WHERE ")
+/// What to show of users.
+fn shown(conn: &Conn, beside: Beside) -> Sql {
+    let stated = if beside.teams { memberships::stated(conn.is_postgres()) } else { "NULL" };
+    let epoch = if beside.epoch { EPOCH_COLUMN } else { "NULL" };
+    let statement = Sql::new("SELECT ").raw(COLUMNS).raw(", ").raw(stated).raw(", ").raw(epoch);
+    statement.raw(" FROM users WHERE ")
 }
 
-fn load(conn: &mut Conn, statement: Sql, want_teams: bool) -> QueryResult<Vec<Found>> {
-    let statement = statement.columns::<(users::SqlType, Nullable<Text>)>();
+fn load(conn: &mut Conn, statement: Sql, beside: Beside) -> QueryResult<Vec<Found>> {
+    let statement = statement.columns::<(users::SqlType, Nullable<Text>, Nullable<Text>)>();
     let rows: Vec<Joined> = on_either!(conn, |conn| statement.load(conn))?;
-    rows.into_iter().map(|row| row.found(want_teams)).collect()
+    rows.into_iter().map(|row| row.found(beside.teams)).collect()
 }
 
 /// The user with that id, to be shown.
@@ -109,12 +125,13 @@ pub fn show(
     id: &str,
     want_teams: bool,
 ) -> QueryResult<Option<Found>> {
-    let statement = shown(conn, want_teams)
+    let beside = Beside { teams: want_teams, epoch: true };
+    let statement = shown(conn, beside)
         .raw("users.connection_id = ")
         .text(connection_id)
         .raw(" AND users.id = ")
         .text(id);
-    Ok(load(conn, statement, want_teams)?.pop())
+    Ok(load(conn, statement, beside)?.pop())
 }
 
 /// The user with that id.
@@ -430,22 +447,10 @@ pub fn list(
     condition: Option<&Sql>,
     window: &Window,
     limit: i64,
+    beside: Beside,
 ) -> QueryResult<Vec<Found>> {
-    let all = shown(conn, false).append(meeting(connection_id, condition));
-    load(conn, window.of(all, limit), false)
-}
-
-/// Like [`list`], with what is said of each one's teams. The database may look that up of rows too
-/// that it only skips or sorts.
-pub fn list_with_teams(
-    conn: &mut Conn,
-    connection_id: &str,
-    condition: Option<&Sql>,
-    window: &Window,
-    limit: i64,
-) -> QueryResult<Vec<Found>> {
-    let all = shown(conn, true).append(meeting(connection_id, condition));
-    load(conn, window.of(all, limit), true)
+    let all = shown(conn, beside).append(meeting(connection_id, condition));
+    load(conn, window.of(all, limit), beside)
 }
 
 /// The users with those ids, in no order.
@@ -455,12 +460,13 @@ pub fn with_ids(
     ids: &[&str],
     want_teams: bool,
 ) -> QueryResult<Vec<Found>> {
-    let statement = shown(conn, want_teams)
+    let beside = Beside { teams: want_teams, epoch: false };
+    let statement = shown(conn, beside)
         .raw("users.connection_id = ")
         .text(connection_id)
         .raw(" AND users.id")
         .among(conn, ids);
-    load(conn, statement, want_teams)
+    load(conn, statement, beside)
 }
 
 /// How many users meet a condition.

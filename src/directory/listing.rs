@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::QueryResult;
 
+use super::tokens::Told;
 use super::{Context, DirectoryError, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships;
@@ -51,13 +52,19 @@ pub struct Listed<T> {
     pub next: Option<Position>,
 }
 
+impl<T: Told> Told for Listed<T> {
+    fn epoch(&self) -> Option<&str> {
+        self.items.first().and_then(Told::epoch)
+    }
+}
+
 /// Looks the part of a table's rows up that a window shows, at most so many.
-type List<R> = fn(&mut Conn, &str, Option<&Sql>, &Window, i64) -> QueryResult<Vec<R>>;
+type List<'a, R> = &'a dyn Fn(&mut Conn, &str, Option<&Sql>, &Window, i64) -> QueryResult<Vec<R>>;
 
 /// How the rows of one table are listed.
-pub(super) struct Rows<R> {
+pub(super) struct Rows<'a, R> {
     pub(super) kind: Kind,
-    pub(super) list: List<R>,
+    pub(super) list: List<'a, R>,
     pub(super) count: fn(&mut Conn, &str, Option<&Sql>) -> QueryResult<i64>,
     pub(super) id: fn(&R) -> &str,
 }
@@ -66,7 +73,7 @@ pub(super) struct Rows<R> {
 pub(super) fn one_kind<R, T>(
     conn: &mut Conn,
     context: &Context,
-    rows: &Rows<R>,
+    rows: &Rows<'_, R>,
     (wanted, page): (&Wanted, &Page),
     show: impl FnOnce(&mut Conn, Vec<R>) -> DirectoryResult<Vec<T>>,
 ) -> DirectoryResult<Listed<T>> {

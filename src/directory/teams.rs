@@ -17,6 +17,7 @@ use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::Policy;
+use super::tokens::Told;
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
@@ -44,11 +45,23 @@ pub struct Team {
     members: Option<Vec<MemberRow>>,
     /// Whether there are more members than were to be shown.
     is_too_large: bool,
+    /// See [`Told::epoch`].
+    epoch: Option<String>,
     /// The entity tag, once it was asked for: there may be a hundred thousand members in it.
     tag: OnceCell<String>,
 }
 
+impl Told for Team {
+    fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+}
+
 impl Team {
+    fn new(row: TeamRow, members: Option<Vec<MemberRow>>) -> Self {
+        Self { row, members, is_too_large: false, epoch: None, tag: OnceCell::new() }
+    }
+
     /// What is stored of the team.
     pub fn row(&self) -> &TeamRow {
         &self.row
@@ -177,8 +190,8 @@ pub fn create(
 /// # Errors
 /// 404 if the connection has no such team.
 pub fn get(conn: &mut Conn, context: &Context, id: &str, show: Show) -> DirectoryResult<Team> {
-    let row = rows::find(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    shown(conn, context, row, show)
+    let found = rows::show(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
+    Ok(Team { epoch: found.epoch, ..shown(conn, context, found.team, show)? })
 }
 
 /// A page of the teams that a filter selects.
@@ -193,7 +206,7 @@ pub fn list(
 ) -> DirectoryResult<Listed<Team>> {
     let table = Rows {
         kind: Kind::Team,
-        list: rows::list,
+        list: &rows::list,
         count: rows::count,
         id: |row: &TeamRow| &row.id,
     };
@@ -229,11 +242,9 @@ fn each_with_members(
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
         by_team = by_side(memberships::members_of(conn, &ids, is_union(context), wanted.names)?);
     }
-    let with_members = |row: TeamRow| Team {
-        members: wanted.memberships.then(|| by_team.remove(&row.id).unwrap_or_default()),
-        row,
-        is_too_large: false,
-        tag: OnceCell::new(),
+    let with_members = |row: TeamRow| {
+        let members = wanted.memberships.then(|| by_team.remove(&row.id).unwrap_or_default());
+        Team::new(row, members)
     };
     Ok(found.into_iter().map(with_members).collect())
 }
@@ -522,7 +533,7 @@ fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> Direct
         let named = show == Show::Everybody { named: true };
         Some(memberships::members(conn, &row.id, is_union(context), named)?)
     };
-    Ok(Team { row, members, is_too_large, tag: OnceCell::new() })
+    Ok(Team { is_too_large, ..Team::new(row, members) })
 }
 
 /// Who belongs to a team. Inactive users are among them: their membership has no effect, but a

@@ -358,8 +358,15 @@ pub fn authenticate(
 ///
 /// # Errors
 /// The store's.
-pub fn epoch(conn: &mut Conn) -> Result<Option<String>, StoreError> {
+pub fn epoch(conn: &mut Conn) -> Result<String, StoreError> {
     Ok(secrets::access_epoch(conn)?)
+}
+
+/// What is looked up by a statement that may tell, too, whether tokens still stand for what they stood
+/// for.
+pub trait Told {
+    /// The [epoch] of the very moment at which it was found; none where the statement does not tell.
+    fn epoch(&self) -> Option<&str>;
 }
 
 /// Notes that a token was used.

@@ -13,6 +13,7 @@ use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
+use super::tokens::Told;
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
@@ -20,7 +21,7 @@ use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
 use crate::db::memberships::{self, StatementRow};
 use crate::db::teams as team_rows;
-use crate::db::users::{self as rows, Found, Holders, UserRow};
+use crate::db::users::{self as rows, Beside, Found, Holders, UserRow};
 use crate::db::{Conn, emails, teams};
 use crate::scim::ScimError;
 use crate::scim::condition::Condition;
@@ -39,11 +40,23 @@ pub struct User {
     row: UserRow,
     /// `None` where the teams were not asked for.
     groups: Option<Vec<StatementRow>>,
+    /// See [`Told::epoch`].
+    epoch: Option<String>,
     /// The entity tag, once it was asked for.
     tag: OnceCell<String>,
 }
 
+impl Told for User {
+    fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+}
+
 impl User {
+    fn new(row: UserRow, groups: Option<Vec<StatementRow>>) -> Self {
+        Self { row, groups, epoch: None, tag: OnceCell::new() }
+    }
+
     /// What is stored of the user.
     pub fn row(&self) -> &UserRow {
         &self.row
@@ -124,7 +137,7 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         None => {
             let row = insert(conn, context, &document, active)?;
             // It has just come to be, so that nobody has said anything of it.
-            return Ok(User { row, groups: Some(Vec::new()), tag: OnceCell::new() });
+            return Ok(User::new(row, Some(Vec::new())));
         }
         // It is made SCIM's own, with the same id.
         Some(row) if !row.scim_owned => {
@@ -194,9 +207,12 @@ pub fn list(
 ) -> DirectoryResult<Listed<User>> {
     // Where rows are skipped or sorted, the teams would be looked up of those too that are not shown.
     let has_teams = wanted.memberships && page.offset() == 0 && wanted.order.is_none();
+    let beside = Beside { teams: has_teams, epoch: wanted.is_lookup(page) };
     let table = Rows {
         kind: Kind::User,
-        list: if has_teams { rows::list_with_teams } else { rows::list },
+        list: &|conn, tenant, condition, window, limit| {
+            rows::list(conn, tenant, condition, window, limit, beside)
+        },
         count: rows::count,
         id: |found: &Found| &found.user.id,
     };
@@ -231,7 +247,7 @@ pub(super) fn with_ids(
 /// A user that was looked up, with the teams it is effectively in where they were asked for.
 fn found_user(context: &Context, found: Found) -> User {
     let groups = found.statements.map(|statements| in_effect(context, statements));
-    User { row: found.user, groups, tag: OnceCell::new() }
+    User { epoch: found.epoch, ..User::new(found.user, groups) }
 }
 
 /// Replaces what the client manages of a user (RFC 7644 section 3.5.1). A PUT that does not speak
@@ -552,7 +568,7 @@ pub(super) fn folded_emails(document: &Document) -> Vec<String> {
 /// A user that was just written, with the teams it is effectively in.
 fn with_groups(conn: &mut Conn, context: &Context, row: UserRow) -> DirectoryResult<User> {
     let groups = in_effect(context, memberships::of_users(conn, &[&row.id])?);
-    Ok(User { row, groups: Some(groups), tag: OnceCell::new() })
+    Ok(User::new(row, Some(groups)))
 }
 
 /// The memberships that take effect.

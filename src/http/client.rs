@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::{Either, LocalBoxFuture};
 
 use super::address;
 use super::answer::Failure;
 use super::door::{Attempt, Denied, admit};
 use super::middleware::RequestId;
 use super::notes::Notes;
+use super::presumed;
 use crate::access::Refusal;
 use crate::access::limit::Credential;
 use crate::access::scope::{Scope, Scopes};
@@ -48,6 +51,12 @@ pub struct Client {
 pub(super) struct Identified(pub(super) Client);
 
 impl Client {
+    fn new(app: web::Data<App>, request: &HttpRequest, token: Arc<Authenticated>) -> Self {
+        let db = app.db.of(&token.connection.id);
+        let (request_id, notes) = (RequestId::of(request), Notes::of(request));
+        Self { app, db, token, request_id, notes, is_rehearsing: false }
+    }
+
     /// Whether the token has the scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes().has(scope)
@@ -140,12 +149,30 @@ impl Client {
 
 impl FromRequest for Client {
     type Error = Failure;
-    type Future = Ready<Result<Self, Failure>>;
+    type Future =
+        Either<Ready<Result<Self, Failure>>, LocalBoxFuture<'static, Result<Self, Failure>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let client = request.extensions().get::<Self>().cloned();
-        ready(client.ok_or_else(|| unauthorized(NO_TOKEN)))
+        match of(request) {
+            Ok(client) if presumed::is_open(request) => {
+                let request = request.clone();
+                Either::Right(Box::pin(async move {
+                    let renewed = presumed::make_sure(&request, &client).await?;
+                    Ok(renewed.unwrap_or(client))
+                }))
+            }
+            client => Either::Left(ready(client)),
+        }
     }
+}
+
+/// The client behind a request, its token known or presumed to be good.
+///
+/// # Errors
+/// There is none.
+pub(super) fn of(request: &HttpRequest) -> Result<Client, Failure> {
+    let client = request.extensions().get::<Client>().cloned();
+    client.ok_or_else(|| unauthorized(NO_TOKEN))
 }
 
 /// Middleware of every SCIM endpoint, known or not: no token, no answer. It runs before the body is
@@ -158,6 +185,7 @@ pub async fn authenticate(
         Ok(client) => {
             request.extensions_mut().insert(Identified(client.clone()));
             let answer = next.call(request).await?.map_into_boxed_body();
+            let answer = presumed::settle(&client, answer).await;
             let held = answer.response().extensions().get::<Held>().cloned();
             if let Some(held) = held {
                 client.put_brake_on(held).await;
@@ -168,17 +196,77 @@ pub async fn authenticate(
     }
 }
 
-/// The client whose token the request carries.
+/// The client whose token the request carries. One that reads is presumed to be whom its token stood
+/// for a moment ago.
 async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     let app = app(request)?;
-    let Some(presented) = presented(request) else {
-        app.metrics.count_refused(Refusal::NoToken);
-        return Err(unauthorized(NO_TOKEN));
-    };
-    let attempt = Attempt::begin(&app, request, Credential::Token, presented.expose())?;
+    let presented = Presented::of(&app, request)?;
     let now = (app.clock)();
-    let (token, is_use_due) = match known(&app, presented, &attempt.hash, now).await? {
-        Ok(known) => (known.token.clone(), known.is_due(now)),
+    let presumed = match *request.method() {
+        Method::GET => app.known.find(&presented.attempt.hash, now),
+        _ => None,
+    };
+    // Whoever is turned away is not turned away by what was.
+    let is_likely = |entry: &Entry| entry.token.permit.allow_from.admits(address::of(request));
+    let token = match presumed.filter(is_likely) {
+        Some(entry) => {
+            let token = entry.token.clone();
+            note_token(request, Some(&token));
+            presumed::presume(request, entry, presented);
+            token
+        }
+        None => look(&app, request, presented, now).await?,
+    };
+    let counted = app.limiter.request(&token.token_id, now);
+    counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
+    Ok(Client::new(app, request, token))
+}
+
+/// The client again, once it has turned out that something has changed; its request counts once.
+pub(super) async fn look_again(
+    request: &HttpRequest,
+    presented: Presented,
+) -> Result<Client, Failure> {
+    let app = app(request)?;
+    note_token(request, None);
+    let now = (app.clock)();
+    let token = look(&app, request, presented, now).await?;
+    Ok(Client::new(app, request, token))
+}
+
+/// The token that a request carries, and the attempt to get in by it.
+pub(super) struct Presented {
+    token: Secret,
+    attempt: Attempt,
+}
+
+impl Presented {
+    fn of(app: &web::Data<App>, request: &HttpRequest) -> Result<Self, Failure> {
+        let Some(token) = presented(request) else {
+            app.metrics.count_refused(Refusal::NoToken);
+            return Err(unauthorized(NO_TOKEN));
+        };
+        let attempt = Attempt::begin(app, request, Credential::Token, token.expose())?;
+        Ok(Self { token, attempt })
+    }
+
+    /// It is good, as it was.
+    pub(super) fn still_good(self, app: &web::Data<App>, entry: &Entry) {
+        self.attempt.succeeded();
+        note_use(app, entry, (app.clock)());
+    }
+}
+
+/// Who the token speaks for, if it may be used.
+async fn look(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    presented: Presented,
+    now: i64,
+) -> Result<Arc<Authenticated>, Failure> {
+    let Presented { token, attempt } = presented;
+    let entry = match known(app, token, &attempt.hash, now).await? {
+        Ok(entry) => entry,
         Err(refused) => {
             match refused {
                 TokenRefused::Unknown => attempt.failed(Refusal::UnknownToken),
@@ -192,19 +280,18 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
         }
     };
     attempt.succeeded();
-    let notes = Notes::of(request);
-    if let Some(notes) = &notes {
-        notes.token(token.clone());
+    let token = entry.token.clone();
+    note_token(request, Some(&token));
+    admit(app, request, &token.permit.allow_from, &token.token_id)?;
+    note_use(app, &entry, now);
+    Ok(token)
+}
+
+/// Notes whose request it is, if it is logged.
+fn note_token(request: &HttpRequest, token: Option<&Arc<Authenticated>>) {
+    if let Some(notes) = Notes::of(request) {
+        notes.token(token.cloned());
     }
-    admit(&app, request, &token.permit.allow_from, &token.token_id)?;
-    let counted = app.limiter.request(&token.token_id, now);
-    counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
-    if is_use_due {
-        note_use(&app, token.token_id.clone(), now);
-    }
-    let request_id = RequestId::of(request);
-    let db = app.db.of(&token.connection.id);
-    Ok(Client { app, db, token, request_id, notes, is_rehearsing: false })
 }
 
 /// Who the token speaks for: as it was found before, if the store says that nothing has changed.
@@ -257,9 +344,12 @@ fn presented(request: &HttpRequest) -> Option<Secret> {
     bearer(header.to_str().ok()?).map(Secret::new)
 }
 
-/// Notes the use of a token without making the request wait for it.
-fn note_use(app: &web::Data<App>, id: String, now: i64) {
-    let db = app.db.clone();
+/// Notes the use of a token, where it is time to, without making the request wait for it.
+fn note_use(app: &web::Data<App>, entry: &Entry, now: i64) {
+    if !entry.is_due(now) {
+        return;
+    }
+    let (db, id) = (app.db.clone(), entry.token.token_id.clone());
     actix_web::rt::spawn(async move {
         let noted = db.note("note_token_use", move |conn| tokens::note_use(conn, &id, now)).await;
         if let Err(error) = noted {

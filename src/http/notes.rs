@@ -74,9 +74,9 @@ impl Notes {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes who asks.
-    pub fn token(&self, token: Arc<Authenticated>) {
-        self.noted().token = Some(token);
+    /// Notes who asks, as far as is known.
+    pub fn token(&self, token: Option<Arc<Authenticated>>) {
+        self.noted().token = token;
     }
 
     /// Notes the body of the request.

@@ -9,6 +9,7 @@ use actix_web::{Error, HttpMessage, Route};
 
 use super::answer::Failure;
 use super::client::{Client, Identified};
+use super::presumed;
 use crate::access::Refusal;
 use crate::access::scope::Scope;
 use crate::scim::ScimError;
@@ -29,7 +30,15 @@ async fn check(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     // Taken out first, so that what is borrowed of the request is given back.
     let identified = request.extensions_mut().remove::<Identified>();
-    if let Some(Identified(client)) = identified {
+    if let Some(Identified(mut client)) = identified {
+        presumed::needs(request.request(), scopes);
+        if !has_one(&client, scopes) {
+            // It may have got it since.
+            match presumed::make_sure(request.request(), &client).await {
+                Ok(renewed) => client = renewed.unwrap_or(client),
+                Err(failure) => return Ok(request.error_response(failure)),
+            }
+        }
         if let Err(lack) = check_scope(&client, scopes) {
             return Ok(request.error_response(Failure::from(lack)));
         }
@@ -47,15 +56,19 @@ pub struct LackOfScope {
     pub scope: Scope,
 }
 
+/// Whether the token of a client has one of the scopes, if there are any.
+fn has_one(client: &Client, scopes: &[Scope]) -> bool {
+    scopes.is_empty() || scopes.iter().any(|scope| client.may(*scope))
+}
+
 /// Holds the token of a client against the scopes of which one will do.
 ///
 /// # Errors
 /// It has none of them, which is counted.
 pub fn check_scope(client: &Client, scopes: &[Scope]) -> Result<(), LackOfScope> {
-    let Some(scope) = scopes.first().copied() else { return Ok(()) };
-    if scopes.iter().any(|scope| client.may(*scope)) {
+    let Some(scope) = scopes.first().copied().filter(|_| !has_one(client, scopes)) else {
         return Ok(());
-    }
+    };
     client.app.metrics.count_refused(Refusal::Scope);
     let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
     let detail = format!(

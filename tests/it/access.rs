@@ -1,5 +1,6 @@
 //! Who may do what, from where, and how often.
 
+mod changes;
 mod commands;
 mod limits;
 mod networks;
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         proxies::cases(),
         limits::CASES.to_vec(),
         commands::CASES.to_vec(),
+        changes::cases(),
     ]
     .concat()
 }

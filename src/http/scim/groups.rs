@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::list::List;
 use super::log_quirks;
+use crate::db::Conn;
+use crate::directory::Context;
 use crate::directory::listing::Wanted;
 use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
@@ -12,6 +14,7 @@ use crate::http::body::GroupBody;
 use crate::http::client::Client;
 use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
+use crate::http::presumed::Seeker;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
 use crate::scim::group;
@@ -74,19 +77,25 @@ pub async fn create(
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
 pub async fn get(
-    client: Client,
+    seeker: Seeker,
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
 ) -> Result<HttpResponse, Failure> {
+    let client = seeker.client();
     let projection = query.projection(client.app.registry.group())?;
-    let (context, show) = (client.context(), show(&projection));
-    let team = client.db().snapshot(move |conn| teams::get(conn, &context, &id, show)).await?;
+    let show = show(&projection);
+    let look_up = move |conn: &mut Conn, context: &Context| teams::get(conn, context, &id, show);
+    let team = if show == Show::Nobody {
+        seeker.look_up(look_up).await?
+    } else {
+        seeker.read(look_up).await?
+    };
     let tag = team.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    answer(&client, &projection, team)
+    answer(client, &projection, team)
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).

@@ -10,14 +10,15 @@ use crate::directory::listing::{self, Item, Wanted};
 use crate::http::answer::Failure;
 use crate::http::body::UserBody;
 use crate::http::client::Client;
+use crate::http::presumed::Seeker;
 use crate::http::query::UrlQuery;
 use crate::scim::filter::Filter;
 use crate::scim::query::Query;
 use crate::scim::quirks::Quirks;
 
 /// `POST /Users/.search`.
-pub async fn users(client: Client, body: UserBody) -> Result<HttpResponse, Failure> {
-    users::query(&client, &Query::from_body(body.0)?).await
+pub async fn users(seeker: Seeker, body: UserBody) -> Result<HttpResponse, Failure> {
+    users::query(&seeker, &Query::from_body(body.0)?).await
 }
 
 /// `POST /Groups/.search`.

@@ -5,6 +5,7 @@ use actix_web::HttpResponse;
 use super::list::List;
 use super::log_quirks;
 use crate::db::Conn;
+use crate::directory::Context;
 use crate::directory::listing::Wanted;
 use crate::directory::users::{self, User};
 use crate::http::answer::{self, Failure};
@@ -12,6 +13,7 @@ use crate::http::body::UserBody;
 use crate::http::client::Client;
 use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
+use crate::http::presumed::Seeker;
 use crate::http::query::UrlQuery;
 use crate::scim::patch::PatchPlan;
 use crate::scim::projection::Projection;
@@ -20,12 +22,13 @@ use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
 
 /// `GET /Users` (RFC 7644 section 3.4.2).
-pub async fn list(client: Client, query: UrlQuery) -> Result<HttpResponse, Failure> {
-    self::query(&client, &query).await
+pub async fn list(seeker: Seeker, query: UrlQuery) -> Result<HttpResponse, Failure> {
+    self::query(&seeker, &query).await
 }
 
 /// Answers a query, however it came.
-pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse, Failure> {
+pub(super) async fn query(seeker: &Seeker, query: &Query) -> Result<HttpResponse, Failure> {
+    let client = seeker.client();
     let resource_type = client.app.registry.user();
     let mut quirks = Quirks::default();
     let filter = query.filter(resource_type, &mut quirks)?;
@@ -40,13 +43,15 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
         names: false,
         most_members: client.app.settings.page_members,
     };
-    let (context, page) = (client.context(), list.page.clone());
-    let is_lookup = wanted.is_lookup(&page);
-    let look_up = move |conn: &mut Conn| users::list(conn, &context, &wanted, &page);
-    let listed = if is_lookup {
-        client.db().lookup(look_up).await?
+    let page = list.page.clone();
+    let listed = if wanted.is_lookup(&page) {
+        let look_up =
+            move |conn: &mut Conn, context: &Context| users::list(conn, context, &wanted, &page);
+        seeker.look_up(look_up).await?
     } else {
-        client.db().read(look_up).await?
+        let client = seeker.sure().await?;
+        let context = client.context();
+        client.db().read(move |conn| users::list(conn, &context, &wanted, &page)).await?
     };
     let base_url = &client.app.scim_base_url;
     list.answer(query, &listed, |user| user.show(&projection, base_url))
@@ -75,19 +80,22 @@ pub async fn create(
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
 pub async fn get(
-    client: Client,
+    seeker: Seeker,
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
 ) -> Result<HttpResponse, Failure> {
+    let client = seeker.client();
     let projection = query.projection(client.app.registry.user())?;
-    let (context, want_groups) = (client.context(), projection.includes("groups"));
-    let user = client.db().lookup(move |conn| users::get(conn, &context, &id, want_groups)).await?;
+    let want_groups = projection.includes("groups");
+    let look_up =
+        move |conn: &mut Conn, context: &Context| users::get(conn, context, &id, want_groups);
+    let user = seeker.look_up(look_up).await?;
     let tag = user.entity_tag();
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    answer(&client, &projection, &user)
+    answer(client, &projection, &user)
 }
 
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).
