@@ -132,6 +132,11 @@ impl Known {
         is_good.then(|| entry.clone())
     }
 
+    /// Forgets the token with that hash, which is good no more.
+    pub fn forget(&self, hash: &str) {
+        self.tokens().remove(hash);
+    }
+
     /// The store's epoch, as it was at some moment after this was called.
     ///
     /// A server is asked for all requests that have come while it was asked before; a file is asked

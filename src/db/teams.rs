@@ -1,7 +1,7 @@
 //! Teams.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Conn, on_either};
@@ -52,7 +52,7 @@ struct TeamId {
 pub struct Found {
     pub team: TeamRow,
     /// The [epoch](super::secrets::access_epoch) in which it was found.
-    pub epoch: Option<String>,
+    pub epoch: String,
 }
 
 /// The columns of `teams` in the order of a [`TeamRow`]'s fields.
@@ -70,7 +70,7 @@ pub fn show(conn: &mut Conn, connection_id: &str, id: &str) -> QueryResult<Optio
         .text(connection_id)
         .raw(" AND teams.id = ")
         .text(id)
-        .columns::<(teams::SqlType, Nullable<Text>)>();
+        .columns::<(teams::SqlType, Text)>();
     on_either!(conn, |conn| statement.get_result(conn)).optional()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::QueryResult;
 
-use super::tokens::Told;
+use super::tokens::AsOf;
 use super::{Context, DirectoryError, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
 use crate::db::memberships;
@@ -52,9 +52,9 @@ pub struct Listed<T> {
     pub next: Option<Position>,
 }
 
-impl<T: Told> Told for Listed<T> {
+impl<T: AsOf> AsOf for Listed<T> {
     fn epoch(&self) -> Option<&str> {
-        self.items.first().and_then(Told::epoch)
+        self.items.first().and_then(AsOf::epoch)
     }
 }
 

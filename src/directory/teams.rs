@@ -17,7 +17,7 @@ use self::refusals::{display_name_taken, external_id_taken, not_found};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::Policy;
-use super::tokens::Told;
+use super::tokens::AsOf;
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
@@ -45,13 +45,13 @@ pub struct Team {
     members: Option<Vec<MemberRow>>,
     /// Whether there are more members than were to be shown.
     is_too_large: bool,
-    /// See [`Told::epoch`].
+    /// See [`AsOf::epoch`].
     epoch: Option<String>,
     /// The entity tag, once it was asked for: there may be a hundred thousand members in it.
     tag: OnceCell<String>,
 }
 
-impl Told for Team {
+impl AsOf for Team {
     fn epoch(&self) -> Option<&str> {
         self.epoch.as_deref()
     }
@@ -191,7 +191,7 @@ pub fn create(
 /// 404 if the connection has no such team.
 pub fn get(conn: &mut Conn, context: &Context, id: &str, show: Show) -> DirectoryResult<Team> {
     let found = rows::show(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
-    Ok(Team { epoch: found.epoch, ..shown(conn, context, found.team, show)? })
+    Ok(Team { epoch: Some(found.epoch), ..shown(conn, context, found.team, show)? })
 }
 
 /// A page of the teams that a filter selects.

@@ -354,7 +354,8 @@ pub fn authenticate(
 }
 
 /// What stays the same as long as every token stands for what it stood for, but for those that
-/// expire. Has to be read with what is looked up, in one snapshot, or before it.
+/// expire. Whoever looks a token up has to read it in one snapshot with that, or before; whoever holds it
+/// against what was looked up earlier, in one statement with what is read on behalf of the token, or after.
 ///
 /// # Errors
 /// The store's.
@@ -362,9 +363,8 @@ pub fn epoch(conn: &mut Conn) -> Result<String, StoreError> {
     Ok(secrets::access_epoch(conn)?)
 }
 
-/// What is looked up by a statement that may tell, too, whether tokens still stand for what they stood
-/// for.
-pub trait Told {
+/// What a statement finds that may tell, too, whether tokens still stand for what they stood for.
+pub trait AsOf {
     /// The [epoch] of the very moment at which it was found; none where the statement does not tell.
     fn epoch(&self) -> Option<&str>;
 }

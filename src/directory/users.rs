@@ -13,7 +13,7 @@ use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::{Facts, effective};
-use super::tokens::Told;
+use super::tokens::AsOf;
 use super::{Context, DirectoryResult, brake, entity_tag, new_id, of_connection, uniqueness};
 use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
@@ -40,13 +40,13 @@ pub struct User {
     row: UserRow,
     /// `None` where the teams were not asked for.
     groups: Option<Vec<StatementRow>>,
-    /// See [`Told::epoch`].
+    /// See [`AsOf::epoch`].
     epoch: Option<String>,
     /// The entity tag, once it was asked for.
     tag: OnceCell<String>,
 }
 
-impl Told for User {
+impl AsOf for User {
     fn epoch(&self) -> Option<&str> {
         self.epoch.as_deref()
     }

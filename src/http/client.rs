@@ -11,10 +11,9 @@ use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
-use futures_util::future::{Either, LocalBoxFuture};
 
 use super::address;
-use super::answer::Failure;
+use super::answer::{Failure, internal_error};
 use super::door::{Attempt, Denied, admit};
 use super::middleware::RequestId;
 use super::notes::Notes;
@@ -35,7 +34,8 @@ use crate::secret::Secret;
 
 const NO_TOKEN: &str = "send the token of the connection as 'Authorization: Bearer TOKEN'";
 
-/// An authenticated client whose token has the scope that the route needs.
+/// A client whose token has the scope that the route needs, and is known to be good: what a handler gets
+/// that is not known yet is a [`Seeker`](super::presumed::Seeker).
 #[derive(Clone)]
 pub struct Client {
     pub app: web::Data<App>,
@@ -47,7 +47,8 @@ pub struct Client {
     is_rehearsing: bool,
 }
 
-/// A client whose token is good, before it is known whether it has the scope that the route needs.
+/// A client before it is known whether its token has the scope that the route needs; that the token is
+/// good is known, or [presumed].
 pub(super) struct Identified(pub(super) Client);
 
 impl Client {
@@ -149,20 +150,15 @@ impl Client {
 
 impl FromRequest for Client {
     type Error = Failure;
-    type Future =
-        Either<Ready<Result<Self, Failure>>, LocalBoxFuture<'static, Result<Self, Failure>>>;
+    type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        match of(request) {
-            Ok(client) if presumed::is_open(request) => {
-                let request = request.clone();
-                Either::Right(Box::pin(async move {
-                    let renewed = presumed::make_sure(&request, &client).await?;
-                    Ok(renewed.unwrap_or(client))
-                }))
-            }
-            client => Either::Left(ready(client)),
-        }
+        // A route that leaves it open has a handler that sees to it.
+        let known = |client| {
+            let is_known = presumed::is_known(request);
+            is_known.then_some(client).ok_or_else(|| internal_error().into())
+        };
+        ready(of(request).and_then(known))
     }
 }
 
@@ -208,18 +204,25 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     };
     // Whoever is turned away is not turned away by what was.
     let is_likely = |entry: &Entry| entry.token.permit.allow_from.admits(address::of(request));
-    let token = match presumed.filter(is_likely) {
+    let (entry, is_known) = match presumed.filter(is_likely) {
         Some(entry) => {
-            let token = entry.token.clone();
-            note_token(request, Some(&token));
-            presumed::presume(request, entry, presented);
-            token
+            note_token(request, Some(&entry.token));
+            presumed::presume(request, entry.clone(), presented);
+            (entry, false)
         }
-        None => look(&app, request, presented, now).await?,
+        None => (look(&app, request, presented, now).await?, true),
     };
-    let counted = app.limiter.request(&token.token_id, now);
-    counted.inspect_err(|error| app.metrics.count_limited(error.limit)).map_err(Denied::from)?;
-    Ok(Client::new(app, request, token))
+    let client = Client::new(app, request, entry.token.clone());
+    if let Err(error) = client.app.limiter.request(client.token_id(), now) {
+        // That it was too much is told to nobody else.
+        presumed::make_sure(request, &client).await?;
+        client.app.metrics.count_limited(error.limit);
+        return Err(Denied::from(error).into());
+    }
+    if is_known {
+        note_use(&client.app, &entry, now);
+    }
+    Ok(client)
 }
 
 /// The client again, once it has turned out that something has changed; its request counts once.
@@ -230,8 +233,9 @@ pub(super) async fn look_again(
     let app = app(request)?;
     note_token(request, None);
     let now = (app.clock)();
-    let token = look(&app, request, presented, now).await?;
-    Ok(Client::new(app, request, token))
+    let entry = look(&app, request, presented, now).await?;
+    note_use(&app, &entry, now);
+    Ok(Client::new(app, request, entry.token))
 }
 
 /// The token that a request carries, and the attempt to get in by it.
@@ -257,17 +261,18 @@ impl Presented {
     }
 }
 
-/// Who the token speaks for, if it may be used.
+/// What the token stands for, if it may be used.
 async fn look(
     app: &web::Data<App>,
     request: &HttpRequest,
     presented: Presented,
     now: i64,
-) -> Result<Arc<Authenticated>, Failure> {
+) -> Result<Entry, Failure> {
     let Presented { token, attempt } = presented;
     let entry = match known(app, token, &attempt.hash, now).await? {
         Ok(entry) => entry,
         Err(refused) => {
+            app.known.forget(&attempt.hash);
             match refused {
                 TokenRefused::Unknown => attempt.failed(Refusal::UnknownToken),
                 TokenRefused::AnotherKind => attempt.failed(Refusal::OtherToken),
@@ -280,11 +285,9 @@ async fn look(
         }
     };
     attempt.succeeded();
-    let token = entry.token.clone();
-    note_token(request, Some(&token));
-    admit(app, request, &token.permit.allow_from, &token.token_id)?;
-    note_use(app, &entry, now);
-    Ok(token)
+    note_token(request, Some(&entry.token));
+    admit(app, request, &entry.token.permit.allow_from, &entry.token.token_id)?;
+    Ok(entry)
 }
 
 /// Notes whose request it is, if it is logged.

@@ -10,53 +10,64 @@ use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
-use super::answer::Failure;
+use super::answer::{Failure, internal_error};
 use super::client::{self, Client, Presented};
 use super::scopes;
 use crate::access::scope::Scope;
 use crate::app::known::Entry;
 use crate::db::Conn;
-use crate::directory::tokens::Told;
-use crate::directory::{Context, DirectoryResult};
+use crate::directory::tokens::AsOf;
+use crate::directory::{Context, DirectoryError, DirectoryResult};
 
 /// What a request takes for granted.
 struct Presumed {
     entry: Entry,
-    /// What the request has presented, until the store has said whether that is still good.
-    presented: RefCell<Option<Presented>>,
+    standing: RefCell<Standing>,
     /// The scopes of which the route needs one.
     scopes: Cell<&'static [Scope]>,
 }
 
+/// Whether it is so.
+enum Standing {
+    /// The store has not said yet.
+    Open(Presented),
+    /// Something has changed, and what was presented was not found to be good, or not yet.
+    Refuted,
+    /// The token is good: it was so at some moment since the request came.
+    Known,
+}
+
 /// Presumes that the token of a request is as good as it was.
 pub(super) fn presume(request: &HttpRequest, entry: Entry, presented: Presented) {
-    let presented = RefCell::new(Some(presented));
-    let presumed = Presumed { entry, presented, scopes: Cell::new(scopes::NONE) };
+    let standing = RefCell::new(Standing::Open(presented));
+    let presumed = Presumed { entry, standing, scopes: Cell::new(scopes::NONE) };
     request.extensions_mut().insert(Rc::new(presumed));
 }
 
 /// Notes of which scopes the route needs one.
 pub(super) fn needs(request: &HttpRequest, scopes: &'static [Scope]) {
-    if let Some(presumed) = open(request) {
+    if let Some(presumed) = of(request) {
         presumed.scopes.set(scopes);
     }
 }
 
-/// Whether something is presumed of the request that is not known.
-pub(super) fn is_open(request: &HttpRequest) -> bool {
-    open(request).is_some()
+/// Whether nothing is presumed of the request that is not known.
+pub(super) fn is_known(request: &HttpRequest) -> bool {
+    of(request).is_none_or(|presumed| matches!(*presumed.standing.borrow(), Standing::Known))
 }
 
-/// What is presumed of the request and not known.
-fn open(request: &HttpRequest) -> Option<Rc<Presumed>> {
-    let extensions = request.extensions();
-    let presumed = extensions.get::<Rc<Presumed>>()?;
-    presumed.presented.borrow().is_some().then(|| presumed.clone())
+fn of(request: &HttpRequest) -> Option<Rc<Presumed>> {
+    request.extensions().get::<Rc<Presumed>>().cloned()
 }
 
 impl Presumed {
+    fn is_open(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Open(_))
+    }
+
     /// The client with whatever its token stands for now, if anything has changed since it was looked
     /// up last, of which `told` may tell already.
     async fn renewed(
@@ -69,15 +80,23 @@ impl Presumed {
             Some(epoch) => epoch == self.entry.epoch,
             None => client.app.known.epoch(&client.app.db).await? == self.entry.epoch,
         };
-        // From here on it is known: how the second look ends is the answer.
-        let Some(presented) = self.presented.take() else { return Ok(None) };
-        if is_so {
+        let presented = match self.standing.replace(Standing::Refuted) {
+            Standing::Open(presented) => presented,
+            other => {
+                self.standing.replace(other);
+                return Err(internal_error().into());
+            }
+        };
+        let renewed = if is_so {
             presented.still_good(&client.app, &self.entry);
-            return Ok(None);
-        }
-        let client = client::look_again(request, presented).await?;
-        scopes::check_scope(&client, self.scopes.get())?;
-        Ok(Some(client))
+            None
+        } else {
+            let client = client::look_again(request, presented).await?;
+            scopes::check_scope(&client, self.scopes.get())?;
+            Some(client)
+        };
+        self.standing.replace(Standing::Known);
+        Ok(renewed)
     }
 }
 
@@ -89,7 +108,7 @@ pub(super) async fn make_sure(
     request: &HttpRequest,
     client: &Client,
 ) -> Result<Option<Client>, Failure> {
-    match open(request) {
+    match of(request).filter(|presumed| presumed.is_open()) {
         Some(presumed) => presumed.renewed(request, client, None).await,
         None => Ok(None),
     }
@@ -100,10 +119,22 @@ pub(super) async fn settle(
     client: &Client,
     answer: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
-    match make_sure(answer.request(), client).await {
-        Ok(_) => answer,
-        Err(failure) => answer.error_response(failure),
+    // That something is wrong here tells nothing.
+    if is_known(answer.request()) || answer.status().is_server_error() {
+        return answer;
     }
+    let is_open = of(answer.request()).is_some_and(|presumed| presumed.is_open());
+    if is_open {
+        return match make_sure(answer.request(), client).await {
+            Ok(_) => answer,
+            Err(failure) => answer.error_response(failure),
+        };
+    }
+    // The refusal itself.
+    if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return answer;
+    }
+    answer.error_response(Failure::from(internal_error()))
 }
 
 /// A client that looks something up, its token known or presumed to be good.
@@ -123,7 +154,7 @@ impl FromRequest for Seeker {
 }
 
 impl Seeker {
-    /// The client, as it is presumed to be: for what is answered only together with what it looks up.
+    /// The client, as it is presumed to be until something was looked up.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -132,9 +163,11 @@ impl Seeker {
     ///
     /// # Errors
     /// It is not, or the store's.
-    pub async fn sure(&self) -> Result<Client, Failure> {
-        let renewed = make_sure(&self.request, &self.client).await?;
-        Ok(renewed.unwrap_or_else(|| self.client.clone()))
+    pub async fn sure(&mut self) -> Result<&Client, Failure> {
+        if let Some(client) = make_sure(&self.request, &self.client).await? {
+            self.client = client;
+        }
+        Ok(&self.client)
     }
 
     /// Runs `work`, which finds some rows by an index and no more; see [`lookup`](crate::db::Db::lookup).
@@ -142,11 +175,11 @@ impl Seeker {
     /// # Errors
     /// What `work` says, or that the client's token is not good any more.
     pub async fn look_up<T>(
-        &self,
+        &mut self,
         work: impl Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
     ) -> Result<T, Failure>
     where
-        T: Told + Send + 'static,
+        T: AsOf + Send + 'static,
     {
         self.seek(Arc::new(work), true).await
     }
@@ -156,29 +189,38 @@ impl Seeker {
     /// # Errors
     /// What `work` says, or that the client's token is not good any more.
     pub async fn read<T>(
-        &self,
+        &mut self,
         work: impl Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
     ) -> Result<T, Failure>
     where
-        T: Told + Send + 'static,
+        T: AsOf + Send + 'static,
     {
         self.seek(Arc::new(work), false).await
     }
 
-    async fn seek<T, W>(&self, work: Arc<W>, is_quick: bool) -> Result<T, Failure>
+    async fn seek<T, W>(&mut self, work: Arc<W>, is_quick: bool) -> Result<T, Failure>
     where
-        T: Told + Send + 'static,
+        T: AsOf + Send + 'static,
         W: Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
     {
-        let Some(presumed) = open(&self.request) else {
+        let presumed = of(&self.request).filter(|presumed| presumed.is_open());
+        let Some(presumed) = presumed else {
             return Ok(run(&self.client, work, is_quick).await?);
         };
         let found = run(&self.client, work.clone(), is_quick).await;
-        // What was not found tells nothing, and is nobody's business either before that is known.
-        let told = found.as_ref().ok().and_then(Told::epoch);
+        let told = match &found {
+            Ok(found) => found.epoch(),
+            // A store that has too much to do, or is not there, is not asked again.
+            Err(DirectoryError::Store(error)) if error.is_unavailable() => return Ok(found?),
+            // What is not there is nobody's business either before it is known who asks.
+            Err(_) => None,
+        };
         match presumed.renewed(&self.request, &self.client, told).await? {
             None => Ok(found?),
-            Some(client) => Ok(run(&client, work, is_quick).await?),
+            Some(client) => {
+                self.client = client;
+                Ok(run(&self.client, work, is_quick).await?)
+            }
         }
     }
 }

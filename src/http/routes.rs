@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, rou
 use actix_web::{Resource, Route};
 
 use super::scim::{bulk, discovery, groups, me, search, users};
-use super::scopes::{NONE, needs};
+use super::scopes::{NONE, needs, seeks};
 use super::signin::{
     authorize, callback, initiate, logout, metadata, refused, revoke, token, userinfo,
 };
@@ -56,13 +56,13 @@ pub fn configure(config: &mut ServiceConfig) {
                 )
                 .service(
                     resource("/Users")
-                        .route(needs(&[UsersRead], get().to(users::list)))
+                        .route(seeks(&[UsersRead], get().to(users::list)))
                         .route(needs(&[UsersWrite], post().to(users::create)))
                         .default_service(not_allowed("GET, POST")),
                 )
                 .service(
                     resource("/Users/{id}")
-                        .route(needs(&[UsersRead], get().to(users::get)))
+                        .route(seeks(&[UsersRead], get().to(users::get)))
                         .route(needs(&[UsersWrite], put().to(users::replace)))
                         .route(needs(&[UsersWrite], patch().to(users::patch)))
                         .route(needs(&[UsersWrite], delete().to(users::delete)))
@@ -76,7 +76,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 )
                 .service(
                     resource("/Groups/{id}")
-                        .route(needs(&[GroupsRead], get().to(groups::get)))
+                        .route(seeks(&[GroupsRead], get().to(groups::get)))
                         .route(needs(&[GroupsWrite], put().to(groups::replace)))
                         .route(needs(&[GroupsWrite], patch().to(groups::patch)))
                         .route(needs(&[GroupsWrite], delete().to(groups::delete)))

@@ -1,6 +1,6 @@
 //! Which scope a route needs. It stands with the route, in the one table, and is held against the
-//! token here and nowhere else: a handler gets its [`Client`] only through this, so a route that names
-//! no scope serves nobody.
+//! token here, or once what was [presumed] of it has turned out to be wrong: a handler gets its [`Client`]
+//! only through this, so a route that names no scope serves nobody.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -20,11 +20,18 @@ pub const NONE: &[Scope] = &[];
 /// The route, for tokens with one of the scopes at least; where there are several, the handler asks
 /// which.
 pub fn needs(scopes: &'static [Scope], route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| check(scopes, request, next)))
+    route.wrap(from_fn(move |request, next| check(scopes, true, request, next)))
+}
+
+/// The same for a handler that takes a [`Seeker`](presumed::Seeker): what it looks up tells whether the
+/// token is still good.
+pub fn seeks(scopes: &'static [Scope], route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| check(scopes, false, request, next)))
 }
 
 async fn check(
     scopes: &'static [Scope],
+    has_to_be_known: bool,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -32,8 +39,8 @@ async fn check(
     let identified = request.extensions_mut().remove::<Identified>();
     if let Some(Identified(mut client)) = identified {
         presumed::needs(request.request(), scopes);
-        if !has_one(&client, scopes) {
-            // It may have got it since.
+        // It may have got the scope since.
+        if has_to_be_known || !has_one(&client, scopes) {
             match presumed::make_sure(request.request(), &client).await {
                 Ok(renewed) => client = renewed.unwrap_or(client),
                 Err(failure) => return Ok(request.error_response(failure)),

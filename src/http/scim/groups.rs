@@ -77,13 +77,12 @@ pub async fn create(
 
 /// `GET /Groups/{id}` (RFC 7644 section 3.4.1).
 pub async fn get(
-    seeker: Seeker,
+    mut seeker: Seeker,
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
 ) -> Result<HttpResponse, Failure> {
-    let client = seeker.client();
-    let projection = query.projection(client.app.registry.group())?;
+    let projection = query.projection(seeker.client().app.registry.group())?;
     let show = show(&projection);
     let look_up = move |conn: &mut Conn, context: &Context| teams::get(conn, context, &id, show);
     let team = if show == Show::Nobody {
@@ -95,7 +94,7 @@ pub async fn get(
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    answer(client, &projection, team)
+    answer(seeker.client(), &projection, team)
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 section 3.5.1).

@@ -18,7 +18,7 @@ use crate::scim::quirks::Quirks;
 
 /// `POST /Users/.search`.
 pub async fn users(seeker: Seeker, body: UserBody) -> Result<HttpResponse, Failure> {
-    users::query(&seeker, &Query::from_body(body.0)?).await
+    users::query(seeker, &Query::from_body(body.0)?).await
 }
 
 /// `POST /Groups/.search`.

@@ -23,11 +23,11 @@ use crate::scim::resource::Document;
 
 /// `GET /Users` (RFC 7644 section 3.4.2).
 pub async fn list(seeker: Seeker, query: UrlQuery) -> Result<HttpResponse, Failure> {
-    self::query(&seeker, &query).await
+    self::query(seeker, &query).await
 }
 
 /// Answers a query, however it came.
-pub(super) async fn query(seeker: &Seeker, query: &Query) -> Result<HttpResponse, Failure> {
+pub(super) async fn query(mut seeker: Seeker, query: &Query) -> Result<HttpResponse, Failure> {
     let client = seeker.client();
     let resource_type = client.app.registry.user();
     let mut quirks = Quirks::default();
@@ -35,7 +35,6 @@ pub(super) async fn query(seeker: &Seeker, query: &Query) -> Result<HttpResponse
     let projection = query.projection(resource_type)?;
     let order = query.order(resource_type)?;
     let list = List::new(client, query, "Users", order.as_slice()).await?;
-    log_quirks(client, &quirks);
     let wanted = Wanted {
         filter,
         order,
@@ -44,15 +43,18 @@ pub(super) async fn query(seeker: &Seeker, query: &Query) -> Result<HttpResponse
         most_members: client.app.settings.page_members,
     };
     let page = list.page.clone();
-    let listed = if wanted.is_lookup(&page) {
-        let look_up =
-            move |conn: &mut Conn, context: &Context| users::list(conn, context, &wanted, &page);
+    let is_lookup = wanted.is_lookup(&page);
+    let look_up =
+        move |conn: &mut Conn, context: &Context| users::list(conn, context, &wanted, &page);
+    let listed = if is_lookup {
         seeker.look_up(look_up).await?
     } else {
         let client = seeker.sure().await?;
         let context = client.context();
-        client.db().read(move |conn| users::list(conn, &context, &wanted, &page)).await?
+        client.db().read(move |conn| look_up(conn, &context)).await?
     };
+    let client = seeker.client();
+    log_quirks(client, &quirks);
     let base_url = &client.app.scim_base_url;
     list.answer(query, &listed, |user| user.show(&projection, base_url))
 }
@@ -80,13 +82,12 @@ pub async fn create(
 
 /// `GET /Users/{id}` (RFC 7644 section 3.4.1).
 pub async fn get(
-    seeker: Seeker,
+    mut seeker: Seeker,
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
 ) -> Result<HttpResponse, Failure> {
-    let client = seeker.client();
-    let projection = query.projection(client.app.registry.user())?;
+    let projection = query.projection(seeker.client().app.registry.user())?;
     let want_groups = projection.includes("groups");
     let look_up =
         move |conn: &mut Conn, context: &Context| users::get(conn, context, &id, want_groups);
@@ -95,7 +96,7 @@ pub async fn get(
     if condition.is_met_by_copy(tag)? {
         return Ok(answer::not_modified(tag));
     }
-    answer(client, &projection, &user)
+    answer(seeker.client(), &projection, &user)
 }
 
 /// `PUT /Users/{id}` (RFC 7644 section 3.5.1).

@@ -4,9 +4,12 @@
 use diesel::prelude::*;
 use muster::db::secrets;
 use muster::directory::connections::{self, AdminError};
+use muster::directory::listing::Wanted;
 use muster::directory::membership::Policy;
-use muster::directory::tokens::{self, Change, Told};
+use muster::directory::tokens::{self, AsOf, Change};
 use muster::directory::{Actor, Context, teams, users};
+use muster::scim::query::Query;
+use muster::scim::quirks::Quirks;
 use serde_json::{Value, json};
 
 use super::{behind_proxy, counted, get_from, token};
@@ -15,6 +18,7 @@ use crate::support::{Case, ScimClient, TestApp, TestDatabase, cases, database_ca
 pub fn cases() -> Vec<Case> {
     let apps: &[Case] = cases![
         a_revoked_token_is_told_nothing,
+        an_expired_token_is_told_nothing,
         a_deleted_connection_is_told_nothing,
         a_scope_is_held_against_every_look_up,
         the_settings_of_a_look_up_are_those_of_now,
@@ -24,6 +28,7 @@ pub fn cases() -> Vec<Case> {
     let databases: &[Case] = database_cases![
         an_address_is_held_against_every_look_up,
         a_look_up_counts_once_though_something_has_changed,
+        only_who_is_known_is_told_of_a_limit,
     ];
     [apps, databases].concat()
 }
@@ -80,33 +85,55 @@ async fn reads_all(client: &ScimClient, at: &impl Fn(&str) -> String) {
 
 async fn a_revoked_token_is_told_nothing(app: TestApp) {
     let at = ann(&app).await;
-    let (id, token) = app.new_token("default").await;
+    reads_all(&app.scim(), &at).await;
     let replica = app.replica().await;
-    let clients = [app.with_token(&token), replica.with_token(&token)];
-    for client in &clients {
-        reads_all(client, &at).await;
-    }
-    let tag = clients[0].get(&at("/Users/{user}")).await.header("etag").map(str::to_owned);
-    let now = app.clock.now();
-    app.db
-        .write("revoke", move |conn| tokens::revoke(conn, &id, now))
-        .await
-        .expect("a token to revoke");
-    for client in &clients {
-        for (path, _) in READS {
-            let detail = client.get(&at(path)).await.expect_error(401, None);
-            assert!(detail.contains("revoked"), "{path}: {detail}");
+    let known = app.scim().get(&at("/Users/{user}")).await.header("etag").map(str::to_owned);
+    let known = known.expect("an entity tag");
+    let plain = READS.map(|(path, status)| (path, status, None));
+    for (path, status, tag) in plain.into_iter().chain([("/Users/{user}", 304, Some(&known))]) {
+        let (id, token) = app.new_token("default").await;
+        let clients = [app.with_token(&token), replica.with_token(&token)];
+        let ask = async |client: &ScimClient| {
+            let request = client.request("GET", &at(path));
+            client
+                .send(tag.into_iter().fold(request, |r, tag| r.header("if-none-match", tag)))
+                .await
+        };
+        for client in &clients {
+            // The first makes the token known, so that the next is presumed to be good.
+            ask(client).await.expect(status);
+            ask(client).await.expect(status);
         }
-        let known = client.request("GET", &at("/Users/{user}"));
-        let known = known.header("if-none-match", tag.as_deref().expect("an entity tag"));
-        client.send(known).await.expect_error(401, None);
+        let now = app.clock.now();
+        app.db
+            .write("revoke", move |conn| tokens::revoke(conn, &id, now))
+            .await
+            .expect("a token to revoke");
+        for client in &clients {
+            for _ in 0..2 {
+                let detail = ask(client).await.expect_error(401, None);
+                assert!(detail.contains("revoked"), "{path}: {detail}");
+            }
+        }
     }
-    // Each is counted once, and is the request of nobody.
+    // Each is counted once.
     let reason = r#"muster_refused_authentication_total{reason="revoked-token"}"#;
     for server in [&app, &replica] {
-        assert_eq!(counted(server, reason).await, READS.len() as u64 + 1);
+        assert_eq!(counted(server, reason).await, 2 * (READS.len() as u64 + 1));
     }
-    reads_all(&app.scim(), &at).await;
+}
+
+async fn an_expired_token_is_told_nothing(app: TestApp) {
+    let at = ann(&app).await;
+    for (path, status) in READS {
+        let until = app.clock.now() + 20_000_000;
+        let client = app.with_token(&app.new_token_until("default", Some(until)).await.1);
+        client.get(&at(path)).await.expect(status);
+        client.get(&at(path)).await.expect(status);
+        app.clock.advance(21);
+        let detail = client.get(&at(path)).await.expect_error(401, None);
+        assert!(detail.contains("expired"), "{path}: {detail}");
+    }
 }
 
 async fn a_deleted_connection_is_told_nothing(app: TestApp) {
@@ -144,19 +171,42 @@ async fn a_scope_is_held_against_every_look_up(app: TestApp) {
         client.get(&path).await.expect(status);
         change(&app, &id, scopes("users:read groups:read")).await;
     }
-    let path = at("/Groups/{group}?excludedAttributes=members");
-    client.get(&path).await.expect(200);
+    for path in ["/Groups/{group}", "/Groups/{group}?excludedAttributes=members", "/Groups/unknown"]
+    {
+        let path = at(path);
+        let status = client.get(&path).await.status;
+        change(&app, &id, scopes("users:read")).await;
+        client.get(&path).await.expect_error(403, None);
+        change(&app, &id, scopes("users:read groups:read")).await;
+        client.get(&path).await.expect(status);
+    }
+    // Of both kinds, those that the token may read.
+    let total = async || client.get("/").await.expect(200).body["totalResults"].clone();
+    assert_eq!(total().await, 2);
     change(&app, &id, scopes("users:read")).await;
-    client.get(&path).await.expect_error(403, None);
+    assert_eq!(total().await, 1);
+    // Not even that a copy is still good.
+    let path = at("/Users/{user}");
+    let tag = client.get(&path).await.header("etag").expect("an entity tag").to_owned();
+    change(&app, &id, scopes("groups:read")).await;
+    let copy = client.request("GET", &path).header("if-none-match", tag);
+    client.send(copy).await.expect_error(403, None);
 }
 
 async fn an_address_is_held_against_every_look_up(database: TestDatabase) {
     let app = behind_proxy(database, |_| {}).await;
     let at = ann(&app).await;
-    let (id, token) = token(&app, "users:read", "192.0.2.7").await;
+    let (id, token) = token(&app, "users:read groups:read", "192.0.2.7").await;
     let client = app.with_token(&token);
     let networks = |text: &str| Change { allow_from: text.parse().ok(), ..Change::default() };
-    for path in ["/Users/{user}", "/Users/unknown", "/Users?filter=userName eq \"ann\""] {
+    for path in [
+        "/Users/{user}",
+        "/Users/unknown",
+        "/Users?filter=userName eq \"ann\"",
+        "/Groups/{group}",
+        "/Groups?count=1",
+        "/Nothing",
+    ] {
         let path = at(path);
         let status = get_from(&client, "192.0.2.7", &path).await.status;
         assert!([200, 404].contains(&status), "{path}: {status}");
@@ -181,6 +231,29 @@ async fn a_look_up_counts_once_though_something_has_changed(database: TestDataba
         client.get(&at("/Users/{user}")).await.expect(200);
     }
     assert_eq!(counted(&app, r#"muster_limited_requests_total{limit="requests"}"#).await, 0);
+}
+
+/// Whoever asks for too much with a token that is over hears that it is over.
+async fn only_who_is_known_is_told_of_a_limit(database: TestDatabase) {
+    let app = TestApp::start_with(database, |settings| settings.limits.requests = 1).await;
+    let (id, token) = app.new_token("default").await;
+    let client = app.with_token(&token);
+    let mut answer = client.get("/Users?count=0").await;
+    for _ in 0..1000 {
+        if answer.status != 200 {
+            break;
+        }
+        answer = client.get("/Users?count=0").await;
+    }
+    answer.expect_error(429, None);
+    let now = app.clock.now();
+    app.db
+        .write("revoke", move |conn| tokens::revoke(conn, &id, now))
+        .await
+        .expect("a token to revoke");
+    client.get("/Users?count=0").await.expect_error(401, None);
+    let limited = counted(&app, r#"muster_limited_requests_total{limit="requests"}"#).await;
+    assert_eq!(limited, 1);
 }
 
 async fn the_settings_of_a_look_up_are_those_of_now(app: TestApp) {
@@ -213,6 +286,9 @@ async fn the_settings_of_a_look_up_are_those_of_now(app: TestApp) {
             let found = server.scim().find("/Users", "userName eq \"ann\"").await;
             assert_eq!(names(&found[0]), ["All", "Staff"]);
             app.set(|settings| settings.membership = Policy::ScimFirst).await;
+            let page = server.scim().get("/Users?count=2").await.expect(200).body;
+            assert_eq!(names(&page["Resources"][0]), ["Staff"]);
+            app.set(|settings| settings.membership = Policy::ScimFirst).await;
             let found = server.scim().find("/Users", "userName eq \"ann\"").await;
             assert_eq!(names(&found[0]), ["Staff"]);
             app.set(|settings| settings.membership = Policy::Union).await;
@@ -243,11 +319,24 @@ async fn a_look_up_tells_in_which_epoch_it_was(app: TestApp) {
             let epoch = secrets::access_epoch(conn)?;
             let user = users::get(conn, &context, &user, true).expect("the user");
             let team = teams::get(conn, &context, &team, teams::Show::Nobody).expect("the team");
-            let told = [user.epoch(), team.epoch()].map(|epoch| epoch.map(str::to_owned));
+            let query = Query::from_url("filter=userName%20eq%20%22ann%22");
+            let wanted = Wanted {
+                filter: query
+                    .filter(context.registry.user(), &mut Quirks::default())
+                    .expect("a filter"),
+                order: None,
+                memberships: true,
+                names: false,
+                most_members: 10,
+            };
+            let page = query.page(None, "").expect("a page");
+            let listed = users::list(conn, &context, &wanted, &page).expect("the users");
+            let told = [user.epoch(), team.epoch(), listed.epoch()];
+            let told = told.map(|epoch| epoch.map(str::to_owned));
             Ok::<_, AdminError>((epoch, told))
         });
         let (epoch, told) = told.await.expect("what is looked up");
-        assert_eq!(told, [Some(epoch.clone()), Some(epoch.clone())]);
+        assert_eq!(told, [(); 3].map(|()| Some(epoch.clone())));
         epoch
     };
     let before = told().await;

@@ -109,6 +109,7 @@ fn the_table_of_routes_names_every_scope() {
             let inner = route
                 .trim()
                 .strip_prefix("needs(")
+                .or_else(|| route.trim().strip_prefix("seeks("))
                 .unwrap_or_else(|| panic!("this route is not behind a scope: {route}"));
             let handler = inner.find("().to(").expect("a handler");
             let needed = &inner[..handler];
