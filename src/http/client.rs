@@ -204,22 +204,23 @@ async fn identify(request: &HttpRequest) -> Result<Client, Failure> {
     };
     // Whoever is turned away is not turned away by what was.
     let is_likely = |entry: &Entry| entry.token.permit.allow_from.admits(address::of(request));
-    let (entry, is_known) = match presumed.filter(is_likely) {
-        Some(entry) => {
-            note_token(request, Some(&entry.token));
-            presumed::presume(request, entry.clone(), presented);
-            (entry, false)
-        }
-        None => (look(&app, request, presented, now).await?, true),
+    let (token, known) = if let Some(entry) = presumed.filter(is_likely) {
+        let token = entry.token.clone();
+        note_token(request, Some(&token));
+        presumed::presume(request, entry, presented);
+        (token, None)
+    } else {
+        let entry = look(&app, request, presented, now).await?;
+        (entry.token.clone(), Some(entry))
     };
-    let client = Client::new(app, request, entry.token.clone());
+    let client = Client::new(app, request, token);
     if let Err(error) = client.app.limiter.request(client.token_id(), now) {
         // That it was too much is told to nobody else.
         presumed::make_sure(request, &client).await?;
         client.app.metrics.count_limited(error.limit);
         return Err(Denied::from(error).into());
     }
-    if is_known {
+    if let Some(entry) = known {
         note_use(&client.app, &entry, now);
     }
     Ok(client)
