@@ -42,6 +42,10 @@ use self::sign_in::SignIn;
 use self::subject::{Seed, Subject};
 use self::support::Backend;
 
+/// How long an answer may take, in seconds, for several clients to ask for it at once: they are more than
+/// there are connections to the database, and whoever waits too long for one is turned away.
+const SLOW: f64 = 3.0;
+
 /// Measures the program.
 #[derive(Parser)]
 struct Options {
@@ -128,7 +132,11 @@ async fn measure(options: &Options, seed: &Rc<Seed>, backend: Backend, report: &
             let raw = row.raw.filter(|_| !options.alone);
             let pool = raw.filter(|raw| raw.is_look_up()).map(|raw| loops.pooled(raw, *clients));
             let raw = raw.map(|raw| raw_beside(&loops, raw, *clients));
+            let is_slow = measured.per_second * SLOW < 1.0;
             report.add(&Line { row, clients: *clients, measured, peak, bare, raw, pool });
+            if is_slow {
+                break;
+            }
         }
     }
     subject.stop();
