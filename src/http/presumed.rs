@@ -120,18 +120,14 @@ pub(super) async fn settle(
     answer: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
     // That something is wrong here tells nothing.
-    if is_known(answer.request()) || answer.status().is_server_error() {
+    if answer.status().is_server_error() {
         return answer;
     }
-    let is_open = of(answer.request()).is_some_and(|presumed| presumed.is_open());
-    if is_open {
-        return match make_sure(answer.request(), client).await {
-            Ok(_) => answer,
-            Err(failure) => answer.error_response(failure),
-        };
+    if let Err(failure) = make_sure(answer.request(), client).await {
+        return answer.error_response(failure);
     }
-    // The refusal itself.
-    if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+    let is_refusal = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if is_known(answer.request()) || is_refusal {
         return answer;
     }
     answer.error_response(Failure::from(internal_error()))
@@ -174,40 +170,17 @@ impl Seeker {
     ///
     /// # Errors
     /// What `work` says, or that the client's token is not good any more.
-    pub async fn look_up<T>(
-        &mut self,
-        work: impl Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
-    ) -> Result<T, Failure>
-    where
-        T: AsOf + Send + 'static,
-    {
-        self.seek(Arc::new(work), true).await
-    }
-
-    /// Runs `work`, all of whose reads see the same state of the store; see [`snapshot`](crate::db::Db::snapshot).
-    ///
-    /// # Errors
-    /// What `work` says, or that the client's token is not good any more.
-    pub async fn read<T>(
-        &mut self,
-        work: impl Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
-    ) -> Result<T, Failure>
-    where
-        T: AsOf + Send + 'static,
-    {
-        self.seek(Arc::new(work), false).await
-    }
-
-    async fn seek<T, W>(&mut self, work: Arc<W>, is_quick: bool) -> Result<T, Failure>
+    pub async fn look_up<T, W>(&mut self, work: W) -> Result<T, Failure>
     where
         T: AsOf + Send + 'static,
         W: Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
     {
+        let work = Arc::new(work);
         let presumed = of(&self.request).filter(|presumed| presumed.is_open());
         let Some(presumed) = presumed else {
-            return Ok(run(&self.client, work, is_quick).await?);
+            return Ok(run(&self.client, work).await?);
         };
-        let found = run(&self.client, work.clone(), is_quick).await;
+        let found = run(&self.client, work.clone()).await;
         let told = match &found {
             Ok(found) => found.epoch(),
             // A store that has too much to do, or is not there, is not asked again.
@@ -219,18 +192,17 @@ impl Seeker {
             None => Ok(found?),
             Some(client) => {
                 self.client = client;
-                Ok(run(&self.client, work, is_quick).await?)
+                Ok(run(&self.client, work).await?)
             }
         }
     }
 }
 
-async fn run<T, W>(client: &Client, work: Arc<W>, is_quick: bool) -> DirectoryResult<T>
+async fn run<T, W>(client: &Client, work: Arc<W>) -> DirectoryResult<T>
 where
     T: Send + 'static,
     W: Fn(&mut Conn, &Context) -> DirectoryResult<T> + Send + Sync + 'static,
 {
     let context = client.context();
-    let work = move |conn: &mut Conn| work(conn, &context);
-    if is_quick { client.db().lookup(work).await } else { client.db().snapshot(work).await }
+    client.db().lookup(move |conn| work(conn, &context)).await
 }

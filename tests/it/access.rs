@@ -43,6 +43,14 @@ async fn token(app: &TestApp, scopes: &str, allow_from: &str) -> (String, String
         .expect("a token")
 }
 
+async fn revoke(app: &TestApp, id: &str) {
+    let (id, now) = (id.to_owned(), app.clock.now());
+    app.db
+        .write("revoke", move |conn| tokens::revoke(conn, &id, now))
+        .await
+        .expect("a token to revoke");
+}
+
 /// A server that believes whoever is on this machine, as if the tests were its proxy.
 async fn behind_proxy(database: TestDatabase, set: impl FnOnce(&mut Settings)) -> TestApp {
     TestApp::start_with(database, |settings| {

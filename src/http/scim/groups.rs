@@ -88,7 +88,9 @@ pub async fn get(
     let team = if show == Show::Nobody {
         seeker.look_up(look_up).await?
     } else {
-        seeker.read(look_up).await?
+        let client = seeker.sure().await?;
+        let context = client.context();
+        client.db().snapshot(move |conn| look_up(conn, &context)).await?
     };
     let tag = team.entity_tag();
     if condition.is_met_by_copy(tag)? {

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde_json::json;
 
-use super::{behind_proxy, counted, get_from};
+use super::{behind_proxy, counted, get_from, revoke};
 use crate::support::{Answer, Case, TestApp, TestDatabase, database_cases};
 
 pub const CASES: &[Case] = database_cases![
@@ -101,11 +101,7 @@ async fn a_revoked_token_is_no_guess_and_good_no_more(database: TestDatabase) {
     let (id, token) = app.new_token("default").await;
     let client = app.with_token(&token);
     get_from(&client, "192.0.2.7", "/Users").await.expect(200);
-    let now = app.clock.now();
-    app.db
-        .write("revoke", move |conn| muster::directory::tokens::revoke(conn, &id, now))
-        .await
-        .expect("a token to revoke");
+    revoke(&app, &id).await;
     // Whoever goes on with it keeps nobody else out who asks from there.
     for _ in 0..10 {
         get_from(&client, "192.0.2.7", "/Users").await.expect_error(401, None);
@@ -223,12 +219,8 @@ async fn no_limit_is_none(database: TestDatabase) {
 async fn what_is_refused_is_counted_by_reason(database: TestDatabase) {
     let app = TestApp::start(database).await;
     let (id, revoked) = app.new_token("default").await;
-    let now = app.clock.now();
-    app.db
-        .write("revoke", move |conn| muster::directory::tokens::revoke(conn, &id, now))
-        .await
-        .expect("a token to revoke");
-    let (_, expired) = app.new_token_until("default", Some(now - 1)).await;
+    revoke(&app, &id).await;
+    let (_, expired) = app.new_token_until("default", Some(app.clock.now() - 1)).await;
     let (_, admin) = app.new_admin_token(None).await;
     app.with_authorization(None).get("/Users").await.expect(401);
     for token in ["unknown", &revoked, &expired, &admin] {
