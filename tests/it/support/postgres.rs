@@ -8,7 +8,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::sql_types::Integer;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use tempfile::TempDir;
 
 use super::database::{Backend, TestDatabase, migrate};
@@ -22,6 +23,9 @@ struct Server {
     parameters: String,
     maintenance: String,
     template: String,
+    /// How a database is copied: file by file, where the server can be told so. Nothing is written to its
+    /// log then, and what its connections have worked out of the template's tables is copied along.
+    strategy: &'static str,
     /// A template cannot be copied twice at the same time.
     copying: Mutex<()>,
     cluster: Mutex<Option<Cluster>>,
@@ -50,7 +54,10 @@ pub fn create_database(migrated: bool) -> (String, String) {
     let name = format!("muster_test_{}", uuid::Uuid::now_v7().simple());
     let template = if migrated { server.template.as_str() } else { "template0" };
     let _turn = server.copying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    server.execute(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""));
+    server.execute(&format!(
+        "CREATE DATABASE \"{name}\" TEMPLATE \"{template}\" {}",
+        server.strategy
+    ));
     let url = server.url(&name);
     (name, url)
 }
@@ -77,16 +84,20 @@ impl Server {
             None => (url, String::new()),
         };
         let (base, maintenance) = url.rsplit_once('/').expect("a URL with a database name");
-        let server = Self {
+        let mut server = Self {
             base_url: format!("{base}/"),
             parameters,
             maintenance: maintenance.to_owned(),
             template: format!("muster_template_{}", uuid::Uuid::now_v7().simple()),
+            strategy: "",
             copying: Mutex::new(()),
             cluster: Mutex::new(cluster),
         };
         server.execute(&format!("CREATE DATABASE \"{}\" TEMPLATE template0", server.template));
         migrate(&server.url(&server.template));
+        if server.version() >= 150_000 {
+            server.strategy = "STRATEGY FILE_COPY";
+        }
         server
     }
 
@@ -94,9 +105,24 @@ impl Server {
         format!("{}{database}{}", self.base_url, self.parameters)
     }
 
+    fn connect(&self) -> PgConnection {
+        PgConnection::establish(&self.url(&self.maintenance)).expect("a PostgreSQL connection")
+    }
+
+    fn version(&self) -> i32 {
+        #[derive(QueryableByName)]
+        struct Found {
+            #[diesel(sql_type = Integer)]
+            version: i32,
+        }
+        let asked = "SELECT current_setting('server_version_num')::int AS version";
+        let found: Found =
+            diesel::sql_query(asked).get_result(&mut self.connect()).expect("its version");
+        found.version
+    }
+
     fn execute(&self, statement: &str) {
-        let mut conn =
-            PgConnection::establish(&self.url(&self.maintenance)).expect("a PostgreSQL connection");
+        let mut conn = self.connect();
         conn.batch_execute("SET client_min_messages = error").expect("a setting");
         conn.batch_execute(statement).expect("a statement that runs");
     }
@@ -219,7 +245,7 @@ impl Cluster {
             .arg("-k")
             .arg(self.folder.path())
             .args(["-c", "listen_addresses="])
-            .args(["-c", "max_connections=200", "-c", "shared_buffers=64MB"])
+            .args(["-c", "max_connections=200", "-c", "shared_buffers=16MB"])
             .args(["-c", "deadlock_timeout=100ms", "-c", "log_min_messages=log"]);
         if !self.is_durable {
             shell.args([
