@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json_borrow::{ObjectAsVec, Value};
 
 use super::CUT;
 use crate::scim::schema::{Attribute, AttributeType, Registry, Returned};
@@ -56,7 +57,7 @@ pub struct Masks {
     /// Of attributes that are no text, in small letters, with what they are.
     no_text: BTreeMap<String, AttributeType>,
     /// What there is to say of the names that are met most, as they are mostly spelled.
-    known: HashMap<String, Said>,
+    known: HashMap<String, Said, foldhash::fast::RandomState>,
 }
 
 /// What a name says of its value.
@@ -125,7 +126,7 @@ impl Masks {
 
     /// Whether a text stands where none belongs. A client may write a boolean or a number as text, and
     /// a complex value as its value alone, if it was not refused for it.
-    fn is_misplaced(name: Said, value: &Value, is_refused: bool) -> bool {
+    fn is_misplaced(name: Said, value: &Value<'_>, is_refused: bool) -> bool {
         let Some(kind) = name.no_text else { return false };
         let fits = |text: &str| match kind {
             AttributeType::Boolean => {
@@ -135,98 +136,91 @@ impl Masks {
             _ => text.parse::<f64>().is_ok(),
         };
         match value {
-            Value::String(text) => !fits(text),
+            Value::Str(text) => !fits(text),
             Value::Array(items) => items.iter().filter_map(Value::as_str).any(|text| !fits(text)),
             _ => false,
         }
     }
 
     /// A body as it may be kept; `None` for what is no JSON object.
-    pub fn whole(&self, mut body: Value, is_refused: bool) -> Option<String> {
-        self.mask_object(body.as_object_mut()?, Of { is_open: false, is_refused });
-        serde_json::to_string(&body).ok()
+    pub fn whole(&self, body: &Value<'_>, is_refused: bool) -> Option<String> {
+        self.kept(body, Of { is_open: false, is_refused })
     }
 
     /// The beginning of a body as it may be kept, as far as it is complete; `None` for what is no JSON
     /// object.
     pub fn beginning(&self, bytes: &[u8], is_refused: bool) -> Option<String> {
-        let mut body: Value = serde_json::from_str(&completed(bytes)?).ok()?;
-        self.mask_object(body.as_object_mut()?, Of { is_open: true, is_refused });
-        Some(format!("{body}{CUT}"))
+        let completed = completed(bytes)?;
+        let body = serde_json::from_str(&completed).ok()?;
+        let mut kept = self.kept(&body, Of { is_open: true, is_refused })?;
+        kept.push(CUT);
+        Some(kept)
     }
 
-    fn mask(&self, value: &mut Value, of: Of) {
-        match value {
-            Value::Object(members) => self.mask_object(members, of),
-            Value::Array(items) => {
-                let last = items.len().saturating_sub(1);
-                for (place, item) in items.iter_mut().enumerate() {
-                    self.mask(item, of.part(place == last));
-                }
-            }
-            // JSON inside of a text has names of its own.
-            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
-                MASK.clone_into(text);
-            }
-            Value::String(text) => {
-                if let Cow::Owned(masked) = cleaned(text) {
-                    *text = masked;
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    fn kept(&self, body: &Value<'_>, of: Of) -> Option<String> {
+        if !body.is_object() {
+            return None;
         }
+        serde_json::to_string(&Masked { masks: self, value: body, of }).ok()
     }
 
-    fn mask_object(&self, members: &mut Map<String, Value>, of: Of) {
-        let member = |name: &str| {
-            let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value)
+    /// Whether an object says of its `value` that it is secret, or does not say what it is. Of a name that is
+    /// there more than once each is believed, since nobody knows which was meant.
+    fn hides_value(&self, members: &ObjectAsVec<'_>, of: Of) -> bool {
+        let all = |name: &'static str| {
+            let named = members.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name));
+            named.map(|(_, value)| value)
         };
         // The path of a PATCH operation names what its value is.
-        let (path, value) = (member("path"), member("value"));
-        let hides_value = match path.and_then(Value::as_str) {
-            Some(path) => {
-                let name = path.rsplit([':', '.']).next().unwrap_or_default();
-                let is_misplaced = value
-                    .is_some_and(|value| Self::is_misplaced(self.said(name), value, of.is_refused));
-                self.names_secret(path) || is_misplaced
-            }
+        let mut paths = all("path").filter_map(Value::as_str).peekable();
+        if paths.peek().is_none() {
             // Without one, it has to be an object that names what it holds.
-            None => of.is_open || (member("op").is_some() && !value.is_some_and(Value::is_object)),
-        };
-        let last = members.len().saturating_sub(1);
-        for (place, (key, value)) in members.iter_mut().enumerate() {
-            let is_value = key.eq_ignore_ascii_case("value");
-            let may_filter = ["path", "filter"].iter().any(|name| key.eq_ignore_ascii_case(name));
-            if value.is_null() {
-                continue;
-            }
+            let is_operation = all("op").next().is_some();
+            return of.is_open || (is_operation && !all("value").all(Value::is_object));
+        }
+        paths.any(|path| {
+            let name = self.said(path.rsplit([':', '.']).next().unwrap_or_default());
+            self.names_secret(path)
+                || all("value").any(|value| Self::is_misplaced(name, value, of.is_refused))
+        })
+    }
+
+    /// What stands in place of a member's value; nothing where it is to be looked into.
+    fn in_place<'v>(
+        &self,
+        key: &str,
+        value: &'v Value<'_>,
+        hides_value: bool,
+        of: Of,
+    ) -> Option<Cow<'v, str>> {
+        if value.is_null() {
+            return None;
+        }
+        let is_called = |name: &str| key.eq_ignore_ascii_case(name);
+        let said = self.said(key);
+        let is_secret = said.is_secret
+            || Self::is_misplaced(said, value, of.is_refused)
+            || (hides_value && is_called("value"));
+        match value {
+            _ if is_secret => Some(MASK.into()),
             // The data of a bulk operation is an object; as a text it may hold anything.
-            let is_loose_data = key.eq_ignore_ascii_case("data") && value.is_string();
-            let said = self.said(key);
-            let is_secret =
-                is_loose_data || said.is_secret || Self::is_misplaced(said, value, of.is_refused);
-            if is_secret || (is_value && hides_value) {
-                *value = Value::from(MASK);
-            } else if may_filter && let Some(text) = value.as_str() {
-                *value = Value::from(self.filter(text));
-            } else {
-                self.mask(value, of.part(place == last));
-            }
+            Value::Str(_) if is_called("data") => Some(MASK.into()),
+            Value::Str(text) if is_called("path") || is_called("filter") => Some(self.filter(text)),
+            _ => None,
         }
     }
 
     /// A filter without what a secret is compared with, or a path that may have one in brackets.
-    fn filter(&self, text: &str) -> String {
+    fn filter<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if !self.names_secret(text) {
-            return cleaned(text).into_owned();
+            return cleaned(text);
         }
         match (text.split_once('['), text.rsplit_once(']')) {
             (Some((before, _)), Some((_, after))) if !before.contains(' ') => {
-                format!("{before}[{MASK}]{after}")
+                format!("{before}[{MASK}]{after}").into()
             }
-            _ if text.contains(char::is_whitespace) => MASK.to_owned(),
-            _ => text.to_owned(),
+            _ if text.contains(char::is_whitespace) => MASK.into(),
+            _ => text.into(),
         }
     }
 
@@ -251,6 +245,53 @@ impl Masks {
             Cow::Owned(format!("{}={MASK}", cleaned(name)))
         });
         shown.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// A value that is written as it may be kept.
+struct Masked<'a, 'v> {
+    masks: &'a Masks,
+    value: &'a Value<'v>,
+    of: Of,
+}
+
+impl Masked<'_, '_> {
+    fn part<'a, 'v>(&'a self, value: &'a Value<'v>, is_last: bool) -> Masked<'a, 'v> {
+        Masked { masks: self.masks, value, of: self.of.part(is_last) }
+    }
+}
+
+impl Serialize for Masked<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Object(members) => {
+                let hides_value = self.masks.hides_value(members, self.of);
+                let mut written = serializer.serialize_map(Some(members.len()))?;
+                for (place, (key, value)) in members.iter().enumerate() {
+                    match self.masks.in_place(key, value, hides_value, self.of) {
+                        Some(text) => written.serialize_entry(key, &text)?,
+                        None => {
+                            let value = self.part(value, place + 1 == members.len());
+                            written.serialize_entry(key, &value)?;
+                        }
+                    }
+                }
+                written.end()
+            }
+            Value::Array(items) => {
+                let mut written = serializer.serialize_seq(Some(items.len()))?;
+                for (place, item) in items.iter().enumerate() {
+                    written.serialize_element(&self.part(item, place + 1 == items.len()))?;
+                }
+                written.end()
+            }
+            // JSON inside of a text has names of its own.
+            Value::Str(text) if text.trim_start().starts_with(['{', '[']) => {
+                serializer.serialize_str(MASK)
+            }
+            Value::Str(text) => serializer.serialize_str(&cleaned(text)),
+            plain => plain.serialize(serializer),
+        }
     }
 }
 
@@ -360,7 +401,7 @@ fn completed(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -371,8 +412,13 @@ mod tests {
         masks
     }
 
+    fn kept(body: &Value, is_refused: bool) -> Option<String> {
+        let text = body.to_string();
+        masks().whole(&serde_json::from_str(&text).expect("JSON"), is_refused)
+    }
+
     fn masked(body: &Value) -> Value {
-        let text = masks().whole(body.clone(), false).expect("an object");
+        let text = kept(body, false).expect("an object");
         serde_json::from_str(&text).expect("JSON")
     }
 
@@ -408,8 +454,24 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_there_twice_hides_nothing() {
+        for body in [
+            r#"{"op":"replace","path":"title","path":"password","value":"s3cret"}"#,
+            r#"{"op":"replace","path":"password","Path":"title","value":"s3cret"}"#,
+            r#"{"op":"replace","path":1,"path":"password","value":"s3cret"}"#,
+            r#"{"op":"replace","path":"title","value":"s3cret","value":"x","path":"active"}"#,
+            r#"{"op":"replace","value":{"title":"x"},"value":"s3cret"}"#,
+            r#"{"password":"x","password":"s3cret"}"#,
+        ] {
+            let body = serde_json::from_str(body).expect("JSON");
+            let kept = masks().whole(&body, false).expect("an object");
+            assert!(!kept.contains("s3cret"), "{kept}");
+        }
+    }
+
+    #[test]
     fn text_where_none_belongs_is_masked() {
-        let refused = |body: &Value| masks().whole(body.clone(), true).expect("an object");
+        let refused = |body: &Value| kept(body, true).expect("an object");
         for body in [
             json!({ "active": "s3cret" }),
             json!({ "emails": "s3cret" }),
@@ -496,7 +558,7 @@ mod tests {
     #[test]
     fn what_is_no_json_is_not_kept() {
         for body in [json!(null), json!(["s3cret"]), json!("s3cret"), json!(1)] {
-            assert_eq!(masks().whole(body.clone(), false), None, "{body}");
+            assert_eq!(kept(&body, false), None, "{body}");
         }
         for body in ["", "password=s3cret", "]", "<a/>", "{\"a\": \u{1}"] {
             let kept = masks().beginning(body.as_bytes(), false).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use serde_json_borrow::Value as Body;
 
 use super::mask::{Masks, cleaned};
 use super::{DRY_RUN, HOUR, Kind};
@@ -57,7 +58,7 @@ impl Kept {
     }
 
     /// The JSON of a body that is there as a whole; else nothing.
-    fn json(&self) -> Value {
+    fn json(&self) -> Body<'_> {
         let whole = self.bytes.as_ref().filter(|bytes| self.size == Some(bytes.len()));
         whole.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }
@@ -68,7 +69,7 @@ impl Kept {
     }
 
     /// What may be kept of the body, whose JSON this is.
-    fn shown(&self, json: Value, masks: &Masks, is_refused: bool) -> Option<String> {
+    fn shown(&self, json: &Body<'_>, masks: &Masks, is_refused: bool) -> Option<String> {
         match &self.bytes {
             Some(bytes) if self.size != Some(bytes.len()) => masks.beginning(bytes, is_refused),
             _ => masks.whole(json, is_refused),
@@ -250,7 +251,7 @@ impl Record {
     /// The row that it becomes, but for what only the store knows; with bodies or without.
     pub fn draft(self, masks: &Masks, has_bodies: bool) -> Draft {
         let (request, answer) = (self.request.json(), self.answer.json());
-        let said = |body: &Value, name: &str| text(body, name).map(|text| short(text, MAX_NAME));
+        let said = |body: &Body<'_>, name: &str| text(body, name).map(|text| short(text, MAX_NAME));
         let is_error = self.status >= 400;
         // The status of a bulk job says nothing of its operations: one of them may have been refused.
         let is_refused = is_error || target(&self.path).0.eq_ignore_ascii_case("Bulk");
@@ -293,8 +294,8 @@ impl Record {
         }
         row.resource_type = resource_type.map(str::to_owned);
         if has_bodies {
-            row.request_body = self.request.shown(request, masks, is_refused);
-            row.answer_body = self.answer.shown(answer, masks, false);
+            row.request_body = self.request.shown(&request, masks, is_refused);
+            row.answer_body = self.answer.shown(&answer, masks, false);
         }
         if let Some(sign_in) = self.sign_in {
             row.connection_id = sign_in.connection_id;
@@ -384,8 +385,8 @@ fn name(conn: &mut Conn, done: &mut [NewRequest], is_user: bool) -> Result<(), S
         .collect();
     let attribute = if is_user { "userName" } else { "displayName" };
     for (connection, id, data) in rows::deletions_of(conn, &gone)? {
-        let data: Value = serde_json::from_str(&data)?;
-        if let Some(name) = data.get("before").and_then(|before| text(before, attribute)) {
+        let data: Body<'_> = serde_json::from_str(&data)?;
+        if let Some(name) = text(data.get("before"), attribute) {
             names.insert((connection, id), name.to_owned());
         }
     }
@@ -470,9 +471,12 @@ fn looked_up(query: &str, attribute: &str) -> Option<String> {
     is_lookup.then(|| short(&value, MAX_NAME))
 }
 
-fn text<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+/// A text that is there under that name, in whatever letters; of several the last, as whoever reads JSON
+/// takes it.
+fn text<'a>(body: &'a Body<'_>, name: &str) -> Option<&'a str> {
     let members = body.as_object()?;
-    let (_, value) = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    let named = members.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let (_, value) = named.last()?;
     value.as_str().filter(|text| !text.is_empty())
 }
 
@@ -551,11 +555,11 @@ mod tests {
         let bytes = Bytes::from(body.clone());
         let kept = Kept::of(&bytes);
         assert_eq!(kept.held(), MAX_BODY);
-        let text = kept.shown(kept.json(), &Masks::default(), false).expect("a text");
+        let text = kept.shown(&kept.json(), &Masks::default(), false).expect("a text");
         assert_eq!(kept.size(), i64::try_from(body.len()).ok());
         assert!(text.starts_with("{\"displayName\":\"Staff\"") && text.ends_with('…'), "{text}");
         let no_json = Kept::of(&Bytes::from_static(b"password=s3cret"));
-        assert_eq!(no_json.shown(no_json.json(), &Masks::default(), false), None);
+        assert_eq!(no_json.shown(&no_json.json(), &Masks::default(), false), None);
         let small = Bytes::from_static(b"{}");
         assert_eq!(Kept::of(&small).bytes.expect("a body").as_ptr(), small.as_ptr(), "no copy");
     }
