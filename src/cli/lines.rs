@@ -3,13 +3,13 @@
 //! Messages repeat what others said: a provider, a database's library, a library that tells of its
 //! work. So it is here, where all of them pass, that none of them can begin a line.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::panic::Location;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
-use env_logger::fmt::ConfigurableFormat;
 use env_logger::{Builder, Env};
 use log::kv::{self, Key, VisitSource};
 use log::{Level, Record};
@@ -36,7 +36,8 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// Begins to log, panics too.
 pub fn begin(format: LogFormat) {
     FORMAT.get_or_init(|| format);
-    builder(format).init();
+    let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    builder(format, is_coloured).init();
     // The words of a panic may hold anything, secrets too, and several lines.
     std::panic::set_hook(Box::new(|panic| {
         log::error!("{}", panicked(panic.location(), std::thread::current().name()));
@@ -55,31 +56,100 @@ pub fn say(level: Level, before: &str, text: &str) {
 }
 
 /// A log as the environment wants it.
-fn builder(format: LogFormat) -> Builder {
+fn builder(format: LogFormat, is_coloured: bool) -> Builder {
     let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
-    let usual = ConfigurableFormat::default();
     builder.format(move |formatter, record| {
-        let mut values = Members::default();
-        // A value that cannot be read is left out; the line is not.
-        let _ = record.key_values().visit(&mut values);
-        if let Some(request) = serving::request()
-            && !values.0.contains_key("request")
-        {
-            values.0.insert("request".to_owned(), Value::from(&*request));
-        }
-        let message = record.args().to_string();
-        if format == LogFormat::Json {
-            let line = json_line(record.level(), record.target(), &message, values.0);
-            return writeln!(formatter, "{line}");
-        }
-        let text = in_one_line(&with_values(&message, &values.0));
-        let of = |arguments| {
-            let mut cleaned = Record::builder();
-            cleaned.level(record.level()).target(record.target()).args(arguments).build()
+        let mut line = match format {
+            LogFormat::Text => text_line(record, formatter.timestamp(), is_coloured),
+            LogFormat::Json => {
+                let mut values = Members::default();
+                // A value that cannot be read is left out; the line is not.
+                let _ = record.key_values().visit(&mut values);
+                if let Some(request) = serving::request()
+                    && !values.0.contains_key("request")
+                {
+                    values.0.insert("request".to_owned(), Value::from(&*request));
+                }
+                let message = record.args().to_string();
+                json_line(record.level(), record.target(), &message, values.0)
+            }
         };
-        usual.format(formatter, &of(format_args!("{text}")))
+        line.push('\n');
+        formatter.write_all(line.as_bytes())
     });
     builder
+}
+
+/// What a terminal shows the levels in.
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\u{1b}[1;31m",
+        Level::Warn => "\u{1b}[33m",
+        Level::Info => "\u{1b}[32m",
+        Level::Debug => "\u{1b}[34m",
+        Level::Trace => "\u{1b}[36m",
+    }
+}
+
+/// A line of the log as text: when, how bad, who says it, and the message with its named values behind it.
+///
+/// Every request has one, so that nothing is put together first that is only written again.
+fn text_line(record: &Record<'_>, time: impl Display, is_coloured: bool) -> String {
+    // What is written is memory, which does not fail; a value that cannot be read is left out.
+    let mut said = String::with_capacity(256);
+    let _ = write!(said, "{}", record.args());
+    said.truncate(said.trim_end().len());
+    let mut values = Pairs { said, has_request: false };
+    let _ = record.key_values().visit(&mut values);
+    if !values.has_request
+        && let Some(request) = serving::request()
+    {
+        values.add("request", &request);
+    }
+    let (colour, plain) =
+        if is_coloured { (colour(record.level()), "\u{1b}[0m") } else { ("", "") };
+    let mut line = String::with_capacity(values.said.len() + 64);
+    let _ = write!(line, "[{time} {colour}{:<5}{plain} {}] ", record.level(), record.target());
+    line.push_str(&in_one_line(&values.said));
+    line
+}
+
+/// A message as text, with the named values that were added to it.
+struct Pairs {
+    said: String,
+    has_request: bool,
+}
+
+impl Pairs {
+    fn add(&mut self, name: &str, value: &str) {
+        let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=');
+        let _ = if !value.is_empty() && value.chars().all(is_plain) {
+            write!(self.said, " {name}={value}")
+        } else {
+            // As text in quotes, what is in it cannot be taken for the next value.
+            write!(self.said, " {name}={}", Value::from(value))
+        };
+    }
+}
+
+impl<'kvs> VisitSource<'kvs> for Pairs {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let name = key.as_str();
+        self.has_request |= name == "request";
+        if SAID.contains(&name) {
+            return Ok(());
+        }
+        if let Some(number) = value.to_u64() {
+            let _ = write!(self.said, " {name}={number}");
+        } else if let Some(text) = value.to_borrowed_str() {
+            self.add(name, text);
+        } else if let Some(number) = value.to_i64() {
+            let _ = write!(self.said, " {name}={number}");
+        } else {
+            self.add(name, &value.to_string());
+        }
+        Ok(())
+    }
 }
 
 /// The named values of a message.
@@ -111,22 +181,6 @@ fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
     members.insert(name, value);
 }
 
-/// The message with its named values behind it.
-fn with_values(message: &str, values: &Map<String, Value>) -> String {
-    let mut text = message.trim_end().to_owned();
-    for (name, value) in values.iter().filter(|(name, _)| !SAID.contains(&name.as_str())) {
-        let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=');
-        let _ = match value {
-            // As text in quotes, what is in it cannot be taken for the next value.
-            Value::String(word) if !word.is_empty() && word.chars().all(plain) => {
-                write!(text, " {name}={word}")
-            }
-            value => write!(text, " {name}={value}"),
-        };
-    }
-    text
-}
-
 /// A line of the log as JSON. What every line has comes first, and nothing takes its name.
 fn json_line(level: Level, target: &str, message: &str, values: Map<String, Value>) -> String {
     let mut members = Map::new();
@@ -137,14 +191,18 @@ fn json_line(level: Level, target: &str, message: &str, values: Map<String, Valu
     for (name, value) in values {
         put(&mut members, &name, value);
     }
+    let written = Value::Object(members).to_string();
+    if !written.contains(is_moving) {
+        return written;
+    }
     let mut line = String::new();
-    for c in Value::Object(members).to_string().chars() {
+    for c in written.chars() {
         // JSON itself escapes the characters of ASCII alone; these can only be within a string.
-        let _ = if is_moving(c) {
-            write!(line, "\\u{:04x}", u32::from(c))
+        if is_moving(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
         } else {
-            write!(line, "{c}")
-        };
+            line.push(c);
+        }
     }
     line
 }
@@ -155,8 +213,9 @@ fn is_moving(c: char) -> bool {
 }
 
 /// The text without what ends a line, moves a terminal's cursor or turns the direction of writing.
-fn in_one_line(text: &str) -> String {
-    text.trim_end().replace(is_moving, " ")
+fn in_one_line(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end();
+    if text.contains(is_moving) { text.replace(is_moving, " ").into() } else { text.into() }
 }
 
 /// What the log says of a panic.
@@ -203,7 +262,7 @@ mod tests {
         }
 
         let sink = Sink::default();
-        let logger = builder(format).target(Target::Pipe(Box::new(sink.clone()))).build();
+        let logger = builder(format, false).target(Target::Pipe(Box::new(sink.clone()))).build();
         let mut record = Record::builder();
         let record = record.level(Level::Error).target("muster::x").key_values(&values);
         logger.log(&record.args(format_args!("{message}")).build());
