@@ -168,6 +168,10 @@ where
         }
         Ok(())
     }
+
+    fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
+        Ok(!self.one_off)
+    }
 }
 
 impl RunQueryDsl<Conn> for Sql {}
@@ -202,6 +206,10 @@ where
 {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.sql.walk_ast(out)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        self.sql.is_safe_to_cache_prepared(backend)
     }
 }
 

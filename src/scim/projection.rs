@@ -83,7 +83,9 @@ impl Projection {
     #[must_use]
     pub fn after_write(mut self, document: &Document) -> Self {
         let resource_type = self.resource_type.clone();
-        for (urn, attribute) in resource_type.attributes() {
+        let written =
+            resource_type.attributes().filter(|(_, attribute)| may_be_asked_for(attribute));
+        for (urn, attribute) in written {
             let container = match urn {
                 None => Some(document.as_map()),
                 Some(urn) => document.as_map().get(urn.as_ref()).and_then(Value::as_object),
@@ -98,17 +100,16 @@ impl Projection {
     /// The projection of the answer to a PATCH.
     #[must_use]
     pub fn after_patch(mut self, plan: &PatchPlan) -> Self {
-        for (urn, attribute, subs) in plan.written() {
+        let written = plan.written();
+        for (urn, attribute, subs) in
+            written.filter(|(_, attribute, _)| may_be_asked_for(attribute))
+        {
             self.note_written(urn, attribute, &subs);
         }
         self
     }
 
     fn note_written(&mut self, urn: Option<&Arc<str>>, attribute: &Attribute, subs: &[&str]) {
-        let on_request = |attribute: &Attribute| attribute.returned == Returned::Request;
-        if !on_request(attribute) && !attribute.sub_attributes.iter().any(|sub| on_request(sub)) {
-            return;
-        }
         let names = self.written.entry(urn.cloned()).or_default();
         let known = names.entry(attribute.name.clone()).or_default();
         known.extend(subs.iter().map(|&sub| sub.to_owned()));
@@ -345,6 +346,13 @@ impl Selection {
         }
         selection
     }
+}
+
+/// Whether some of the attribute is returned on request alone.
+fn may_be_asked_for(attribute: &Attribute) -> bool {
+    let mut all =
+        std::iter::once(attribute).chain(attribute.sub_attributes.iter().map(AsRef::as_ref));
+    all.any(|attribute| attribute.returned == Returned::Request)
 }
 
 fn add_name(container: &mut Names, name: &str, sub: Option<&Attribute>) {

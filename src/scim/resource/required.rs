@@ -64,6 +64,9 @@ fn look(
     dropped: &BTreeSet<String>,
     missing: &mut BTreeSet<String>,
 ) {
+    if !is_expected(attribute) && !attribute.sub_attributes.iter().any(|sub| is_expected(sub)) {
+        return;
+    }
     let value = container.get(&attribute.name).filter(|value| conforms(attribute, value));
     if is_expected(attribute) && !dropped.contains(name) && value.is_none_or(is_empty) {
         missing.insert(name.to_owned());

@@ -48,7 +48,9 @@ fn carry(
     new: &mut Map<String, Value>,
     cleared: &BTreeSet<String>,
 ) {
-    for attribute in attributes {
+    // What is neither returned on request nor has parts is seen as a whole.
+    let has_more = |attribute: &Attribute| is_on_request(attribute) || attribute.is_complex();
+    for attribute in attributes.iter().filter(|attribute| has_more(attribute)) {
         let Some(before) = old.get(&attribute.name) else { continue };
         let name = format!("{prefix}{}", attribute.name);
         match (before, new.get_mut(&attribute.name)) {
