@@ -300,6 +300,18 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_shows_the_level_in_a_colour_and_nothing_else() {
+        let record = Record::builder()
+            .level(Level::Warn)
+            .target("x")
+            .args(format_args!("\u{1b}[1mm"))
+            .build();
+        let line = text_line(&record, "now", true);
+        assert_eq!(line, "[now \u{1b}[33mWARN \u{1b}[0m x]  [1mm");
+        assert_eq!(text_line(&record, "now", false), "[now WARN  x]  [1mm");
+    }
+
+    #[test]
     fn no_value_takes_the_name_of_what_every_line_has() {
         let values = ["time", "level", "target", "message", "time_", "x", "x"];
         let values = values.map(|name| (name, kv::Value::from("forged")));

@@ -268,12 +268,12 @@ impl Serialize for Masked<'_, '_> {
                 let hides_value = self.masks.hides_value(members, self.of);
                 let mut written = serializer.serialize_map(Some(members.len()))?;
                 for (place, (key, value)) in members.iter().enumerate() {
-                    match self.masks.in_place(key, value, hides_value, self.of) {
-                        Some(text) => written.serialize_entry(key, &text)?,
-                        None => {
-                            let value = self.part(value, place + 1 == members.len());
-                            written.serialize_entry(key, &value)?;
-                        }
+                    let in_place = self.masks.in_place(key, value, hides_value, self.of);
+                    if let Some(text) = in_place {
+                        written.serialize_entry(key, &text)?;
+                    } else {
+                        let value = self.part(value, place + 1 == members.len());
+                        written.serialize_entry(key, &value)?;
                     }
                 }
                 written.end()
