@@ -136,16 +136,7 @@ impl<'kvs> VisitSource<'kvs> for Pairs {
     fn visit_pair(&mut self, key: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
         let name = key.as_str();
         self.has_request |= name == "request";
-        if SAID.contains(&name) {
-            return Ok(());
-        }
-        if let Some(number) = value.to_u64() {
-            let _ = write!(self.said, " {name}={number}");
-        } else if let Some(text) = value.to_borrowed_str() {
-            self.add(name, text);
-        } else if let Some(number) = value.to_i64() {
-            let _ = write!(self.said, " {name}={number}");
-        } else {
+        if !SAID.contains(&name) {
             self.add(name, &value.to_string());
         }
         Ok(())

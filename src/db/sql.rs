@@ -169,6 +169,7 @@ where
         Ok(())
     }
 
+    // What is said while walking, for whoever asks the statement itself before each use.
     fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
         Ok(!self.one_off)
     }

@@ -100,10 +100,8 @@ impl Projection {
     /// The projection of the answer to a PATCH.
     #[must_use]
     pub fn after_patch(mut self, plan: &PatchPlan) -> Self {
-        let written = plan.written();
-        for (urn, attribute, subs) in
-            written.filter(|(_, attribute, _)| may_be_asked_for(attribute))
-        {
+        let written = plan.written().filter(|(_, attribute, _)| may_be_asked_for(attribute));
+        for (urn, attribute, subs) in written {
             self.note_written(urn, attribute, &subs);
         }
         self
@@ -348,11 +346,9 @@ impl Selection {
     }
 }
 
-/// Whether some of the attribute is returned on request alone.
+/// Whether the attribute, or some of it, is returned on request alone.
 fn may_be_asked_for(attribute: &Attribute) -> bool {
-    let mut all =
-        std::iter::once(attribute).chain(attribute.sub_attributes.iter().map(AsRef::as_ref));
-    all.any(|attribute| attribute.returned == Returned::Request)
+    attribute.is_on_request() || attribute.has_part_on_request()
 }
 
 fn add_name(container: &mut Names, name: &str, sub: Option<&Attribute>) {

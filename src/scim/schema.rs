@@ -98,6 +98,16 @@ impl Attribute {
         self.mutability == Mutability::ReadOnly
     }
 
+    /// Whether the attribute is returned on request alone (RFC 7643 section 7).
+    pub fn is_on_request(&self) -> bool {
+        self.returned == Returned::Request
+    }
+
+    /// Whether some of its sub-attributes are returned on request alone.
+    pub fn has_part_on_request(&self) -> bool {
+        self.sub_attributes.iter().any(|sub| sub.is_on_request())
+    }
+
     /// Whether the attribute is a complex one, with sub-attributes.
     pub fn is_complex(&self) -> bool {
         self.kind == AttributeType::Complex

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::scim::schema::{Attribute, ResourceType, Returned};
+use crate::scim::schema::{Attribute, ResourceType};
 use crate::scim::value::identity;
 
 /// The new document of a PUT, with what the client has not seen; `cleared` are the full names of
@@ -49,7 +49,7 @@ fn carry(
     cleared: &BTreeSet<String>,
 ) {
     // What is neither returned on request nor has parts is seen as a whole.
-    let has_more = |attribute: &Attribute| is_on_request(attribute) || attribute.is_complex();
+    let has_more = |attribute: &Attribute| attribute.is_on_request() || attribute.is_complex();
     for attribute in attributes.iter().filter(|attribute| has_more(attribute)) {
         let Some(before) = old.get(&attribute.name) else { continue };
         let name = format!("{prefix}{}", attribute.name);
@@ -62,7 +62,7 @@ fn carry(
                 carry_parts(attribute, &name, before, after, cleared);
             }
             (Value::Array(before), Some(Value::Array(after)))
-                if attribute.sub_attributes.iter().any(|sub| is_on_request(sub)) =>
+                if attribute.has_part_on_request() =>
             {
                 carry_elements(attribute, &name, before, after, cleared);
             }
@@ -101,7 +101,7 @@ fn carry_parts(
     new: &mut Map<String, Value>,
     cleared: &BTreeSet<String>,
 ) {
-    for sub in attribute.sub_attributes.iter().filter(|sub| is_on_request(sub)) {
+    for sub in attribute.sub_attributes.iter().filter(|sub| sub.is_on_request()) {
         if let Some(before) = old.get(&sub.name)
             && !new.contains_key(&sub.name)
             && !cleared.contains(&format!("{name}.{}", sub.name))
@@ -119,7 +119,7 @@ fn is_seen(attributes: &[Arc<Attribute>], values: &Map<String, Value>) -> bool {
 }
 
 fn is_value_seen(attribute: &Attribute, value: &Value) -> bool {
-    if is_on_request(attribute) {
+    if attribute.is_on_request() {
         return false;
     }
     let objects = match value {
@@ -127,12 +127,7 @@ fn is_value_seen(attribute: &Attribute, value: &Value) -> bool {
         single => std::slice::from_ref(single),
     };
     let shows =
-        |name: &String| attribute.sub_attribute(name).is_some_and(|sub| !is_on_request(sub));
+        |name: &String| attribute.sub_attribute(name).is_some_and(|sub| !sub.is_on_request());
     !attribute.is_complex()
         || objects.iter().filter_map(Value::as_object).any(|object| object.keys().any(shows))
-}
-
-/// Whether the attribute is returned on request alone.
-fn is_on_request(attribute: &Attribute) -> bool {
-    attribute.returned == Returned::Request
 }

@@ -248,8 +248,8 @@ impl Cluster {
             .args(["-c", "max_connections=200", "-c", "deadlock_timeout=100ms"])
             .args(["-c", "log_min_messages=log"]);
         // What is measured is measured on a durable one; else a process has less to give back when it ends.
-        shell.arg("-c");
-        shell.arg(if self.is_durable { "shared_buffers=64MB" } else { "shared_buffers=16MB" });
+        let cache = if self.is_durable { "shared_buffers=64MB" } else { "shared_buffers=16MB" };
+        shell.args(["-c", cache]);
         if !self.is_durable {
             shell.args([
                 "-c",
