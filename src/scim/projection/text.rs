@@ -49,11 +49,11 @@ pub struct Frame {
 }
 
 /// The parts of an element that are shown: the same of all.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a part of its own")]
+#[derive(Debug, Clone)]
 pub struct Elements {
     value: bool,
-    reference: bool,
+    /// What all references begin with, as text of a string that is not ended yet.
+    reference: Option<Vec<u8>>,
     display: bool,
     kind: bool,
 }
@@ -65,7 +65,7 @@ impl Elements {
     ///
     /// # Errors
     /// None but what memory has.
-    pub fn write(self, json: &mut Vec<u8>, is_first: bool, element: Related<'_>) -> Result<()> {
+    pub fn write(&self, json: &mut Vec<u8>, is_first: bool, element: Related<'_>) -> Result<()> {
         if !is_first {
             json.push(b',');
         }
@@ -78,9 +78,12 @@ impl Elements {
             name(json, b"\"value\":");
             serde_json::to_writer(&mut *json, value)?;
         }
-        if let Some(reference) = element.reference.filter(|_| self.reference) {
+        if let (Some(beginning), Some(Location { id, .. })) = (&self.reference, element.reference) {
             name(json, b"\"$ref\":");
-            serde_json::to_writer(&mut *json, &reference)?;
+            json.extend_from_slice(beginning);
+            let quote = json.len();
+            serde_json::to_writer(&mut *json, id)?;
+            json.remove(quote);
         }
         if let Some(display) = element.display.filter(|_| self.display) {
             name(json, b"\"display\":");
@@ -372,12 +375,20 @@ fn shown_parts(
         return Ok(None);
     }
     let is_shown = |name: &str| shown.pointer(&format!("/0/{name}")).is_some();
+    let reference = first.and_then(|first| first.reference).filter(|_| is_shown("$ref"));
     Ok(Some(Elements {
         value: is_shown("value"),
-        reference: is_shown("$ref"),
+        reference: reference.map(beginning).transpose()?,
         display: is_shown("display"),
         kind: is_shown("type"),
     }))
+}
+
+/// A location as text, up to the id.
+fn beginning(location: Location<'_>) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(&Location { id: "", ..location })?;
+    text.pop();
+    Ok(text)
 }
 
 #[cfg(test)]
