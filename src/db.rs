@@ -19,6 +19,7 @@ pub mod flows;
 pub mod journal;
 mod json;
 mod kept;
+pub mod members;
 pub mod memberships;
 pub mod migrations;
 mod outage;

@@ -1,7 +1,5 @@
 //! What each source says of users and teams. Sets of any size are one statement each.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
@@ -31,14 +29,6 @@ pub struct StatementRow {
 
 /// The columns of a [`StatementRow`].
 type Statement = (Text, Text, Text, Bool, Bool, Bool, Bool, Bool);
-
-/// A member of a team, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
-pub struct MemberRow {
-    pub user_id: String,
-    /// How the user is called, where it was asked for.
-    pub display: Option<String>,
-}
 
 /// A row of `memberships`: all that is said of a user and a team.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName, Serialize, Deserialize)]
@@ -109,50 +99,6 @@ pub fn granted_sql(union: bool, membership: &str, team: &str, user: &str) -> Str
     format!("({membership}.scim OR ({membership}.claim{scim_decides}))")
 }
 
-/// Who belongs to a team, by their ids; with their names where they are wanted.
-pub fn members(
-    conn: &mut Conn,
-    team_id: &str,
-    union: bool,
-    named: bool,
-) -> QueryResult<Vec<MemberRow>> {
-    let statement = belonging("", union, named).raw(" = ").text(team_id).raw(" ORDER BY m.user_id");
-    on_either!(conn, |conn| statement.columns::<(Text, Nullable<Text>)>().load(conn))
-}
-
-/// Who belongs to each of some teams: the team's id beside the member, by both.
-pub fn members_of(
-    conn: &mut Conn,
-    team_ids: &[&str],
-    union: bool,
-    named: bool,
-) -> QueryResult<Vec<(String, MemberRow)>> {
-    let statement = belonging("m.team_id, ", union, named)
-        .among(conn, team_ids)
-        .raw(" ORDER BY m.team_id, m.user_id");
-    on_either!(conn, |conn| statement.columns::<(Text, (Text, Nullable<Text>))>().load(conn))
-}
-
-/// Members of the teams that are to follow, by the rule of [`granted_sql`], written so that users and teams
-/// are looked at of those alone of whom SCIM says nothing. A test holds it against the rule, too.
-fn belonging(columns: &str, union: bool, named: bool) -> Sql {
-    let name = if named {
-        "(SELECT COALESCE(u.display_name, u.user_name) FROM users AS u WHERE u.id = m.user_id)"
-    } else {
-        "NULL"
-    };
-    let claim = if union {
-        "m.claim"
-    } else {
-        // Single values, which PostgreSQL looks up; of what exists it might make a table first.
-        "(m.claim AND NOT ((SELECT t.scim_managed FROM teams AS t WHERE t.id = m.team_id) \
-         AND (SELECT u.scim_owned FROM users AS u WHERE u.id = m.user_id)))"
-    };
-    Sql::new(format!(
-        "SELECT {columns}m.user_id, {name} FROM memberships AS m WHERE (m.scim OR {claim}) AND m.team_id"
-    ))
-}
-
 /// All statements about the teams of some users.
 pub fn of_users(conn: &mut Conn, user_ids: &[&str]) -> QueryResult<Vec<StatementRow>> {
     let statement = Sql::new(
@@ -212,27 +158,6 @@ pub(super) fn read_stated(
     Ok(rows)
 }
 
-/// How many statements there are about each of some teams; none are left out.
-pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> QueryResult<BTreeMap<String, i64>> {
-    let statement = Sql::new("SELECT m.team_id, COUNT(*) FROM memberships AS m WHERE m.team_id")
-        .among(conn, team_ids)
-        .raw(" GROUP BY m.team_id")
-        .columns::<(Text, BigInt)>();
-    let rows: Vec<(String, i64)> = on_either!(conn, |conn| statement.load(conn))?;
-    Ok(rows.into_iter().collect())
-}
-
-/// Whether more than `limit` users are in the team, looking at no more than that.
-pub fn exceeds(conn: &mut Conn, team_id: &str, limit: i64) -> QueryResult<bool> {
-    let some =
-        Sql::new("SELECT COUNT(*) AS total FROM (SELECT 1 FROM memberships WHERE team_id = ")
-            .text(team_id)
-            .raw(" LIMIT ")
-            .integer(limit.saturating_add(1))
-            .raw(") AS some_members");
-    Ok(super::count(conn, some)? > limit)
-}
-
 /// SCIM says that the users are in the team. Returns those of whom it had not said so before.
 ///
 /// Ids that are no users of the connection are passed over.
@@ -265,16 +190,6 @@ pub fn add_scim<'a>(
     .load(conn)
     .map(ids_of)
     .inspect(|users| note_scim(team_id, users, true, said))
-}
-
-/// The users of whom SCIM says that they are in the team.
-pub fn scim_members(conn: &mut Conn, team_id: &str) -> QueryResult<BTreeSet<String>> {
-    let found = memberships::table
-        .filter(memberships::team_id.eq(team_id))
-        .filter(memberships::scim)
-        .select(memberships::user_id);
-    let ids: Vec<String> = on_either!(conn, |conn| found.load(conn))?;
-    Ok(ids.into_iter().collect())
 }
 
 /// Those of `ids` of whom SCIM does not say that they are in the team.
@@ -563,30 +478,6 @@ pub fn sources(conn: &mut Conn, user_id: &str) -> QueryResult<Vec<SourceRow>> {
     )
     .text(user_id)
     .raw(" ORDER BY t.display_name_fold")
-    .load(conn)
-}
-
-/// The users whose membership of a team takes effect, after an id, in the order of their ids.
-pub fn effective_members(
-    conn: &mut Conn,
-    team_id: &str,
-    union: bool,
-    after: Option<&str>,
-    limit: i64,
-) -> QueryResult<Vec<UserRow>> {
-    Sql::new(
-        "SELECT u.* FROM memberships AS m \
-         JOIN teams AS t ON t.id = m.team_id \
-         JOIN users AS u ON u.id = m.user_id \
-         WHERE m.team_id = ",
-    )
-    .text(team_id)
-    .raw(" AND m.user_id > ")
-    .text(after.unwrap_or_default())
-    .raw(" AND u.active AND ")
-    .raw(granted_sql(union, "m", "t", "u"))
-    .raw(" ORDER BY m.user_id LIMIT ")
-    .integer(limit)
     .load(conn)
 }
 

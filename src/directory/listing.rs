@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use super::tokens::AsOf;
 use super::{Context, DirectoryError, DirectoryResult, teams, users};
 use crate::db::filter::{self as conditions, Kind, Window};
-use crate::db::memberships;
+use crate::db::members;
 use crate::db::sql::Sql;
 use crate::db::{Conn, search, teams as team_rows, time, users as user_rows};
 use crate::scim::ScimError;
@@ -198,7 +198,7 @@ impl<T> Cut<T> {
         id: impl Fn(&T) -> &str,
     ) -> QueryResult<()> {
         let ids: Vec<&str> = self.rows.iter().map(&id).collect();
-        let sizes = memberships::sizes(conn, &ids)?;
+        let sizes = members::sizes(conn, &ids)?;
         let size = |id: &&str| sizes.get(*id).copied().unwrap_or(0);
         let fit = if is_reversed {
             how_many_fit(most, ids.iter().rev().map(size))

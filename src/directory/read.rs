@@ -13,7 +13,7 @@ use super::membership::{Facts, Policy, effective};
 use crate::clock::rfc3339;
 use crate::db::teams::{self as team_rows, TeamRow};
 use crate::db::users::{self as user_rows, UserRow};
-use crate::db::{Conn, StoreError, connections as connection_rows, memberships, roles};
+use crate::db::{Conn, StoreError, connections as connection_rows, members, memberships, roles};
 use crate::scim::precis::prepare;
 
 /// Which part of a list is wanted.
@@ -106,7 +106,7 @@ pub fn members(conn: &mut Conn, team_id: &str, range: &Range) -> Result<Listing,
     let connection = connection_rows::find(conn, &team.connection_id)?.ok_or_else(no_team)?;
     let union = Connection::from_row(connection)?.settings.membership == Policy::Union;
     let (after, limit) = (range.after.as_deref(), range.count.saturating_add(1));
-    let found = memberships::effective_members(conn, team_id, union, after, limit)?;
+    let found = members::effective_members(conn, team_id, union, after, limit)?;
     let (found, next) = cut(found, range, |row| &row.id);
     let items = found.iter().map(shown_member).collect::<Result<_, _>>()?;
     Ok(Listing { items, next })

@@ -8,7 +8,7 @@ use super::connections::Connection;
 use super::membership::{Facts, Heard, disagrees, effective};
 use crate::db::roster::{self as rows, RosterRow};
 use crate::db::teams::TeamRow;
-use crate::db::{Conn, StoreError, memberships};
+use crate::db::{Conn, StoreError, members};
 
 /// A user of whom something is said in a team.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Member {
 /// # Errors
 /// The store's.
 pub fn sizes(conn: &mut Conn, team_ids: &[&str]) -> Result<BTreeMap<String, i64>, StoreError> {
-    Ok(memberships::sizes(conn, team_ids)?)
+    Ok(members::sizes(conn, team_ids)?)
 }
 
 /// The users of whom something is said in a team, after a user's id, in the order of ids.

@@ -3,17 +3,17 @@
 //! A team's members do not pass through memory as a whole for the sake of a change, unless the request
 //! lists as many: requests become deltas, and each delta is a statement or two of whatever size.
 
-mod members;
 mod pieces;
 mod refusals;
+mod steps;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
 
-use self::members::{MemberChanges, amount, apply_steps, listed};
 use self::refusals::{display_name_taken, external_id_taken, not_found};
+use self::steps::{MemberChanges, amount, apply_steps, listed};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::Policy;
@@ -23,9 +23,9 @@ use crate::clock::rfc3339;
 use crate::db::brakes::Removed;
 use crate::db::connection::changed_meanwhile;
 use crate::db::filter::Kind;
-use crate::db::memberships::{self, MemberRow};
+use crate::db::members::{self, MemberRow};
 use crate::db::teams::{self as rows, TeamRow};
-use crate::db::{Conn, roles};
+use crate::db::{Conn, memberships, roles};
 use crate::scim::condition::Condition;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
@@ -240,7 +240,7 @@ fn each_with_members(
     let mut by_team = BTreeMap::new();
     if wanted.memberships && !found.is_empty() {
         let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
-        by_team = by_side(memberships::members_of(conn, &ids, is_union(context), wanted.names)?);
+        by_team = by_side(members::members_of(conn, &ids, is_union(context), wanted.names)?);
     }
     let with_members = |row: TeamRow| {
         let members = wanted.memberships.then(|| by_team.remove(&row.id).unwrap_or_default());
@@ -266,9 +266,15 @@ pub fn replace(
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
     let document = document.clone().replacing(context.registry.group(), &stored(&before)?)?;
-    let members = apply_steps(conn, context, id, &[listed(members, true)])?;
+    let mut members = apply_steps(conn, context, id, &[listed(members, true)])?;
+    let stated = members.stated.take();
     let row = write_back(conn, context, before, &document, &members, None)?;
-    shown(conn, context, row, show)
+    match stated {
+        Some(stated) if show == (Show::Everybody { named: false }) => {
+            Ok(Team::new(row, Some(with_claimed(conn, context, id, stated)?)))
+        }
+        _ => shown(conn, context, row, show),
+    }
 }
 
 /// Carries out a PATCH (RFC 7644 section 3.5.2), whole or not at all. The cost is that of the
@@ -524,14 +530,14 @@ fn stored(row: &TeamRow) -> DirectoryResult<Document> {
 
 fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> DirectoryResult<Team> {
     let is_too_large = match show {
-        Show::AtMost(limit) => memberships::exceeds(conn, &row.id, limit)?,
+        Show::AtMost(limit) => members::exceeds(conn, &row.id, limit)?,
         Show::Nobody | Show::Everybody { .. } => false,
     };
     let members = if show == Show::Nobody || is_too_large {
         None
     } else {
         let named = show == Show::Everybody { named: true };
-        Some(memberships::members(conn, &row.id, is_union(context), named)?)
+        Some(members::members(conn, &row.id, is_union(context), named)?)
     };
     Ok(Team { is_too_large, ..Team::new(row, members) })
 }
@@ -539,7 +545,18 @@ fn shown(conn: &mut Conn, context: &Context, row: TeamRow, show: Show) -> Direct
 /// Who belongs to a team. Inactive users are among them: their membership has no effect, but a
 /// client that writes back what it read must not lose it.
 fn members_of(conn: &mut Conn, context: &Context, id: &str) -> DirectoryResult<Vec<MemberRow>> {
-    Ok(memberships::members(conn, id, is_union(context), false)?)
+    Ok(members::members(conn, id, is_union(context), false)?)
+}
+
+/// Who belongs to a team, where it is known already whom SCIM says to be in it.
+fn with_claimed(
+    conn: &mut Conn,
+    context: &Context,
+    id: &str,
+    mut stated: BTreeSet<String>,
+) -> DirectoryResult<Vec<MemberRow>> {
+    stated.extend(members::claimed_members(conn, id, is_union(context))?);
+    Ok(stated.into_iter().map(MemberRow::unnamed).collect())
 }
 
 /// Ids of those who belong to a team.

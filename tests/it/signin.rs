@@ -3,6 +3,7 @@
 
 use futures_util::future::{join, join_all};
 use muster::db::connection::Conn;
+use muster::directory::connections::UnknownMembers;
 use muster::directory::membership::Policy;
 use muster::directory::signin::{self, Identity, Refusal, SignInError};
 use muster::directory::{Actor, Context, connections, sessions};
@@ -34,6 +35,7 @@ pub const CASES: &[Case] = cases![
     a_claim_names_a_team_by_external_id_first,
     a_post_adopts_a_team_that_a_claim_made,
     a_renamed_team_absorbs_the_one_that_a_claim_made,
+    a_put_of_many_members_answers_with_all_who_belong,
     deactivation_ends_every_session,
     deletion_ends_every_session,
     another_external_id_severs_the_old_identity,
@@ -385,6 +387,44 @@ async fn a_renamed_team_absorbs_the_one_that_a_claim_made(app: TestApp) {
     assert_eq!(teams_of(&app, &id).await, ["Crew"]);
     let members = client.get(&format!("/Groups/{team}")).await.expect(200).body;
     assert_eq!(members["members"][0]["value"], id.as_str());
+}
+
+async fn a_put_of_many_members_answers_with_all_who_belong(app: TestApp) {
+    app.set(|settings| settings.unknown_members = UnknownMembers::Skip).await;
+    let (client, people) = (app.scim(), app.seed(300));
+    let by_claim = sign_in(&app, ann(json!(["Staff", "Crew"]))).await.user;
+    let staff = client.find("/Groups", "displayName eq \"Staff\"").await[0].clone();
+    let path = format!("/Groups/{}", staff["id"].as_str().expect("an id"));
+    let listed = |ids: &[String]| -> Value {
+        ids.iter().map(|id| json!({ "value": id })).chain([json!({ "value": "nobody" })]).collect()
+    };
+    // The team is adopted, changes one member, changes nothing, changes hands, and loses most.
+    for (name, listed) in [
+        ("Staff", listed(&people)),
+        ("Staff", listed(&people[1..])),
+        ("Staff", listed(&people[1..])),
+        ("Crew", listed(&people[..200])),
+        ("Crew", listed(&[&people[150..], std::slice::from_ref(&by_claim)].concat())),
+    ] {
+        let put = json!({ "displayName": name, "members": listed });
+        let answer = client.put(&path, &put).await.expect(200);
+        let shown = client.get(&path).await.expect(200);
+        assert_eq!(answer.body, shown.body, "{name}");
+        assert_eq!(answer.header("ETag"), shown.header("ETag"), "{name}");
+        let values: Vec<&Value> = shown.body["members"]
+            .as_array()
+            .expect("members")
+            .iter()
+            .map(|m| &m["value"])
+            .collect();
+        assert!(values.contains(&&json!(by_claim)) && !values.contains(&&json!("nobody")));
+    }
+    // With a say over both, SCIM does not have the person in the team that it pushes.
+    push(&app, pushed_ann()).await.expect(201);
+    let put = json!({ "displayName": "Crew", "members": listed(&people) });
+    let answer = client.put(&path, &put).await.expect(200);
+    assert_eq!(answer.body, client.get(&path).await.expect(200).body);
+    assert_eq!(answer.body["members"].as_array().map(Vec::len), Some(people.len()));
 }
 
 async fn deactivation_ends_every_session(app: TestApp) {

@@ -11,7 +11,7 @@ use muster::app::mend_totals;
 use muster::db::backup::{NOT_COPIED, TABLES};
 use muster::db::connection::Conn;
 use muster::db::sql::Sql;
-use muster::db::{DatabaseUrl, Db, memberships, migrations};
+use muster::db::{DatabaseUrl, Db, members, memberships, migrations};
 use muster::directory::membership::{Facts, Policy, granted};
 use muster::scim::fold::fold;
 use muster::scim::precis::prepare;
@@ -242,13 +242,18 @@ async fn the_members_of_a_team_are_those_of_the_rule(app: TestApp) {
                 }
             }
             let union = policy == Policy::Union;
+            let stated = members::scim_members(&mut conn, team).expect("members");
+            let claimed = members::claimed_members(&mut conn, team, union).expect("members");
+            assert!(claimed.iter().all(|id| !stated.contains(id)));
+            let together: BTreeSet<String> = stated.into_iter().chain(claimed).collect();
+            assert_eq!(together, expected.iter().cloned().collect(), "{policy} {scim_managed}");
             for named in both {
-                let found = memberships::members(&mut conn, team, union, named).expect("members");
+                let found = members::members(&mut conn, team, union, named).expect("members");
                 assert!(found.iter().all(|row| row.display.is_some() == named));
                 let found: Vec<String> = found.into_iter().map(|row| row.user_id).collect();
                 assert_eq!(found, expected, "{policy} {scim_managed}");
                 let of = [team.as_str(), "another"];
-                let found = memberships::members_of(&mut conn, &of, union, named);
+                let found = members::members_of(&mut conn, &of, union, named);
                 let found = found.expect("members").into_iter().map(|(_, row)| row.user_id);
                 assert_eq!(found.collect::<Vec<_>>(), expected, "{policy} {scim_managed}");
             }

@@ -4,7 +4,7 @@
 use std::vec::IntoIter;
 
 use super::{Team, member};
-use crate::db::memberships::MemberRow;
+use crate::db::members::MemberRow;
 use crate::directory::DirectoryResult;
 use crate::scim::projection::Projection;
 use crate::scim::projection::text::{Elements, Frame};

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{is_union, member};
 use crate::db::Conn;
+use crate::db::members;
 use crate::db::memberships::{self, Said};
 use crate::directory::connections::UnknownMembers;
 use crate::directory::{Context, DirectoryResult};
@@ -34,6 +35,8 @@ pub(super) struct MemberChanges {
     pub(super) skipped: BTreeSet<String>,
     /// Whether someone was to be removed who was no member.
     pub(super) absent: bool,
+    /// All of whom SCIM says now that they are members, where the write had to know them.
+    pub(super) stated: Option<BTreeSet<String>>,
 }
 
 /// The step that makes these members; with `replace` nobody else is one.
@@ -54,6 +57,7 @@ pub(super) fn apply_steps(
     let mut changes = MemberChanges::default();
     let said = context.said();
     for step in steps {
+        changes.stated = None;
         match step {
             MemberStep::Delta { replace, add, remove } => {
                 if *replace && add.len() <= FEW {
@@ -61,14 +65,19 @@ pub(super) fn apply_steps(
                     changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
                     // Those who are there already are not written to, nor locked.
                     let new = memberships::lacking_scim(conn, team_id, listed())?;
-                    changes.put_in(conn, context, team_id, &new.iter().collect::<Vec<_>>())?;
+                    changes.put_in(conn, context, team_id, &new)?;
                 } else if *replace {
                     // Compared here: what both lists have is nothing that the database has to do.
-                    let before = memberships::scim_members(conn, team_id)?;
-                    let gone: Vec<&String> = before.difference(add).collect();
+                    let mut stated = members::scim_members(conn, team_id)?;
+                    let gone: Vec<String> = stated.difference(add).cloned().collect();
+                    let new: Vec<String> = add.difference(&stated).cloned().collect();
                     changes.take_out(conn, team_id, &gone, said)?;
-                    let new: Vec<&String> = add.difference(&before).collect();
                     changes.put_in(conn, context, team_id, &new)?;
+                    for id in &gone {
+                        stated.remove(id);
+                    }
+                    stated.extend(new.into_iter().filter(|id| !changes.skipped.contains(id)));
+                    changes.stated = Some(stated);
                 } else {
                     let ids: Vec<&String> = remove.iter().collect();
                     let removed = changes.take_out(conn, team_id, &ids, said)?;
@@ -77,7 +86,7 @@ pub(super) fn apply_steps(
                 }
             }
             MemberStep::RemoveWhere(filter) => {
-                let members = memberships::members(conn, team_id, is_union(context), true)?;
+                let members = members::members(conn, team_id, is_union(context), true)?;
                 let mut selected = Vec::new();
                 for row in &members {
                     let element = serde_json::to_value(member(row, &context.base_url))?;
@@ -97,11 +106,11 @@ fn unknown(
     conn: &mut Conn,
     context: &Context,
     team_id: &str,
-    ids: &[&String],
+    ids: &[impl AsRef<str>],
 ) -> DirectoryResult<Vec<String>> {
     // Looked for after they were added, and among the members: who is deleted at that moment either
     // waits for this transaction, or is unknown to it.
-    let unknown = memberships::lacking_scim(conn, team_id, ids.iter().map(|id| id.as_str()))?;
+    let unknown = memberships::lacking_scim(conn, team_id, ids.iter().map(AsRef::as_ref))?;
     if unknown.is_empty() || context.connection.settings.unknown_members == UnknownMembers::Skip {
         return Ok(unknown);
     }
@@ -124,13 +133,13 @@ impl MemberChanges {
         &mut self,
         conn: &mut Conn,
         team_id: &str,
-        ids: &[&String],
+        ids: &[impl AsRef<str>],
         said: Said<'_>,
     ) -> DirectoryResult<usize> {
         if ids.is_empty() {
             return Ok(0);
         }
-        let ids = ids.iter().map(|id| id.as_str());
+        let ids = ids.iter().map(AsRef::as_ref);
         let removed = memberships::remove_scim(conn, team_id, ids, said)?;
         let count = removed.len();
         self.remove(removed);
@@ -146,13 +155,13 @@ impl MemberChanges {
         conn: &mut Conn,
         context: &Context,
         team_id: &str,
-        ids: &[&String],
+        ids: &[impl AsRef<str>],
     ) -> DirectoryResult<()> {
         if ids.is_empty() {
             return Ok(());
         }
         let (connection_id, said) = (&context.connection.id, context.said());
-        let listed = ids.iter().map(|id| id.as_str());
+        let listed = ids.iter().map(AsRef::as_ref);
         self.add(memberships::add_scim(conn, connection_id, team_id, listed, said)?);
         self.skipped.extend(unknown(conn, context, team_id, ids)?);
         Ok(())
