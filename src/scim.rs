@@ -12,6 +12,7 @@ pub mod filter;
 pub mod fold;
 pub mod group;
 pub mod list;
+pub mod members;
 pub mod patch;
 pub mod path;
 pub mod precis;

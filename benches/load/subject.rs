@@ -129,8 +129,10 @@ impl Seeding {
         let group_type = self.context.registry.group();
         let document =
             Document::from_body(group_type, body, &mut Quirks::default()).expect("a group");
+        let members = members.iter().cloned().collect();
         conn.write(|conn| {
-            let team = teams::create(conn, &self.context, &document, members, teams::Show::Nobody)?;
+            let team =
+                teams::create(conn, &self.context, &document, &members, teams::Show::Nobody)?;
             Ok::<_, DirectoryError>(team.id().to_owned())
         })
         .expect("a group")

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use muster::scim::ScimResult;
-use muster::scim::group;
+use muster::scim::group::Body;
 use muster::scim::patch::PatchPlan;
 use muster::scim::projection::Projection;
 use muster::scim::quirks::Quirks;
 use muster::scim::resource::Document;
 use muster::scim::schema::ResourceType;
+use muster::scim::{ScimError, ScimResult};
 use serde_json::{Value, json};
 
 use super::known::{ACME, assert_canonical, resources};
@@ -17,6 +17,7 @@ use super::known::{ACME, assert_canonical, resources};
 /// The body of a POST or PUT.
 pub fn run(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
+    assert_read_alike(data, &body);
     for (resource_type, old) in resources() {
         let Ok(document) = read(resource_type, body.clone()) else { continue };
         assert_canonical(resource_type, &document);
@@ -26,11 +27,23 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// A group that is read as it comes is the one that is read from a tree.
+fn assert_read_alike(data: &[u8], body: &Value) {
+    let [_, (group, _)] = resources();
+    let read = |body: Result<Body, ScimError>| {
+        let mut quirks = Quirks::default();
+        let read = body.and_then(|body| body.read(group, &mut quirks));
+        (read, quirks)
+    };
+    let as_it_comes = serde_json::from_slice(data).map_err(|_| ScimError::no_object());
+    assert_eq!(read(as_it_comes), read(Body::of(body.clone())));
+}
+
 /// The document of a body, as its endpoint reads it.
 fn read(resource_type: &ResourceType, body: Value) -> ScimResult<Document> {
     let quirks = &mut Quirks::default();
     if resource_type.name == "Group" {
-        return group::from_body(resource_type, body, quirks).map(|(document, _)| document);
+        return Ok(Body::of(body)?.read(resource_type, quirks)?.0);
     }
     Document::from_body(resource_type, body, quirks)
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, json};
 
 use self::refusals::{display_name_taken, external_id_taken, not_found};
-use self::steps::{MemberChanges, amount, apply_steps, listed};
+use self::steps::{MemberChanges, amount, apply_steps};
 use super::events::{Action, Subject, record};
 use super::listing::{self, Listed, Rows, Wanted, by_side};
 use super::membership::Policy;
@@ -29,7 +29,7 @@ use crate::db::{Conn, memberships, roles};
 use crate::scim::condition::Condition;
 use crate::scim::fold::fold;
 use crate::scim::list::Page;
-use crate::scim::patch::{MemberStep, PatchPlan};
+use crate::scim::patch::PatchPlan;
 use crate::scim::projection::Projection;
 use crate::scim::projection::text::{Location, Meta, Related, Representation, Shown};
 use crate::scim::quirks::{Quirk, Quirks};
@@ -148,7 +148,7 @@ pub fn create(
     conn: &mut Conn,
     context: &Context,
     document: &Document,
-    members: &[String],
+    members: &BTreeSet<String>,
     show: Show,
 ) -> DirectoryResult<Team> {
     let connection_id = context.connection.id.as_str();
@@ -173,14 +173,14 @@ pub fn create(
     };
     let row = match met {
         Some(row) if !row.scim_managed => {
-            let members = apply_steps(conn, context, &row.id, &[listed(members, true)])?;
+            let members = MemberChanges::replacing(conn, context, &row.id, members)?;
             write_back(conn, context, row, document, &members, Some(Action::Adopted))?
         }
         Some(row) if row.display_name_fold == keys.display_name_fold => {
             return Err(display_name_taken(document).into());
         }
         Some(_) => return Err(external_id_taken(document).into()),
-        None => insert(conn, context, document, &[listed(members, false)])?,
+        None => insert(conn, context, document, members)?,
     };
     shown(conn, context, row, show)
 }
@@ -259,14 +259,14 @@ pub fn replace(
     context: &Context,
     id: &str,
     document: &Document,
-    members: &[String],
+    members: &BTreeSet<String>,
     condition: &Condition,
     show: Show,
 ) -> DirectoryResult<Team> {
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
     let document = document.clone().replacing(context.registry.group(), &stored(&before)?)?;
-    let mut members = apply_steps(conn, context, id, &[listed(members, true)])?;
+    let mut members = MemberChanges::replacing(conn, context, id, members)?;
     let stated = members.stated.take();
     let row = write_back(conn, context, before, &document, &members, None)?;
     match stated {
@@ -332,7 +332,7 @@ fn insert(
     conn: &mut Conn,
     context: &Context,
     document: &Document,
-    steps: &[MemberStep],
+    members: &BTreeSet<String>,
 ) -> DirectoryResult<TeamRow> {
     let keys = Keys::of(document);
     let row = TeamRow {
@@ -349,7 +349,7 @@ fn insert(
     };
     rows::insert(conn, &row).map_err(of_connection)?;
     uniqueness::take(conn, context, Kind::Team, &row.id, None, document)?;
-    let members = apply_steps(conn, context, &row.id, steps)?;
+    let members = MemberChanges::adding(conn, context, &row.id, members)?;
     let data = json!({ "after": document.as_map(), "members": members.to_json() });
     record(conn, context, Subject::Team, &row.id, Action::Created, &data)?;
     Ok(row)

@@ -5,6 +5,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::web;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::Failure;
@@ -14,6 +15,7 @@ use crate::app::App;
 use crate::app::budget::Held;
 use crate::config::MAX_USER_BODY;
 use crate::scim::bulk::MAX_BULK_PAYLOAD;
+use crate::scim::group;
 use crate::scim::{ScimError, ScimResult};
 
 /// Bodies above this size, in bytes, are parsed away from the threads that serve requests.
@@ -25,8 +27,14 @@ pub struct UserBody(
     #[expect(dead_code, reason = "it is held until the request is done")] Held,
 );
 
-/// The body of a request about a group, which may list very many members.
+/// The body of a request that makes or replaces a group, which may list very many members.
 pub struct GroupBody(
+    pub group::Body,
+    #[expect(dead_code, reason = "it is held until the request is done")] Held,
+);
+
+/// The body of a request that changes a group, which may list as many.
+pub struct GroupPatchBody(
     pub Value,
     #[expect(dead_code, reason = "it is held until the request is done")] Held,
 );
@@ -60,6 +68,17 @@ impl FromRequest for GroupBody {
     }
 }
 
+impl FromRequest for GroupPatchBody {
+    type Error = Failure;
+    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body);
+        let value = read(request.clone(), payload.take(), limit, too_large);
+        Box::pin(async move { value.await.map(|(value, memory)| Self(value, memory)) })
+    }
+}
+
 impl FromRequest for BulkBody {
     type Error = Failure;
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
@@ -79,13 +98,13 @@ fn too_large(limit: usize) -> String {
     format!("the body is larger than the {limit} bytes that are accepted")
 }
 
-/// The body as JSON; `too_large` says so in words.
-async fn read(
+/// The body, read from JSON; `too_large` says so in words.
+async fn read<T: DeserializeOwned + Send + 'static>(
     request: HttpRequest,
     mut payload: Payload,
     limit: usize,
     too_large: fn(usize) -> String,
-) -> Result<(Value, Held), Failure> {
+) -> Result<(T, Held), Failure> {
     check_media_type(&request)?;
     let app = app(&request).cloned().ok_or_else(super::answer::internal_error)?;
     let mut received = receive(&request, &mut payload, limit).await.map_err(|reason| {
@@ -112,9 +131,13 @@ async fn read(
     }
 }
 
-fn parse(body: &[u8]) -> ScimResult<Value> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> ScimResult<T> {
     // The parser itself limits how deep values nest.
     serde_json::from_slice(body).map_err(|error| {
+        // Whatever else of a value may be wrong, is found out by whoever knows what it is to be.
+        if error.is_data() {
+            return ScimError::no_object();
+        }
         ScimError::invalid_syntax(format!(
             "the body is not valid JSON (line {}, column {})",
             error.line(),

@@ -88,6 +88,11 @@ impl ScimError {
         Self::bad_request(ScimType::InvalidSyntax, detail)
     }
 
+    /// 400 `invalidSyntax`: the body is no object.
+    pub fn no_object() -> Self {
+        Self::invalid_syntax("the body must be a JSON object")
+    }
+
     /// 400 `invalidPath`: a PATCH path is malformed or names no attribute.
     pub fn invalid_path(detail: impl Into<String>) -> Self {
         Self::bad_request(ScimType::InvalidPath, detail)

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub use self::members::{MemberStep, member_ids};
+pub use self::members::MemberStep;
 use super::error::{ScimError, ScimResult};
 use super::filter::Filter;
 use super::quirks::{Quirk, Quirks};
@@ -121,7 +121,7 @@ impl PatchPlan {
     pub fn new(resource_type: &Arc<ResourceType>, body: Value) -> ScimResult<Self> {
         let mut planner = plan::Planner::new(resource_type);
         let Value::Object(body) = body else {
-            return Err(ScimError::invalid_syntax("the body must be a JSON object"));
+            return Err(ScimError::no_object());
         };
         let body = match old::operations(resource_type, body) {
             Ok(operations) => {

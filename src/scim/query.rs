@@ -74,7 +74,7 @@ impl Query {
     /// type.
     pub fn from_body(body: Value) -> ScimResult<Self> {
         let Value::Object(body) = body else {
-            return Err(ScimError::invalid_syntax("the body must be a JSON object"));
+            return Err(ScimError::no_object());
         };
         let mut parameters = Self::default();
         for (key, value) in body {

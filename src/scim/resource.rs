@@ -72,7 +72,7 @@ impl Document {
         noted: &mut Noted,
     ) -> ScimResult<Self> {
         let Value::Object(body) = body else {
-            return Err(ScimError::invalid_syntax("the body must be a JSON object"));
+            return Err(ScimError::no_object());
         };
         let mut map = Map::with_capacity(body.len());
         let mut known_schema = false;

@@ -39,11 +39,6 @@ pub(super) struct MemberChanges {
     pub(super) stated: Option<BTreeSet<String>>,
 }
 
-/// The step that makes these members; with `replace` nobody else is one.
-pub(super) fn listed(members: &[String], replace: bool) -> MemberStep {
-    MemberStep::Delta { replace, add: members.iter().cloned().collect(), remove: BTreeSet::new() }
-}
-
 /// Carries the steps out, each as a statement or two of whatever size.
 ///
 /// # Errors
@@ -60,24 +55,8 @@ pub(super) fn apply_steps(
         changes.stated = None;
         match step {
             MemberStep::Delta { replace, add, remove } => {
-                if *replace && add.len() <= FEW {
-                    let listed = || add.iter().map(String::as_str);
-                    changes.remove(memberships::retain_scim(conn, team_id, listed(), said)?);
-                    // Those who are there already are not written to, nor locked.
-                    let new = memberships::lacking_scim(conn, team_id, listed())?;
-                    changes.put_in(conn, context, team_id, &new)?;
-                } else if *replace {
-                    // Compared here: what both lists have is nothing that the database has to do.
-                    let mut stated = members::scim_members(conn, team_id)?;
-                    let gone: Vec<String> = stated.difference(add).cloned().collect();
-                    let new: Vec<String> = add.difference(&stated).cloned().collect();
-                    changes.take_out(conn, team_id, &gone, said)?;
-                    changes.put_in(conn, context, team_id, &new)?;
-                    for id in &gone {
-                        stated.remove(id);
-                    }
-                    stated.extend(new.into_iter().filter(|id| !changes.skipped.contains(id)));
-                    changes.stated = Some(stated);
+                if *replace {
+                    changes.replace(conn, context, team_id, add)?;
                 } else {
                     let ids: Vec<&String> = remove.iter().collect();
                     let removed = changes.take_out(conn, team_id, &ids, said)?;
@@ -128,6 +107,65 @@ fn unknown(
 }
 
 impl MemberChanges {
+    /// Says that SCIM has these users in a new team.
+    ///
+    /// # Errors
+    /// See [`apply_steps`].
+    pub(super) fn adding(
+        conn: &mut Conn,
+        context: &Context,
+        team_id: &str,
+        listed: &BTreeSet<String>,
+    ) -> DirectoryResult<Self> {
+        let mut changes = Self::default();
+        changes.put_in(conn, context, team_id, &listed.iter().collect::<Vec<_>>())?;
+        Ok(changes)
+    }
+
+    /// Says that SCIM has these users in the team, and nobody else.
+    ///
+    /// # Errors
+    /// See [`apply_steps`].
+    pub(super) fn replacing(
+        conn: &mut Conn,
+        context: &Context,
+        team_id: &str,
+        listed: &BTreeSet<String>,
+    ) -> DirectoryResult<Self> {
+        let mut changes = Self::default();
+        changes.replace(conn, context, team_id, listed)?;
+        Ok(changes)
+    }
+
+    fn replace(
+        &mut self,
+        conn: &mut Conn,
+        context: &Context,
+        team_id: &str,
+        listed: &BTreeSet<String>,
+    ) -> DirectoryResult<()> {
+        let said = context.said();
+        if listed.len() <= FEW {
+            let ids = || listed.iter().map(String::as_str);
+            self.remove(memberships::retain_scim(conn, team_id, ids(), said)?);
+            // Those who are there already are not written to, nor locked.
+            let new = memberships::lacking_scim(conn, team_id, ids())?;
+            return self.put_in(conn, context, team_id, &new);
+        }
+        // Compared here: what both lists have is nothing that the database has to do.
+        let mut stated = members::scim_members(conn, team_id)?;
+        let gone: Vec<String> = stated.difference(listed).cloned().collect();
+        let new: Vec<String> = listed.difference(&stated).cloned().collect();
+        self.take_out(conn, team_id, &gone, said)?;
+        self.put_in(conn, context, team_id, &new)?;
+        for id in &gone {
+            stated.remove(id);
+        }
+        stated.extend(new.into_iter().filter(|id| !self.skipped.contains(id)));
+        self.stated = Some(stated);
+        Ok(())
+    }
+
     /// Says that SCIM does not have the users in the team; returns how many it had.
     fn take_out(
         &mut self,

@@ -1,7 +1,8 @@
 //! `/Groups`.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
-use serde_json::Value;
 
 use super::list::List;
 use super::log_quirks;
@@ -10,14 +11,14 @@ use crate::directory::Context;
 use crate::directory::listing::Wanted;
 use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
-use crate::http::body::GroupBody;
+use crate::http::body::{GroupBody, GroupPatchBody};
 use crate::http::client::Client;
 use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
 use crate::http::presumed::Seeker;
 use crate::http::query::UrlQuery;
 use crate::scim::ScimResult;
-use crate::scim::group;
+use crate::scim::group::Body;
 use crate::scim::patch::PatchPlan;
 use crate::scim::projection::Projection;
 use crate::scim::query::Query;
@@ -128,7 +129,7 @@ pub async fn patch(
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
-    body: GroupBody,
+    body: GroupPatchBody,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let plan = PatchPlan::new(resource_type, body.0)?;
@@ -177,10 +178,10 @@ fn show(projection: &Projection) -> Show {
 fn group(
     client: &Client,
     resource_type: &ResourceType,
-    body: Value,
-) -> ScimResult<(Document, Vec<String>)> {
+    body: Body,
+) -> ScimResult<(Document, BTreeSet<String>)> {
     let mut quirks = Quirks::default();
-    let parts = group::from_body(resource_type, body, &mut quirks)?;
+    let parts = body.read(resource_type, &mut quirks)?;
     log_quirks(client, &quirks);
     Ok(parts)
 }

@@ -1,6 +1,7 @@
 //! What an operation asks for, and the write that comes of it once the ids that it refers to are
 //! known.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::references::{PREFIX, each_text, resolved};
 use super::{Endpoint, Ids, Method};
 use crate::scim::condition::Condition;
 use crate::scim::error::{ScimError, ScimResult};
-use crate::scim::group;
+use crate::scim::group::Body;
 use crate::scim::patch::PatchPlan;
 use crate::scim::quirks::Quirks;
 use crate::scim::resource::Document;
@@ -56,8 +57,8 @@ pub struct Write {
 /// What a write does. Members are those of a group.
 #[derive(Debug, Clone)]
 pub enum Verb {
-    Create { document: Document, members: Vec<String> },
-    Replace { id: String, document: Document, members: Vec<String> },
+    Create { document: Document, members: BTreeSet<String> },
+    Replace { id: String, document: Document, members: BTreeSet<String> },
     Patch { id: String, plan: PatchPlan },
     Delete { id: String },
 }
@@ -168,12 +169,14 @@ impl Request {
         data: &Value,
         ids: &Ids,
         quirks: &mut Quirks,
-    ) -> ScimResult<(Document, Vec<String>)> {
+    ) -> ScimResult<(Document, BTreeSet<String>)> {
         let data = resolved(data, false, ids);
         let resource_type = self.resource_type(registry);
         match self.endpoint {
-            Endpoint::Users => Ok((Document::from_body(resource_type, data, quirks)?, Vec::new())),
-            Endpoint::Groups => group::from_body(resource_type, data, quirks),
+            Endpoint::Users => {
+                Ok((Document::from_body(resource_type, data, quirks)?, BTreeSet::new()))
+            }
+            Endpoint::Groups => Body::of(data)?.read(resource_type, quirks),
         }
     }
 

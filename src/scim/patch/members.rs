@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Op;
 use crate::scim::error::{ScimError, ScimResult};
 use crate::scim::filter::{self, Expression, Filter, Literal, Operator};
+use crate::scim::members::member_ids;
 use crate::scim::path::PatchPath;
 use crate::scim::quirks::{Quirk, Quirks};
 use crate::scim::schema::Attribute;
@@ -135,14 +136,14 @@ impl MemberPlanner {
         self.remove.clear();
     }
 
-    fn add_all(&mut self, ids: Vec<String>) {
+    fn add_all(&mut self, ids: BTreeSet<String>) {
         for id in ids {
             self.remove.remove(&id);
             self.add.insert(id);
         }
     }
 
-    fn remove_all(&mut self, ids: Vec<String>) {
+    fn remove_all(&mut self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
             self.add.remove(&id);
             // Where everyone else goes anyway there is nobody left to name.
@@ -168,65 +169,5 @@ fn ids_of(expression: &Expression) -> Option<Vec<String>> {
             Some(ids?.concat())
         }
         _ => None,
-    }
-}
-
-/// The user ids in a `members` value: an array of members, or a single one.
-///
-/// # Errors
-/// `invalidValue` for an element that is no member of the kind this server has.
-pub fn member_ids(value: Value, quirks: &mut Quirks) -> ScimResult<Vec<String>> {
-    match value {
-        Value::Array(elements) => {
-            let mut ids = Vec::with_capacity(elements.len());
-            for element in elements {
-                if !element.is_null() {
-                    ids.push(member_id(element, quirks)?);
-                }
-            }
-            Ok(ids)
-        }
-        Value::Null => Ok(Vec::new()),
-        single => {
-            quirks.note(Quirk::SingleValue);
-            Ok(vec![member_id(single, quirks)?])
-        }
-    }
-}
-
-/// The user id of one member.
-///
-/// # Errors
-/// `invalidValue` for anything but an object with a `value`, and for a `type` other than `User`.
-fn member_id(element: Value, quirks: &mut Quirks) -> ScimResult<String> {
-    let mut id = None;
-    match element {
-        Value::String(text) => {
-            quirks.note(Quirk::BareComplexValue);
-            id = Some(text);
-        }
-        Value::Object(object) => {
-            for (key, value) in object {
-                if key.eq_ignore_ascii_case("value") {
-                    if let Value::String(text) = value {
-                        id = Some(text);
-                    }
-                } else if key.eq_ignore_ascii_case("type")
-                    && value.as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("user"))
-                {
-                    return Err(ScimError::invalid_value(format!(
-                        "a member of type {value} was sent: the members of a group are users; \
-                         push nested groups one by one"
-                    )));
-                }
-            }
-        }
-        _ => {}
-    }
-    match id {
-        Some(id) if !id.is_empty() && !id.contains('\0') => Ok(id),
-        _ => Err(ScimError::invalid_value(
-            "each of 'members' must be an object with the id of a user as its 'value'",
-        )),
     }
 }
