@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::connections::AdminError;
-use super::events::{self, Action, Actor, Entry, Subject};
+use super::events::{self, Action, Actor, Data, Entry, Subject};
 use super::{new_id, tokens};
 use crate::access::network::Networks;
 use crate::clock::rfc3339;
@@ -317,7 +317,7 @@ fn record(
         subject,
         subject_id,
         action,
-        data,
+        data: Data::Said(data),
     };
     Ok(events::append(conn, &entry)?)
 }

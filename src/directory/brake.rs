@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::connections::{self, AdminError, Connection};
-use super::events::{self, Action, Actor, Entry, Subject};
+use super::events::{self, Action, Actor, Data, Entry, Subject};
 use super::{Context, DirectoryResult, new_id};
 use crate::clock::rfc3339;
 use crate::db::brakes::{self as rows, Removed};
@@ -277,7 +277,7 @@ pub fn release(
         subject: Subject::Connection,
         subject_id: &connection.id,
         action: Action::Released,
-        data: &data,
+        data: Data::Said(&data),
     };
     events::append(conn, &entry)?;
     Ok(state(conn, &connection, now)?)

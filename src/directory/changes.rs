@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::events::Data;
 use crate::db::StoreError;
 use crate::db::journal::{Change, Source};
 
@@ -15,20 +16,21 @@ use crate::db::journal::{Change, Source};
 pub fn told(
     mut changes: Vec<Change>,
     subject_id: &str,
-    data: &Value,
+    data: &Data<'_>,
 ) -> Result<String, StoreError> {
-    let after = data.get("after").map(serde_json::to_string).transpose()?;
+    let after = data.after()?;
     for change in &mut changes {
         match change {
             Change::User(_) | Change::Team(_) => {
                 if let Some(document) = document_of(change, subject_id)
-                    && after.as_ref() == Some(document)
+                    && after.as_deref() == Some(document.as_str())
                 {
                     document.clear();
                 }
             }
             Change::Said { source: Source::Scim, users, member, .. }
-                if listed(data, *member).is_some_and(|listed| users.iter().eq(listed)) =>
+                if listed(data.get("members"), *member)
+                    .is_some_and(|listed| users.iter().eq(listed)) =>
             {
                 users.clear();
             }
@@ -48,7 +50,7 @@ pub fn read(text: &str, subject_id: &str, data: &Value) -> Result<Vec<Change>, S
         if let Change::Said { source: Source::Scim, users, member, .. } = change
             && users.is_empty()
         {
-            let listed = listed(data, *member).into_iter().flatten();
+            let listed = listed(data.get("members"), *member).into_iter().flatten();
             *users = listed.map(str::to_owned).collect();
         } else if let Some(document) = document_of(change, subject_id)
             && document.is_empty()
@@ -68,9 +70,9 @@ fn document_of<'c>(change: &'c mut Change, subject_id: &str) -> Option<&'c mut S
     }
 }
 
-/// The members that the data calls added, or removed; nothing where it names none.
-fn listed(data: &Value, added: bool) -> Option<impl Iterator<Item = &str>> {
-    let list = data.get("members")?.get(if added { "added" } else { "removed" })?.as_array()?;
+/// The members that are called added, or removed; nothing where none are named.
+fn listed(members: Option<&Value>, added: bool) -> Option<impl Iterator<Item = &str>> {
+    let list = members?.get(if added { "added" } else { "removed" })?.as_array()?;
     Some(list.iter().filter_map(Value::as_str))
 }
 
@@ -122,7 +124,7 @@ mod tests {
             team("t", &json!({})),
             team("other", &document),
         ];
-        let text = told(changes.clone(), "t", &data).unwrap();
+        let text = told(changes.clone(), "t", &Data::Said(&data)).unwrap();
         assert_eq!(text.matches("u2").count(), 0, "{text}");
         assert_eq!(text.matches("u3").count(), 0, "{text}");
         assert_eq!(text.matches("u1").count(), 1, "{text}");
@@ -133,7 +135,7 @@ mod tests {
     fn what_the_data_does_not_say_is_kept() {
         let changes = vec![said(&["u1"], true), team("t", &json!({ "displayName": "Team" }))];
         for data in [json!({}), json!({ "after": 1, "members": { "added": "u1" } })] {
-            let text = told(changes.clone(), "t", &data).unwrap();
+            let text = told(changes.clone(), "t", &Data::Said(&data)).unwrap();
             assert_eq!(read(&text, "t", &data).unwrap(), changes);
         }
     }

@@ -509,7 +509,7 @@ fn record(
         subject: Subject::Connection,
         subject_id: &connection.id,
         action,
-        data,
+        data: events::Data::Said(data),
     };
     Ok(events::append(conn, &entry)?)
 }

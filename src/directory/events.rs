@@ -216,8 +216,64 @@ pub struct Entry<'a> {
     pub subject: Subject,
     pub subject_id: &'a str,
     pub action: Action,
-    /// What was before and what is after.
-    pub data: &'a Value,
+    pub data: Data<'a>,
+}
+
+/// What an entry says of a change.
+#[derive(Debug, Clone, Copy)]
+pub enum Data<'a> {
+    /// Whatever there is to say.
+    Said(&'a Value),
+    /// What was before, if there was anything, and what is after, as they are stored: trees of them would be
+    /// made only to be written again.
+    Documents { before: Option<&'a str>, after: &'a str, roles: Option<&'a [String]> },
+}
+
+impl Data<'_> {
+    /// The document that is after the change, as it is stored.
+    ///
+    /// # Errors
+    /// None but what memory has.
+    pub fn after(&self) -> serde_json::Result<Option<Cow<'_, str>>> {
+        match self {
+            Self::Said(data) => data.get("after").map(to_text).transpose(),
+            Self::Documents { after, .. } => Ok(Some(Cow::Borrowed(after))),
+        }
+    }
+
+    /// What the entry says besides, by a name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Said(data) => data.get(name),
+            Self::Documents { .. } => None,
+        }
+    }
+
+    fn text(&self) -> serde_json::Result<String> {
+        match self {
+            Self::Said(data) => serde_json::to_string(data),
+            Self::Documents { before, after, roles } => {
+                let roles = roles.map(serde_json::to_string).transpose()?;
+                let parts =
+                    [("before", *before), ("after", Some(after)), ("roles", roles.as_deref())];
+                let mut text = String::with_capacity(64 + before.map_or(0, str::len) + after.len());
+                for (name, part) in parts {
+                    if let Some(part) = part {
+                        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+                        text.push_str(name);
+                        text.push_str("\":");
+                        text.push_str(part);
+                    }
+                }
+                text.push('}');
+                Ok(text)
+            }
+        }
+    }
+}
+
+fn to_text(value: &Value) -> serde_json::Result<Cow<'static, str>> {
+    serde_json::to_string(value).map(Cow::Owned)
 }
 
 /// Appends an entry.
@@ -240,7 +296,7 @@ pub fn append_each(conn: &mut Conn, entries: &[Entry<'_>]) -> Result<(), StoreEr
 /// The row of an entry, which takes what was changed since the last.
 fn row<'e>(entry: &'e Entry<'_>) -> Result<NewEvent<'e>, StoreError> {
     Ok(NewEvent {
-        changes: changes::told(journal::take(), entry.subject_id, entry.data)?,
+        changes: changes::told(journal::take(), entry.subject_id, &entry.data)?,
         connection_id: entry.connection_id,
         at: entry.at,
         actor: entry.actor.kind(),
@@ -249,7 +305,7 @@ fn row<'e>(entry: &'e Entry<'_>) -> Result<NewEvent<'e>, StoreError> {
         action: entry.action.as_str(),
         subject: entry.subject.as_str(),
         subject_id: entry.subject_id,
-        data: serde_json::to_string(entry.data)?,
+        data: entry.data.text()?,
     })
 }
 
@@ -265,55 +321,77 @@ pub fn record(
     action: Action,
     data: &Value,
 ) -> Result<(), StoreError> {
-    let data = with_roles(conn, context, subject, subject_id, action, data)?;
-    append(
-        conn,
-        &Entry {
-            connection_id: &context.connection.id,
-            at: context.now,
-            actor: &context.actor,
-            request_id: context.request_id.as_deref(),
-            subject,
-            subject_id,
-            action,
-            data: &data,
-        },
-    )
+    let mut data = Cow::Borrowed(data);
+    if let Some(roles) = roles_of(conn, context, subject, subject_id, action)?
+        && let Some(data) = data.to_mut().as_object_mut()
+    {
+        data.insert("roles".to_owned(), roles.into());
+    }
+    append(conn, &of_connection(context, subject, subject_id, action, Data::Said(&data)))
 }
 
-/// Adds `roles` to what an event says: those that the user has after it, or those that a team stands
-/// for whose members it may have changed.
+/// Appends an entry about a user or team of the context's connection that was written, by what is stored of
+/// it.
+///
+/// # Errors
+/// The store's.
+pub fn record_written(
+    conn: &mut Conn,
+    context: &Context,
+    (subject, subject_id): (Subject, &str),
+    action: Action,
+    before: Option<&str>,
+    after: &str,
+) -> Result<(), StoreError> {
+    let roles = roles_of(conn, context, subject, subject_id, action)?;
+    let data = Data::Documents { before, after, roles: roles.as_deref() };
+    append(conn, &of_connection(context, subject, subject_id, action, data))
+}
+
+fn of_connection<'a>(
+    context: &'a Context,
+    subject: Subject,
+    subject_id: &'a str,
+    action: Action,
+    data: Data<'a>,
+) -> Entry<'a> {
+    Entry {
+        connection_id: &context.connection.id,
+        at: context.now,
+        actor: &context.actor,
+        request_id: context.request_id.as_deref(),
+        subject,
+        subject_id,
+        action,
+        data,
+    }
+}
+
+/// The roles that an event tells of: those that the user has after it, or those that a team stands for whose
+/// members it may have changed.
 ///
 /// The change itself is in the store already. What is about to be deleted cannot be asked any more,
 /// so the deletion of a team says itself what the team stood for.
-fn with_roles<'a>(
+fn roles_of(
     conn: &mut Conn,
     context: &Context,
     subject: Subject,
     subject_id: &str,
     action: Action,
-    data: &'a Value,
-) -> Result<Cow<'a, Value>, StoreError> {
-    let roles = match (subject, action) {
+) -> Result<Option<Vec<String>>, StoreError> {
+    Ok(match (subject, action) {
         // Teams come to users later than they come to be, so nobody has roles from the start.
-        (Subject::User, Action::Created) => return Ok(Cow::Borrowed(data)),
-        (Subject::User, Action::Deactivated | Action::Deleted | Action::Absorbed) => Vec::new(),
+        (Subject::User, Action::Created) => None,
+        (Subject::User, Action::Deactivated | Action::Deleted | Action::Absorbed) => {
+            Some(Vec::new())
+        }
         (Subject::User, _) => {
             let union = context.connection.settings.membership == Policy::Union;
-            roles::of_user(conn, subject_id, union)?
+            Some(roles::of_user(conn, subject_id, union)?)
         }
         (Subject::Team, Action::Adopted | Action::Updated) => {
-            let roles = roles::of_teams(conn, &[subject_id])?;
-            if roles.is_empty() {
-                return Ok(Cow::Borrowed(data));
-            }
-            roles
+            Some(roles::of_teams(conn, &[subject_id])?).filter(|roles| !roles.is_empty())
         }
-        _ => return Ok(Cow::Borrowed(data)),
-    };
-    let mut data = data.clone();
-    if let Some(members) = data.as_object_mut() {
-        members.insert("roles".to_owned(), roles.into());
-    }
-    Ok(Cow::Owned(data))
+        _ => None,
+    })
 }

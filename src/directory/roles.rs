@@ -95,7 +95,7 @@ fn record(
         subject: Subject::Team,
         subject_id: team_id,
         action: Action::Updated,
-        data: &data,
+        data: events::Data::Said(&data),
     };
     Ok(events::append(conn, &entry)?)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::events::{self, Action, Actor, By, Entry, Subject};
+use super::events::{self, Action, Actor, By, Data, Entry, Subject};
 use super::{Context, DirectoryResult, new_id, tokens};
 use crate::db::sessions::{self as rows, SessionRow};
 use crate::db::{Conn, StoreError, connections as connection_rows, users as user_rows};
@@ -101,6 +101,7 @@ pub fn sign_out(
     if rows::delete(conn, id)? == 0 {
         return Ok(());
     }
+    let data = json!({ "session": session.id });
     let entry = Entry {
         connection_id: &session.connection_id,
         at: now,
@@ -109,7 +110,7 @@ pub fn sign_out(
         subject: Subject::User,
         subject_id: &session.user_id,
         action: Action::SignedOut,
-        data: &json!({ "session": session.id }),
+        data: Data::Said(&data),
     };
     events::append(conn, &entry)
 }
@@ -183,7 +184,7 @@ pub fn revoke(
         subject: Subject::User,
         subject_id: user_id,
         action: Action::SignedOut,
-        data,
+        data: Data::Said(data),
     };
     let entries: Vec<Entry<'_>> = data.iter().map(entry).collect();
     events::append_each(conn, &entries)?;

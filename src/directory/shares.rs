@@ -8,7 +8,7 @@
 use serde_json::json;
 
 use super::connections::{self, AdminError, Connection};
-use super::events::{self, Action, By, Entry, Subject};
+use super::events::{self, Action, By, Data, Entry, Subject};
 use super::{Actor, new_id, tokens};
 use crate::access::Permit;
 use crate::clock::rfc3339;
@@ -295,7 +295,7 @@ fn record(
         subject: Subject::Connection,
         subject_id: connection_id,
         action,
-        data,
+        data: Data::Said(data),
     };
     Ok(events::append(conn, &entry)?)
 }

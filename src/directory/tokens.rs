@@ -393,7 +393,7 @@ fn record(
         subject: Subject::Token,
         subject_id: token_id,
         action,
-        data,
+        data: events::Data::Said(data),
     };
     Ok(events::append(conn, &entry)?)
 }

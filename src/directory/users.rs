@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::events::{Action, Subject, record};
+use super::events::{Action, Subject, record, record_written};
 use super::identities::{carries, give_identity_up, sever, take_keys};
 use super::lifecycle::set_active;
 use super::listing::{self, Listed, Rows, Wanted, by_side};
@@ -337,8 +337,8 @@ pub fn set_active_by_hand(
     row.version += 1;
     row.updated_at = context.now.max(before.updated_at + 1);
     rows::update_from(conn, &before, &row)?;
-    let data = told(Some(old), &document);
-    Ok(record(conn, context, Subject::User, id, action, &data)?)
+    let stored = Some(before.document.as_str());
+    Ok(record_written(conn, context, (Subject::User, id), action, stored, &row.document)?)
 }
 
 fn insert(
@@ -373,8 +373,7 @@ fn insert(
     uniqueness::take(conn, context, Kind::User, &row.id, None, document)?;
     let addresses = folded_emails(document);
     emails::insert(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
-    let data = told(None, document);
-    record(conn, context, Subject::User, &row.id, Action::Created, &data)?;
+    record_written(conn, context, (Subject::User, &row.id), Action::Created, None, &row.document)?;
     Ok(row)
 }
 
@@ -430,8 +429,8 @@ pub(super) fn refresh_claimed(
     };
     let addresses = folded_emails(&document);
     emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
-    let data = told(Some(old), &document);
-    record(conn, context, Subject::User, &row.id, Action::Updated, &data)?;
+    let (user, stored) = ((Subject::User, row.id.as_str()), Some(before.document.as_str()));
+    record_written(conn, context, user, Action::Updated, stored, &row.document)?;
     Ok(row)
 }
 
@@ -499,16 +498,9 @@ fn write_back(
     // A PUT or PATCH takes a user over just as a POST does.
     let taken_over = (!before.scim_owned).then_some(Action::Adopted);
     let action = action.or(change).or(taken_over).unwrap_or(Action::Updated);
-    let data = told(Some(old), document);
-    record(conn, context, Subject::User, &row.id, action, &data)?;
+    let (user, stored) = ((Subject::User, row.id.as_str()), Some(before.document.as_str()));
+    record_written(conn, context, user, action, stored, &row.document)?;
     Ok(row)
-}
-
-/// What an event tells of a user that was written.
-fn told(before: Option<Document>, after: &Document) -> Value {
-    let before = before.map(|before| ("before".to_owned(), before.into_map().into()));
-    let after = ("after".to_owned(), after.as_map().clone().into());
-    Value::Object(before.into_iter().chain([after]).collect())
 }
 
 /// What users are looked up by.

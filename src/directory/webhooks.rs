@@ -15,7 +15,7 @@ use url::Url;
 
 pub use self::types::{EventType, Types};
 use super::connections::{self, AdminError};
-use super::events::{self, Action, Actor, Entry, NO_CONNECTION, Subject};
+use super::events::{self, Action, Actor, Data, Entry, NO_CONNECTION, Subject};
 use super::{feed, new_id};
 use crate::clock::rfc3339;
 use crate::db::webhooks::{self as rows, DeliveryRow, WebhookRow, Whole};
@@ -456,7 +456,7 @@ fn record(
         subject: Subject::Webhook,
         subject_id: &webhook.id,
         action,
-        data,
+        data: Data::Said(data),
     };
     events::append(conn, &entry)
 }
