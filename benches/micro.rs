@@ -22,7 +22,9 @@ use muster::oidc::token::{Received, verify};
 use muster::oidc::{Metadata, Registration};
 use muster::schemas;
 use muster::scim::filter::{Filter, check, parse};
-use muster::scim::patch::{PatchPlan, member_ids};
+use muster::scim::group::Body;
+use muster::scim::members::member_ids;
+use muster::scim::patch::PatchPlan;
 use muster::scim::quirks::Quirks;
 use muster::scim::resource::Document;
 use muster::scim::schema::Registry;
@@ -146,10 +148,29 @@ fn json_write_a_user(bencher: Bencher<'_, '_>) {
     bencher.bench(|| serde_json::to_vec(black_box(document.as_map())));
 }
 
+fn members(count: usize) -> Value {
+    let id = |number: usize| json!({ "value": format!("01980000-0000-7000-8000-{number:012}") });
+    (0..count).map(id).collect()
+}
+
+#[divan::bench(args = [10, 1_000, 100_000])]
+fn json_parse_a_group(bencher: Bencher<'_, '_>, count: usize) {
+    let text = json!({ "displayName": "Staff", "members": members(count) }).to_string();
+    bencher.bench(|| serde_json::from_str::<Value>(black_box(&text)));
+}
+
+#[divan::bench(args = [10, 1_000, 100_000])]
+fn json_read_a_group(bencher: Bencher<'_, '_>, count: usize) {
+    let text = json!({ "displayName": "Staff", "members": members(count) }).to_string();
+    bencher.bench(|| {
+        let body: Body = serde_json::from_str(black_box(&text)).expect("a group");
+        body.read(REGISTRY.group(), &mut Quirks::default())
+    });
+}
+
 #[divan::bench(args = [10, 1_000, 100_000])]
 fn json_ids_of_members(bencher: Bencher<'_, '_>, count: usize) {
-    let id = |number: usize| json!({ "value": format!("01980000-0000-7000-8000-{number:012}") });
-    let members = Value::Array((0..count).map(id).collect());
+    let members = members(count);
     bencher
         .with_inputs(|| members.clone())
         .bench_values(|members| member_ids(members, &mut Quirks::default()));

@@ -1,5 +1,7 @@
 //! What teams stand for in the vendor's application.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
@@ -70,8 +72,9 @@ pub fn of_each_team<'a>(
 
 /// The roles that a user has by the teams in which membership takes effect, each once, in order.
 pub fn of_user(conn: &mut Conn, user_id: &str, union: bool) -> QueryResult<Vec<String>> {
+    // Put in order here: for the few that there are, SQLite would begin a table.
     let rows: Vec<RoleName> = Sql::new(
-        "SELECT DISTINCT r.role AS role FROM memberships AS m \
+        "SELECT r.role AS role FROM memberships AS m \
          JOIN teams AS t ON t.id = m.team_id \
          JOIN users AS u ON u.id = m.user_id \
          JOIN roles AS r ON r.team_id = m.team_id \
@@ -80,9 +83,9 @@ pub fn of_user(conn: &mut Conn, user_id: &str, union: bool) -> QueryResult<Vec<S
     .text(user_id)
     .raw(" AND u.active AND ")
     .raw(granted_sql(union, "m", "t", "u"))
-    .raw(" ORDER BY role")
     .load(conn)?;
-    Ok(rows.into_iter().map(|row| row.role).collect())
+    let roles: BTreeSet<String> = rows.into_iter().map(|row| row.role).collect();
+    Ok(roles.into_iter().collect())
 }
 
 /// Whether the team stands for the role.

@@ -142,11 +142,11 @@ pub fn create(conn: &mut Conn, context: &Context, document: &Document) -> Direct
         // It is made SCIM's own, with the same id.
         Some(row) if !row.scim_owned => {
             let old = stored(&row)?;
-            write_back(conn, context, row, old, &document, Some(Action::Adopted))?
+            write_back(conn, context, row, &old, &document, Some(Action::Adopted))?
         }
         Some(row) if !row.active => {
             let old = stored(&row)?;
-            write_back(conn, context, row, old, &document, Some(Action::Reprovisioned))?
+            write_back(conn, context, row, &old, &document, Some(Action::Reprovisioned))?
         }
         Some(row) if row.user_name_fold == keys.user_name_fold => {
             return Err(user_name_taken(&document).into());
@@ -268,7 +268,7 @@ pub fn replace(
     let old = stored(&before)?;
     let document = document.clone().replacing(context.registry.user(), &old)?;
     let active = document.active().unwrap_or(before.active);
-    let row = write_back(conn, context, before, old, &document.with_active(active), None)?;
+    let row = write_back(conn, context, before, &old, &document.with_active(active), None)?;
     with_groups(conn, context, row)
 }
 
@@ -289,7 +289,7 @@ pub fn patch(
     let mut quirks = plan.quirks.clone();
     let old = stored(&before)?;
     let document = plan.apply(old.clone(), &mut quirks)?;
-    let row = write_back(conn, context, before, old, &document, None)?;
+    let row = write_back(conn, context, before, &old, &document, None)?;
     Ok((with_groups(conn, context, row)?, quirks))
 }
 
@@ -440,13 +440,13 @@ fn write_back(
     conn: &mut Conn,
     context: &Context,
     before: UserRow,
-    old: Document,
+    old: &Document,
     document: &Document,
     action: Option<Action>,
 ) -> DirectoryResult<UserRow> {
     // A client may unassign the attribute; what it stood for stays as it is.
     let active = document.active().unwrap_or(before.active);
-    if *document == old && before.scim_owned {
+    if document == old && before.scim_owned {
         return Ok(before);
     }
     let keys = Keys::of_changed(document, &before);
@@ -486,13 +486,13 @@ fn write_back(
     }
     take_keys(conn, context, &before, &mut row, document)?;
     rows::update_from(conn, &before, &row)?;
-    uniqueness::take(conn, context, Kind::User, &row.id, Some(&old), document)?;
+    uniqueness::take(conn, context, Kind::User, &row.id, Some(old), document)?;
     if is_another {
         let data = json!({ "external_id": row.external_id, "teams": left });
         record(conn, context, Subject::User, &row.id, Action::Reassigned, &data)?;
     }
     let addresses = folded_emails(document);
-    if addresses != folded_emails(&old) {
+    if addresses != folded_emails(old) {
         emails::replace(conn, &row.connection_id, &row.id, addresses.iter().map(String::as_str))?;
     }
     // A PUT or PATCH takes a user over just as a POST does.

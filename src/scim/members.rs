@@ -322,7 +322,7 @@ mod tests {
             "[false]",
             "[[]]",
             r#"[["a"]]"#,
-            r#"[{}]"#,
+            r"[{}]",
             r#"[{"value":null}]"#,
             r#"[{"value":7}]"#,
             r#"[{"value":{"value":"a"}}]"#,
