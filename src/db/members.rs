@@ -33,7 +33,7 @@ pub fn members(
     named: bool,
 ) -> QueryResult<Vec<MemberRow>> {
     if !named {
-        let ids = ids(conn, &format!("(m.scim OR {})", claim_counts(union)), team_id)?;
+        let ids = ids(conn, "", &format!("(m.scim OR {})", claim_counts(union)), team_id)?;
         return Ok(ids.into_iter().map(MemberRow::unnamed).collect());
     }
     let statement = belonging("", union, named).raw(" = ").text(team_id).raw(" ORDER BY m.user_id");
@@ -81,21 +81,24 @@ fn claim_counts(union: bool) -> &'static str {
 /// Those who belong to a team by what a claim says alone: with [`scim_members`] they are its
 /// [`members`].
 pub fn claimed_members(conn: &mut Conn, team_id: &str, union: bool) -> QueryResult<Vec<String>> {
-    ids(conn, &format!("NOT m.scim AND {}", claim_counts(union)), team_id)
+    // SQLite would rather look at all members, whose order is the key's.
+    let index = if conn.is_postgres() { "" } else { " INDEXED BY memberships_by_claim" };
+    let condition = format!("m.claim AND NOT m.scim AND {}", claim_counts(union));
+    ids(conn, index, &condition, team_id)
 }
 
 /// The ids of those in a team who meet a condition, in their order.
 ///
 /// They come as one text, and are put in order here: of a hundred thousand, a row for each takes longer to
 /// be passed on than to be found, and so does the order of an index if the table has another.
-fn ids(conn: &mut Conn, condition: &str, team_id: &str) -> QueryResult<Vec<String>> {
+fn ids(conn: &mut Conn, index: &str, condition: &str, team_id: &str) -> QueryResult<Vec<String>> {
     let joined = if conn.is_postgres() {
         "string_agg(m.user_id, chr(10))"
     } else {
         "group_concat(m.user_id, char(10))"
     };
     let statement = Sql::new(format!(
-        "SELECT {joined} FROM memberships AS m WHERE {condition} AND m.team_id = "
+        "SELECT {joined} FROM memberships AS m{index} WHERE {condition} AND m.team_id = "
     ));
     let statement = statement.text(team_id).columns::<Nullable<Text>>();
     let joined: Option<String> = on_either!(conn, |conn| statement.get_result(conn))?;
@@ -107,7 +110,7 @@ fn ids(conn: &mut Conn, condition: &str, team_id: &str) -> QueryResult<Vec<Strin
 
 /// The users of whom SCIM says that they are in the team.
 pub fn scim_members(conn: &mut Conn, team_id: &str) -> QueryResult<BTreeSet<String>> {
-    Ok(ids(conn, "m.scim", team_id)?.into_iter().collect())
+    Ok(ids(conn, "", "m.scim", team_id)?.into_iter().collect())
 }
 
 /// How many statements there are about each of some teams; none are left out.
