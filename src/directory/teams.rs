@@ -173,8 +173,9 @@ pub fn create(
     };
     let row = match met {
         Some(row) if !row.scim_managed => {
-            let members = MemberChanges::replacing(conn, context, &row.id, members)?;
-            write_back(conn, context, row, document, &members, Some(Action::Adopted))?
+            let mut changes = MemberChanges::default();
+            changes.replace(conn, context, &row.id, members)?;
+            write_back(conn, context, row, document, &changes, Some(Action::Adopted))?
         }
         Some(row) if row.display_name_fold == keys.display_name_fold => {
             return Err(display_name_taken(document).into());
@@ -266,9 +267,9 @@ pub fn replace(
     let before = rows::lock(conn, &context.connection.id, id)?.ok_or_else(|| not_found(id))?;
     condition.check(before.version)?;
     let document = document.clone().replacing(context.registry.group(), &stored(&before)?)?;
-    let mut members = MemberChanges::replacing(conn, context, id, members)?;
-    let stated = members.stated.take();
-    let row = write_back(conn, context, before, &document, &members, None)?;
+    let mut changes = MemberChanges::default();
+    let stated = changes.replace(conn, context, id, members)?;
+    let row = write_back(conn, context, before, &document, &changes, None)?;
     match stated {
         Some(stated) if show == (Show::Everybody { named: false }) => {
             Ok(Team::new(row, Some(with_claimed(conn, context, id, stated)?)))

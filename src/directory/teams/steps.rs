@@ -35,8 +35,6 @@ pub(super) struct MemberChanges {
     pub(super) skipped: BTreeSet<String>,
     /// Whether someone was to be removed who was no member.
     pub(super) absent: bool,
-    /// All of whom SCIM says now that they are members, where the write had to know them.
-    pub(super) stated: Option<BTreeSet<String>>,
 }
 
 /// Carries the steps out, each as a statement or two of whatever size.
@@ -52,7 +50,6 @@ pub(super) fn apply_steps(
     let mut changes = MemberChanges::default();
     let said = context.said();
     for step in steps {
-        changes.stated = None;
         match step {
             MemberStep::Delta { replace, add, remove } => {
                 if *replace {
@@ -122,35 +119,26 @@ impl MemberChanges {
         Ok(changes)
     }
 
-    /// Says that SCIM has these users in the team, and nobody else.
+    /// Says that SCIM has these users in the team, and nobody else. Returns all whom it has there, if they
+    /// had to be known.
     ///
     /// # Errors
     /// See [`apply_steps`].
-    pub(super) fn replacing(
-        conn: &mut Conn,
-        context: &Context,
-        team_id: &str,
-        listed: &BTreeSet<String>,
-    ) -> DirectoryResult<Self> {
-        let mut changes = Self::default();
-        changes.replace(conn, context, team_id, listed)?;
-        Ok(changes)
-    }
-
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         conn: &mut Conn,
         context: &Context,
         team_id: &str,
         listed: &BTreeSet<String>,
-    ) -> DirectoryResult<()> {
+    ) -> DirectoryResult<Option<BTreeSet<String>>> {
         let said = context.said();
         if listed.len() <= FEW {
             let ids = || listed.iter().map(String::as_str);
             self.remove(memberships::retain_scim(conn, team_id, ids(), said)?);
             // Those who are there already are not written to, nor locked.
             let new = memberships::lacking_scim(conn, team_id, ids())?;
-            return self.put_in(conn, context, team_id, &new);
+            self.put_in(conn, context, team_id, &new)?;
+            return Ok(None);
         }
         // Compared here: what both lists have is nothing that the database has to do.
         let mut stated = members::scim_members(conn, team_id)?;
@@ -162,8 +150,7 @@ impl MemberChanges {
             stated.remove(id);
         }
         stated.extend(new.into_iter().filter(|id| !self.skipped.contains(id)));
-        self.stated = Some(stated);
-        Ok(())
+        Ok(Some(stated))
     }
 
     /// Says that SCIM does not have the users in the team; returns how many it had.
