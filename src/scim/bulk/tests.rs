@@ -265,7 +265,7 @@ fn references_are_replaced_wherever_they_point() {
     };
     assert_eq!(
         order,
-        ["a []", "b []", "g [\"id-b\", \"id-a\"]", &format!("id-g [{removed:?}]"), "id-b"]
+        ["a {}", "b {}", "g {\"id-a\", \"id-b\"}", &format!("id-g [{removed:?}]"), "id-b"]
     );
     assert_eq!(manager(&writes[1]), Some("id-a"));
     assert_eq!(results[1]["location"], "https://example.com/Groups/id-g");
