@@ -15,7 +15,6 @@ use crate::app::App;
 use crate::app::budget::Held;
 use crate::config::MAX_USER_BODY;
 use crate::scim::bulk::MAX_BULK_PAYLOAD;
-use crate::scim::group;
 use crate::scim::{ScimError, ScimResult};
 
 /// Bodies above this size, in bytes, are parsed away from the threads that serve requests.
@@ -27,15 +26,10 @@ pub struct UserBody(
     #[expect(dead_code, reason = "it is held until the request is done")] Held,
 );
 
-/// The body of a request that makes or replaces a group, which may list very many members.
-pub struct GroupBody(
-    pub group::Body,
-    #[expect(dead_code, reason = "it is held until the request is done")] Held,
-);
-
-/// The body of a request that changes a group, which may list as many.
-pub struct GroupPatchBody(
-    pub Value,
+/// The body of a request about a group, which may list very many members: the group, or what to change of
+/// it.
+pub struct GroupBody<T>(
+    pub T,
     #[expect(dead_code, reason = "it is held until the request is done")] Held,
 );
 
@@ -57,18 +51,7 @@ impl FromRequest for UserBody {
     }
 }
 
-impl FromRequest for GroupBody {
-    type Error = Failure;
-    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit = app(request).map_or(MAX_USER_BODY, |app| app.settings.max_body);
-        let value = read(request.clone(), payload.take(), limit, too_large);
-        Box::pin(async move { value.await.map(|(value, memory)| Self(value, memory)) })
-    }
-}
-
-impl FromRequest for GroupPatchBody {
+impl<T: DeserializeOwned + Send + 'static> FromRequest for GroupBody<T> {
     type Error = Failure;
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
 

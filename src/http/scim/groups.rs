@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
+use serde_json::Value;
 
 use super::list::List;
 use super::log_quirks;
@@ -11,7 +12,7 @@ use crate::directory::Context;
 use crate::directory::listing::Wanted;
 use crate::directory::teams::{self, Show, Team};
 use crate::http::answer::{self, Failure};
-use crate::http::body::{GroupBody, GroupPatchBody};
+use crate::http::body::GroupBody;
 use crate::http::client::Client;
 use crate::http::condition::RequestCondition;
 use crate::http::id::ResourceId;
@@ -60,7 +61,7 @@ pub(super) async fn query(client: &Client, query: &Query) -> Result<HttpResponse
 pub async fn create(
     client: Client,
     query: UrlQuery,
-    body: GroupBody,
+    body: GroupBody<Body>,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let (document, members) = group(&client, resource_type, body.0)?;
@@ -106,7 +107,7 @@ pub async fn replace(
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
-    body: GroupBody,
+    body: GroupBody<Body>,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let (document, members) = group(&client, resource_type, body.0)?;
@@ -129,7 +130,7 @@ pub async fn patch(
     id: ResourceId,
     query: UrlQuery,
     condition: RequestCondition,
-    body: GroupPatchBody,
+    body: GroupBody<Value>,
 ) -> Result<HttpResponse, Failure> {
     let resource_type = client.app.registry.group();
     let plan = PatchPlan::new(resource_type, body.0)?;
